@@ -1,0 +1,138 @@
+//! The memory budget: one count of the bytes that clients make the server keep.
+//!
+//! Memory with one owner is reported by that owner ([`MemoryBudget::add`], [`MemoryBudget::sub`],
+//! [`MemoryBudget::replace`]). Bytes that many queues share report themselves: they are counted
+//! when they are made and taken off when their last clone goes, on whatever thread that happens.
+//!
+//! This module only counts. Who has to go when the budget is used up is decided elsewhere.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+
+/// A count of bytes and its limit. A clone is another handle on the same count.
+#[derive(Clone, Debug)]
+pub struct MemoryBudget {
+    used: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+/// The owner of shared bytes.
+///
+/// Invariant: `buffer` is never resized, so what is taken off is what was added.
+struct CountedBuffer {
+    buffer: Vec<u8>,
+    used: Arc<AtomicUsize>,
+}
+
+impl MemoryBudget {
+    /// A budget of `limit` bytes of which nothing is used.
+    pub fn new(limit: usize) -> Self {
+        Self { used: Arc::new(AtomicUsize::new(0)), limit }
+    }
+
+    /// Bytes in use.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that may be in use.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// More is in use than may be. Nothing stops anybody from getting here: the count is for
+    /// deciding afterwards who goes.
+    pub fn is_over(&self) -> bool {
+        self.used() > self.limit
+    }
+
+    /// `bytes` more are in use.
+    pub fn add(&self, bytes: usize) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// `bytes` that were added are free again.
+    pub fn sub(&self, bytes: usize) {
+        let before = self.used.fetch_sub(bytes, Ordering::Relaxed);
+        debug_assert!(before >= bytes, "{bytes} bytes freed, {before} were in use");
+    }
+
+    /// Something that counted as `before` bytes counts as `after` bytes from now on.
+    pub fn replace(&self, before: usize, after: usize) {
+        // Most calls change nothing; they should not touch a shared cache line.
+        match after.checked_sub(before) {
+            Some(0) => {}
+            Some(more) => self.add(more),
+            None => self.sub(before - after),
+        }
+    }
+
+    /// Makes `buffer` shareable without copying it. Its whole capacity counts, once, until the
+    /// last clone of the result is dropped; a slice of the result keeps all of it alive.
+    pub fn counted_bytes(&self, buffer: Vec<u8>) -> Bytes {
+        self.add(buffer.capacity());
+        Bytes::from_owner(CountedBuffer { buffer, used: Arc::clone(&self.used) })
+    }
+}
+
+impl AsRef<[u8]> for CountedBuffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for CountedBuffer {
+    fn drop(&mut self) {
+        self.used.fetch_sub(self.buffer.capacity(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_accounting_adds_up_across_clones() {
+        let budget = MemoryBudget::new(100);
+        let other = budget.clone();
+        budget.add(70);
+        other.add(30);
+        assert_eq!((budget.used(), budget.limit(), budget.is_over()), (100, 100, false));
+        other.replace(30, 31);
+        assert!(budget.is_over());
+        other.replace(31, 31);
+        other.replace(31, 5);
+        budget.sub(70);
+        assert_eq!((budget.used(), other.used()), (5, 5));
+    }
+
+    #[test]
+    fn shared_bytes_count_once_until_the_last_clone_is_gone() {
+        let budget = MemoryBudget::new(1_000);
+        let mut buffer = Vec::with_capacity(300);
+        buffer.extend_from_slice(b"frame");
+        let bytes = budget.counted_bytes(buffer);
+        assert_eq!(&bytes[..], b"frame");
+        assert_eq!(budget.used(), 300, "the capacity counts, not the length");
+
+        let clones = vec![bytes.clone(); 1_000];
+        let slice = bytes.slice(1..2);
+        drop(bytes);
+        drop(clones);
+        assert_eq!(budget.used(), 300, "a slice keeps the whole buffer");
+        drop(slice);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn the_last_clone_may_go_on_another_thread() {
+        let budget = MemoryBudget::new(1_000);
+        let bytes = budget.counted_bytes(vec![0; 64]);
+        let clone = bytes.clone();
+        drop(bytes);
+        std::thread::spawn(move || drop(clone)).join().expect("the thread only drops");
+        assert_eq!(budget.used(), 0);
+    }
+}
