@@ -1,0 +1,180 @@
+//! What the rooms tell their members, borrowed from the room's own state, and what they ask of
+//! the engine around them.
+
+use std::ops::Deref;
+
+use super::action::{Document, RawJson, TokenHash};
+use super::{CreateDone, Done, RoomError, RoomView};
+use crate::config::HostAuth;
+use crate::ids::{ConnId, RoomKey};
+use crate::time::UnixMillis;
+
+/// A member as the others see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// 1–128 characters, chosen by the client or drawn by the server.
+    pub id: Box<str>,
+    /// When the peer's first connection joined.
+    pub joined_at: UnixMillis,
+    /// At least one of its connections joined as host.
+    pub is_host: bool,
+    /// What its newest connection said of itself.
+    pub metadata: Metadata,
+}
+
+/// JSON text that a peer shows of itself; it reads as the text. `null`, what most connections
+/// have, takes no memory of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata(Option<Box<str>>);
+
+/// A message to members (protocol, *Server to client*).
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// First answer to a join.
+    Connected {
+        /// The joiner.
+        peer_id: &'a str,
+        /// The room's own spelling of its code.
+        room_code: &'a str,
+    },
+    /// Second answer to a join.
+    RoomInfo {
+        /// The joiner included.
+        room: RoomView<'a>,
+    },
+    /// The document; `None` is sent as `""`.
+    DocumentSync {
+        /// The frame to send.
+        document: Option<&'a Document>,
+    },
+    /// A peer's first connection joined.
+    PeerJoined {
+        /// The peer.
+        peer: &'a Peer,
+    },
+    /// A peer's last connection left.
+    PeerLeft {
+        /// The peer.
+        peer_id: &'a str,
+    },
+    /// A broadcast.
+    Data {
+        /// The sending peer.
+        from: &'a str,
+        /// Relayed untouched.
+        data: RawJson<'a>,
+    },
+}
+
+/// A room as it is to be stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshot<'a> {
+    /// Names the room in [`Rooms::saved`](super::Rooms::saved).
+    pub key: RoomKey,
+    /// Which state of it this is.
+    pub revision: u64,
+    /// The room's code.
+    pub room_code: &'a str,
+    /// The room's permanent id.
+    pub room_id: &'a str,
+    /// Empty while nobody has claimed the room.
+    pub host_id: &'a str,
+    /// How a host proves itself.
+    pub host_auth: HostAuth,
+    /// Hash of the creator's token, if there is one.
+    pub host_token: Option<TokenHash>,
+    /// The document, if the room has one.
+    pub document: Option<&'a Document>,
+    /// When the room was made.
+    pub created_at: UnixMillis,
+}
+
+/// A room as the store had it, answer to [`Output::lookup`].
+#[derive(Clone, Debug)]
+pub struct StoredRoom {
+    /// The code under which it is stored.
+    pub room_code: String,
+    /// `None` in rooms written by the old backend; a fresh one is drawn.
+    pub room_id: Option<String>,
+    /// `None` in rooms written by the old backend: the first who joins as host becomes it.
+    pub host_id: Option<String>,
+    /// How a host proves itself.
+    pub host_auth: HostAuth,
+    /// Hash of the creator's token, if there is one.
+    pub host_token: Option<TokenHash>,
+    /// The document, if there is one.
+    pub document: Option<Document>,
+    /// When the room was made.
+    pub created_at: UnixMillis,
+}
+
+/// Where effects go, in order, while the rooms are borrowed: membership cannot change under a
+/// fan-out. An implementation must not call back into the rooms.
+pub trait Output {
+    /// `event` to one connection.
+    fn send(&mut self, to: ConnId, event: &Event<'_>);
+
+    /// `event` to each of `to` but `except`, in that order.
+    fn broadcast(&mut self, to: &[ConnId], except: Option<ConnId>, event: &Event<'_>);
+
+    /// Ask the store for `room_code`, as it is and then upper-cased; answer with
+    /// [`Rooms::lookup_done`](super::Rooms::lookup_done). At most one is under way for one code.
+    fn lookup(&mut self, room_code: &str);
+
+    /// A join of `conn` that returned [`Done::WaitingForStore`] has ended.
+    fn resolved(&mut self, conn: ConnId, result: Result<Done, RoomError>);
+
+    /// A create of `conn` that returned [`CreateDone::WaitingForStore`] has ended, never with
+    /// another one.
+    fn created(&mut self, conn: ConnId, result: Result<CreateDone<'_>, RoomError>);
+
+    /// A view of `conn` that had to wait for the store has ended. The room may be a stored one
+    /// that is not in memory.
+    fn viewed(&mut self, conn: ConnId, result: Result<RoomView<'_>, RoomError>);
+
+    /// Store this; answer with [`Rooms::saved`](super::Rooms::saved). At most one is under way
+    /// for one room.
+    fn persist(&mut self, snapshot: Snapshot<'_>);
+
+    /// Everything up to `revision` of this room is durably stored now.
+    fn durable(&mut self, room: RoomKey, revision: u64);
+
+    /// Nothing of this room that is not durable by now ever will be: another room owns its code
+    /// in the store. Said once; later changes are [`Done::NotDurable`] at once.
+    fn not_durable(&mut self, room: RoomKey);
+
+    /// A fresh permanent room id.
+    fn fresh_room_id(&mut self) -> String;
+
+    /// The room came to memory or left it, or the store refused it; for the log.
+    fn room_changed(&mut self, room_code: &str, change: RoomChange);
+}
+
+/// What happened to a room as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomChange {
+    /// New.
+    Created,
+    /// Back from the store.
+    Restored,
+    /// Left memory after its idle time.
+    Expired,
+    /// Left memory before its idle time, to make room for another one; it is stored.
+    Evicted,
+    /// Is not stored any longer: another room owns its code in the store.
+    Conflicted,
+}
+
+impl From<&str> for Metadata {
+    fn from(json: &str) -> Self {
+        Self((json != "null").then(|| json.into()))
+    }
+}
+
+impl Deref for Metadata {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.0.as_deref().unwrap_or("null")
+    }
+}

@@ -1,0 +1,342 @@
+//! How a request finds its room, and what every change of a room ends with.
+
+use super::Rooms;
+use super::action::{Create, Document, Join, RawJson};
+use super::answer::{CreateDone, Done, RoomError, StoreUnavailable};
+use super::deadlines::Armed;
+use super::event::{Output, RoomChange, StoredRoom};
+use super::lookups::{Asked, Waiter, Wish};
+use super::room::{Room, RoomEvent, RoomView};
+use crate::ids::ConnId;
+use crate::time::{Now, Timestamp};
+
+/// Longest code that a room can be made with, in bytes.
+const ROOM_CODE_BYTES_MAX: usize = 64;
+
+/// Where the room of a code is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place<'a> {
+    /// In memory, at this index.
+    Memory(u32),
+    /// In the store only.
+    Store(&'a StoredRoom),
+    /// Nowhere.
+    Nowhere,
+    /// Not in memory; the store does not say.
+    Unknown,
+}
+
+impl Rooms {
+    /// Finds the room of `code`: as it is, then upper-cased. `None`: only the store can tell, and
+    /// the wish of `from` waits for it.
+    ///
+    /// A room in memory whose code is the upper-cased one does not settle the matter: the store
+    /// may have the other spelling, and who types that must not end up in a stranger's room.
+    pub(super) fn find(
+        &mut self,
+        code: &str,
+        from: ConnId,
+        wish: impl FnOnce() -> Wish,
+        out: &mut impl Output,
+    ) -> Option<Place<'static>> {
+        debug_assert!(!self.lookups.is_waiting(from), "{from} has a request that waits");
+        if let Some(index) = self.table.find(code) {
+            return Some(Place::Memory(index));
+        }
+        if !self.config.store {
+            return Some(self.upper_cased(code).unwrap_or(Place::Nowhere));
+        }
+        match self.lookups.ask(code, Waiter { conn: from, wish: wish() }) {
+            Asked::First => out.lookup(code),
+            Asked::Shared => {}
+            Asked::Refused => return Some(self.upper_cased(code).unwrap_or(Place::Unknown)),
+        }
+        None
+    }
+
+    /// The same once the store has been asked. Memory goes first: the room may have come
+    /// meanwhile, by another spelling or an earlier waiter, and is then newer than what was found.
+    pub(super) fn place_of<'a>(
+        &self,
+        code: &str,
+        found: Result<Option<&'a StoredRoom>, StoreUnavailable>,
+    ) -> Place<'a> {
+        if let Some(index) = self.table.find(code) {
+            return Place::Memory(index);
+        }
+        match found {
+            Ok(Some(stored)) => {
+                self.table.find(&stored.room_code).map_or(Place::Store(stored), Place::Memory)
+            }
+            Ok(None) => self.upper_cased(code).unwrap_or(Place::Nowhere),
+            Err(StoreUnavailable) => self.upper_cased(code).unwrap_or(Place::Unknown),
+        }
+    }
+
+    /// Lets a connection into the room of a code.
+    pub(super) fn join(
+        &mut self,
+        from: ConnId,
+        join: &Join<'_>,
+        now: Now,
+        out: &mut impl Output,
+    ) -> Result<Done, RoomError> {
+        match self.find(join.room_code, from, || Wish::join(join), out) {
+            Some(place) => self.finish_join(place, from, join, now, out),
+            None => Ok(Done::WaitingForStore),
+        }
+    }
+
+    /// The same once it is known where the room is.
+    pub(super) fn finish_join(
+        &mut self,
+        place: Place<'_>,
+        from: ConnId,
+        join: &Join<'_>,
+        now: Now,
+        out: &mut impl Output,
+    ) -> Result<Done, RoomError> {
+        let index = match place {
+            Place::Memory(index) => index,
+            Place::Store(stored) => self.restore(stored, now, out)?,
+            Place::Nowhere if self.config.auto_create && is_room_code(join.room_code) => {
+                self.auto_create(join, now, out)?
+            }
+            Place::Nowhere => return Err(RoomError::RoomNotFound),
+            Place::Unknown => return Err(RoomError::StoreUnavailable),
+        };
+        let entered = self.enter(index, from, join, now, out);
+        // Also if the connection did not get in: the room may have come for its sake.
+        self.settle(index, now, out);
+        entered
+    }
+
+    /// Makes or restores a room once it is known whether the code is taken.
+    pub(super) fn finish_create(
+        &mut self,
+        place: Place<'_>,
+        create: &Create<'_>,
+        now: Now,
+        out: &mut impl Output,
+    ) -> Result<CreateDone<'_>, RoomError> {
+        let (index, is_new) = match place {
+            Place::Memory(_) | Place::Store(_) if !create.desired => return Ok(CreateDone::Taken),
+            Place::Memory(index) => (index, false),
+            Place::Store(stored) => (self.restore(stored, now, out)?, false),
+            Place::Unknown if create.desired => return Err(RoomError::StoreUnavailable),
+            Place::Unknown | Place::Nowhere => {
+                self.ensure_space(out)?;
+                let room = Room::created(create, self.config.store, now);
+                (self.open(room, RoomChange::Created, out), true)
+            }
+        };
+        // Whoever asked for the room will join it: that much time it has.
+        self.table[index].touch(now.at);
+        self.settle(index, now, out);
+        let view = self.table[index].view();
+        Ok(if is_new { CreateDone::Created(view) } else { CreateDone::Restored(view) })
+    }
+
+    /// The room of a view that need not wait, or need not any longer; a stored one is for
+    /// [`Rooms::show`].
+    pub(super) fn finish_view(&self, place: Place<'_>) -> Result<RoomView<'_>, RoomError> {
+        match place {
+            Place::Memory(index) => Ok(self.table[index].view()),
+            Place::Store(_) | Place::Nowhere => Err(RoomError::RoomNotFound),
+            Place::Unknown => Err(RoomError::StoreUnavailable),
+        }
+    }
+
+    /// Ends a view that had to wait.
+    pub(super) fn show(&self, place: Place<'_>, conn: ConnId, out: &mut impl Output) {
+        if let Place::Store(stored) = place {
+            let room = Room::restored(stored, None, Timestamp::default());
+            out.viewed(conn, Ok(room.view()));
+        } else {
+            out.viewed(conn, self.finish_view(place));
+        }
+    }
+
+    /// Sends `data` from a member to the others.
+    pub(super) fn broadcast(
+        &mut self,
+        from: ConnId,
+        data: RawJson<'_>,
+        now: Now,
+        out: &mut impl Output,
+    ) -> Result<Done, RoomError> {
+        let index = self.membership.room_of(from).ok_or(RoomError::NotInRoom)?;
+        self.deliver(index, RoomEvent::Data { from, data }, now, out);
+        Ok(Done::Now)
+    }
+
+    /// Replaces the document of a member's room.
+    pub(super) fn sync_document(
+        &mut self,
+        from: ConnId,
+        document: Document,
+        now: Now,
+        out: &mut impl Output,
+    ) -> Result<Done, RoomError> {
+        let index = self.membership.room_of(from).ok_or(RoomError::NotInRoom)?;
+        let event = self.table[index].accept_document(from, document, &self.config)?;
+        self.deliver(index, event, now, out);
+        Ok(self.table[index].saving.promise(self.table.key(index)))
+    }
+
+    /// Sends a member the document of its room.
+    pub(super) fn request_sync(
+        &self,
+        from: ConnId,
+        out: &mut impl Output,
+    ) -> Result<Done, RoomError> {
+        let index = self.membership.room_of(from).ok_or(RoomError::NotInRoom)?;
+        self.table[index].send_document(from, out);
+        Ok(Done::Now)
+    }
+
+    /// Takes a connection out of its room. Returns whether it was in one.
+    pub(super) fn leave(&mut self, conn: ConnId, now: Now, out: &mut impl Output) -> bool {
+        let Some(index) = self.membership.room_of(conn) else { return false };
+        self.deliver(index, RoomEvent::Left { conn }, now, out);
+        true
+    }
+
+    /// What every change of a room ends with: a write that is due starts, and the deadlines learn
+    /// what the room waits for now.
+    pub(super) fn settle(&mut self, index: u32, now: Now, out: &mut impl Output) {
+        let key = self.table.key(index);
+        let room = &mut self.table[index];
+        if self.is_draining {
+            room.saving.hurry();
+        }
+        if room.saving.due().is_some_and(|at| at <= now.at) {
+            out.persist(room.snapshot(key));
+            room.saving.started(now.at);
+            self.saves_under_way += 1;
+        }
+        let deadline = room.deadline();
+        self.deadlines.rearm(index, &mut room.armed, deadline);
+        if cfg!(debug_assertions) {
+            self.check_room(index);
+        }
+    }
+
+    /// When the room that is empty longest has been so for long enough, and its index.
+    pub(super) fn next_expiry(&self) -> Option<(Timestamp, u32)> {
+        let (since, index) = self.deadlines.longest_idle()?;
+        Some((since + self.config.idle_timeout?, index))
+    }
+
+    /// Ends the idle time of a room.
+    pub(super) fn expire(&mut self, index: u32, now: Now, out: &mut impl Output) {
+        let room = &mut self.table[index];
+        if self.lookups.concern(room.code()) {
+            // Somebody asks for it, so its idle time starts again.
+            room.touch(now.at);
+            self.settle(index, now, out);
+        } else {
+            self.forget(index, RoomChange::Expired, out);
+        }
+    }
+
+    /// Drops a room from memory.
+    pub(super) fn forget(&mut self, index: u32, change: RoomChange, out: &mut impl Output) {
+        let mut room = self.table.remove(index);
+        debug_assert!(room.connections().is_empty() && room.saving.may_forget());
+        self.deadlines.rearm(index, &mut room.armed, Armed::Nothing);
+        self.document_bytes -= room.document_bytes();
+        out.room_changed(room.code(), change);
+    }
+
+    /// Panics if an invariant of one room does not hold.
+    pub(super) fn check_room(&self, index: u32) {
+        let room = &self.table[index];
+        room.check_invariants();
+        assert_eq!(self.table.find(room.code()), Some(index));
+        let mut seated = room.connections().iter().map(|&conn| self.membership.room_of(conn));
+        assert!(seated.all(|place| place == Some(index)), "members of {} are in it", room.code());
+    }
+
+    /// The room that has `code` in capitals, if `code` is not in capitals itself.
+    fn upper_cased(&self, code: &str) -> Option<Place<'static>> {
+        if !code.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            return None;
+        }
+        self.table.find(&code.to_ascii_uppercase()).map(Place::Memory)
+    }
+
+    /// Brings a stored room to memory. The caller settles it.
+    fn restore(
+        &mut self,
+        stored: &StoredRoom,
+        now: Now,
+        out: &mut impl Output,
+    ) -> Result<u32, RoomError> {
+        self.ensure_space(out)?;
+        let fresh_id = stored.room_id.is_none().then(|| out.fresh_room_id());
+        let room = Room::restored(stored, fresh_id.as_deref(), now.at);
+        Ok(self.open(room, RoomChange::Restored, out))
+    }
+
+    /// Makes the room that somebody joins. The caller settles it.
+    fn auto_create(
+        &mut self,
+        join: &Join<'_>,
+        now: Now,
+        out: &mut impl Output,
+    ) -> Result<u32, RoomError> {
+        self.ensure_space(out)?;
+        let room = Room::auto_created(join, &out.fresh_room_id(), self.config.store, now);
+        Ok(self.open(room, RoomChange::Created, out))
+    }
+
+    /// Sees to it that one more room fits into memory.
+    fn ensure_space(&mut self, out: &mut impl Output) -> Result<(), RoomError> {
+        let has_space = self.table.len() < self.config.rooms_max as usize;
+        if has_space || self.evict_idle(out) { Ok(()) } else { Err(RoomError::TooManyRooms) }
+    }
+
+    fn open(&mut self, room: Box<Room>, change: RoomChange, out: &mut impl Output) -> u32 {
+        self.document_bytes += room.document_bytes();
+        out.room_changed(room.code(), change);
+        self.table.insert(room)
+    }
+
+    /// Lets a connection into a room, out of the one that it is in.
+    fn enter(
+        &mut self,
+        index: u32,
+        from: ConnId,
+        join: &Join<'_>,
+        now: Now,
+        out: &mut impl Output,
+    ) -> Result<Done, RoomError> {
+        let event = self.table[index].accept_join(from, join, &self.config)?;
+        if !self.table[index].seats(from, join.peer_id) {
+            self.leave(from, now, out);
+        }
+        self.deliver(index, event, now, out);
+        Ok(Done::Now)
+    }
+
+    /// Lets an accepted event happen. A broker would come between the two.
+    fn deliver(&mut self, index: u32, event: RoomEvent<'_>, now: Now, out: &mut impl Output) {
+        match event {
+            RoomEvent::Joined { conn, .. } => self.membership.enter(conn, index),
+            RoomEvent::Left { conn } => self.membership.leave(conn),
+            RoomEvent::Data { .. } | RoomEvent::Document { .. } => {}
+        }
+        let room = &mut self.table[index];
+        self.document_bytes -= room.document_bytes();
+        room.deliver(event, now, out);
+        self.document_bytes += room.document_bytes();
+        self.settle(index, now, out);
+    }
+}
+
+/// Whether a room may be made with this code; the store may have older ones with others.
+fn is_room_code(code: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    (1..=ROOM_CODE_BYTES_MAX).contains(&code.len()) && code.bytes().all(is_allowed)
+}

@@ -1,0 +1,367 @@
+//! Rooms: who is in them, who is host, what they share.
+//!
+//! A pure state machine: an action and the time go in, effects are pushed, borrowed, into an
+//! [`Output`]. It touches no socket, clock, thread, randomness, JSON or store.
+//!
+//! # The contract of [`Rooms`]
+//!
+//! - *Requests* are [`Rooms::handle`], [`Rooms::create`] and [`Rooms::view`]. One that has to ask
+//!   the store answers that it waits, and ends in exactly one call of [`Output::resolved`],
+//!   [`Output::created`] or [`Output::viewed`], unless its connection is disconnected before.
+//!   Until then the caller sends no other request of that connection.
+//! - *Answers of the store* are [`Rooms::lookup_done`] and [`Rooms::saved`], one for each
+//!   [`Output::lookup`] and [`Output::persist`], also if the store does not answer. One that
+//!   nothing waits for is ignored.
+//! - *Time* passes only in arguments, and never backwards. [`Rooms::poll_timeout`] tells when
+//!   [`Rooms::handle_timeout`] has something to do; calling that at any other time is harmless.
+//! - A connection id names one connection for ever; [`Rooms::disconnect`] comes before its slot
+//!   is used again.
+//! - Effects of one call are pushed in the order in which they have to take place. The rooms are
+//!   borrowed meanwhile, so nobody joins or leaves under a fan-out.
+//!
+//! # Where things are
+//!
+//! [`action`] and [`event`] are the vocabulary, `answer` the results. `room` is one room: what is
+//! accepted, and what is delivered to whom. `members` knows peers and their connections,
+//! `persistence` when a room is written, `deadlines` which room is next, `lookups` who waits for
+//! the store, `membership` which connection is where, `table` which room has which code. `flow`
+//! leads a request through them.
+
+pub mod action;
+pub mod event;
+
+mod answer;
+mod deadlines;
+mod flow;
+mod lookups;
+mod members;
+mod membership;
+mod persistence;
+mod room;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+pub use action::{Action, Create, Document, Join, RawJson, TokenHash};
+pub use answer::{CreateDone, Done, RoomError, SaveError, StoreUnavailable, ViewDone};
+pub use event::{Event, Metadata, Output, Peer, RoomChange, Snapshot, StoredRoom};
+pub use room::RoomView;
+
+use std::time::Duration;
+
+use crate::config::{Config, HostAuth, SyncWriters};
+use crate::ids::{ConnId, RoomKey};
+use crate::time::{Now, Timestamp};
+use deadlines::Deadlines;
+use lookups::{Lookups, Wish};
+use membership::Membership;
+use persistence::{RETRY_DELAY_MAX, RETRY_DELAY_MIN};
+use table::Table;
+
+/// Rooms that one [`Rooms::handle_timeout`] looks after, so that a thousand deadlines of one
+/// moment do not keep the members of other rooms waiting.
+const TIMEOUTS_PER_CALL: usize = 256;
+
+/// What the rooms need to know of the settings.
+#[derive(Clone, Debug)]
+pub struct RoomsConfig {
+    /// Rooms in memory.
+    pub rooms_max: u32,
+    /// Connections in one room; at least 1.
+    pub peers_per_room_max: u32,
+    /// How long an empty room stays in memory; at least a second. `None`: for ever.
+    pub idle_timeout: Option<Duration>,
+    /// Joining an unknown room makes it.
+    pub auto_create: bool,
+    /// Rooms are stored, so one that is not in memory may still exist.
+    pub store: bool,
+    /// Who may replace a document.
+    pub sync_writers: SyncWriters,
+    /// The server-wide rule. [`HostAuth::Token`] holds for every room for which there is a token,
+    /// whatever the room itself says.
+    pub host_auth: HostAuth,
+}
+
+/// All rooms and all that are in them, or wait to be. The module's documentation has the contract.
+#[derive(Debug)]
+pub struct Rooms {
+    config: RoomsConfig,
+    table: Table,
+    membership: Membership,
+    lookups: Lookups,
+    deadlines: Deadlines,
+    /// Snapshots that were handed out and not answered yet.
+    saves_under_way: usize,
+    /// Bytes of all documents.
+    document_bytes: usize,
+    /// The server is shutting down: write as soon as possible.
+    is_draining: bool,
+}
+
+impl From<&Config> for RoomsConfig {
+    fn from(config: &Config) -> Self {
+        let idle = config.room_idle_timeout_seconds;
+        Self {
+            rooms_max: config.limits.rooms_max,
+            peers_per_room_max: config.limits.peers_per_room_max,
+            idle_timeout: (idle > 0).then(|| Duration::from_secs(idle)),
+            auto_create: config.room_auto_create,
+            store: config.room_store,
+            sync_writers: config.sync_writers,
+            host_auth: config.host_auth,
+        }
+    }
+}
+
+impl Rooms {
+    /// No rooms yet.
+    pub fn new(config: RoomsConfig) -> Self {
+        Self {
+            config,
+            table: Table::default(),
+            membership: Membership::default(),
+            lookups: Lookups::default(),
+            deadlines: Deadlines::default(),
+            saves_under_way: 0,
+            document_bytes: 0,
+            is_draining: false,
+        }
+    }
+
+    /// How many rooms are in memory.
+    pub fn rooms(&self) -> usize {
+        self.table.len()
+    }
+
+    /// How many connections are in a room.
+    pub fn connections(&self) -> usize {
+        self.membership.joined()
+    }
+
+    /// Bytes of all documents in memory, as they are sent.
+    pub fn document_bytes(&self) -> usize {
+        self.document_bytes
+    }
+
+    /// Rooms whose newest state is not stored, as far as the store is there for it.
+    pub fn unsaved(&self) -> usize {
+        self.deadlines.saves().len() + self.saves_under_way
+    }
+
+    /// Whether `conn` is in a room.
+    pub fn has_joined(&self, conn: ConnId) -> bool {
+        self.membership.room_of(conn).is_some()
+    }
+
+    /// The room that `conn` is in.
+    pub fn room_of(&self, conn: ConnId) -> Option<RoomView<'_>> {
+        Some(self.table[self.membership.room_of(conn)?].view())
+    }
+
+    /// Does what a client asks for.
+    ///
+    /// A join that fails leaves the connection where it was. While a join waits for the store the
+    /// connection is still in its old room and hears it.
+    ///
+    /// # Errors
+    ///
+    /// As the variants of [`RoomError`] say; nothing has changed then.
+    pub fn handle(
+        &mut self,
+        from: ConnId,
+        action: Action<'_>,
+        now: Now,
+        out: &mut impl Output,
+    ) -> Result<Done, RoomError> {
+        debug_assert!(!self.lookups.is_waiting(from), "{from} has a request that waits");
+        match action {
+            Action::Join(join) => self.join(from, &join, now, out),
+            Action::Broadcast { data } => self.broadcast(from, data, now, out),
+            Action::SyncDocument { document } => self.sync_document(from, document, now, out),
+            Action::RequestSync => self.request_sync(from, out),
+            Action::Leave => {
+                self.leave(from, now, out).then_some(Done::Now).ok_or(RoomError::NotInRoom)
+            }
+        }
+    }
+
+    /// Makes a room, or restores the one that has the desired code. The maker is not in it.
+    ///
+    /// While the store does not answer, a room with a drawn code is made nevertheless: that such a
+    /// code is taken is next to impossible, and [`SaveError::Conflict`] would tell.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomError::TooManyRooms`], and [`RoomError::StoreUnavailable`] for a desired code.
+    pub fn create(
+        &mut self,
+        from: ConnId,
+        create: Create<'_>,
+        now: Now,
+        out: &mut impl Output,
+    ) -> Result<CreateDone<'_>, RoomError> {
+        match self.find(create.room_code, from, || Wish::create(&create), out) {
+            Some(place) => self.finish_create(place, &create, now, out),
+            None => Ok(CreateDone::WaitingForStore),
+        }
+    }
+
+    /// Looks at a room. A stored one is shown without coming to memory.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomError::RoomNotFound`] and [`RoomError::StoreUnavailable`].
+    pub fn view(
+        &mut self,
+        from: ConnId,
+        room_code: &str,
+        out: &mut impl Output,
+    ) -> Result<ViewDone<'_>, RoomError> {
+        match self.find(room_code, from, || Wish::View, out) {
+            Some(place) => Ok(ViewDone::Room(self.finish_view(place)?)),
+            None => Ok(ViewDone::WaitingForStore),
+        }
+    }
+
+    /// The connection is gone: out of its room, and nobody waits for its request any more.
+    pub fn disconnect(&mut self, conn: ConnId, now: Now, out: &mut impl Output) {
+        self.lookups.cancel(conn);
+        self.leave(conn, now, out);
+    }
+
+    /// The store's answer to [`Output::lookup`]: ends the requests that waited for it, in the
+    /// order of asking.
+    pub fn lookup_done(
+        &mut self,
+        asked_code: &str,
+        found: Result<Option<&StoredRoom>, StoreUnavailable>,
+        now: Now,
+        out: &mut impl Output,
+    ) {
+        for waiter in self.lookups.finish(asked_code) {
+            let place = self.place_of(asked_code, found);
+            let conn = waiter.conn;
+            match waiter.wish {
+                Wish::Join(join) => {
+                    let result =
+                        self.finish_join(place, conn, &join.with_code(asked_code), now, out);
+                    out.resolved(conn, result);
+                }
+                Wish::Create(create) => {
+                    let create = create.with_code(asked_code);
+                    let result = self.finish_create(place, &create, now, out);
+                    out.created(conn, result);
+                }
+                Wish::View => self.show(place, conn, out),
+            }
+        }
+    }
+
+    /// The store's answer to [`Output::persist`].
+    pub fn saved(
+        &mut self,
+        key: RoomKey,
+        revision: u64,
+        result: Result<(), SaveError>,
+        now: Now,
+        out: &mut impl Output,
+    ) {
+        let Some(index) = self.table.find_key(key) else { return };
+        let delay_max = if self.is_draining { RETRY_DELAY_MIN } else { RETRY_DELAY_MAX };
+        let room = &mut self.table[index];
+        if !room.saving.is_under_way() {
+            return;
+        }
+        self.saves_under_way -= 1;
+        match result {
+            Ok(()) => {
+                room.saving.succeeded(revision);
+                out.durable(key, revision);
+            }
+            Err(SaveError::Unavailable) => room.saving.failed(now.at, delay_max),
+            Err(SaveError::Conflict) => {
+                room.saving.conflicted();
+                out.not_durable(key);
+                out.room_changed(room.code(), RoomChange::Conflicted);
+            }
+        }
+        self.settle(index, now, out);
+    }
+
+    /// When [`Rooms::handle_timeout`] has to be called next. It changes with every call that takes
+    /// the time. It may lie in the past: after a call that left work for another one.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let save = self.deadlines.first_save().map(|(at, _)| at);
+        let expiry = self.next_expiry().map(|(at, _)| at);
+        [save, expiry].into_iter().flatten().min()
+    }
+
+    /// Writes rooms whose time has come and lets those go that were empty too long, a bounded
+    /// number of them.
+    pub fn handle_timeout(&mut self, now: Now, out: &mut impl Output) {
+        for _ in 0..TIMEOUTS_PER_CALL {
+            if let Some((at, index)) = self.deadlines.first_save()
+                && at <= now.at
+            {
+                self.settle(index, now, out);
+            } else if let Some((at, index)) = self.next_expiry()
+                && at <= now.at
+            {
+                self.expire(index, now, out);
+            } else {
+                break;
+            }
+        }
+    }
+
+    /// Writes at once whatever is not stored, and from now on writes every change as soon as the
+    /// write before it has ended: the server is shutting down. [`Rooms::unsaved`] tells how many
+    /// rooms are left. May be called again.
+    pub fn flush_all(&mut self, now: Now, out: &mut impl Output) {
+        self.is_draining = true;
+        let unsaved: Vec<u32> = self.deadlines.saves().collect();
+        for index in unsaved {
+            self.table[index].saving.forgive();
+            self.settle(index, now, out);
+        }
+    }
+
+    /// Lets the stored room go that is empty longest, to free the memory of its document. Returns
+    /// whether there was one.
+    pub fn evict_idle(&mut self, out: &mut impl Output) -> bool {
+        let index = self.deadlines.idle().find(|&index| {
+            let room = &self.table[index];
+            room.saving.is_stored() && !self.lookups.concern(room.code())
+        });
+        if let Some(index) = index {
+            self.forget(index, RoomChange::Evicted, out);
+        }
+        index.is_some()
+    }
+
+    /// For tests: looks at everything.
+    ///
+    /// # Panics
+    ///
+    /// If an invariant of a room or a table does not hold.
+    pub fn check_invariants(&self) {
+        let mut connections = 0;
+        let mut document_bytes = 0;
+        let mut under_way = 0;
+        for index in self.table.indexes() {
+            self.check_room(index);
+            let room = &self.table[index];
+            connections += room.connections().len();
+            document_bytes += room.document_bytes();
+            under_way += usize::from(room.saving.is_under_way());
+        }
+        assert_eq!(connections, self.membership.joined());
+        assert_eq!(document_bytes, self.document_bytes);
+        assert_eq!(under_way, self.saves_under_way);
+        assert!(self.deadlines.saves().len() + self.deadlines.idle().len() <= self.table.len());
+        assert!(self.table.len() <= self.config.rooms_max as usize);
+        self.lookups.check_invariants();
+    }
+}

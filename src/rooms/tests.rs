@@ -1,0 +1,383 @@
+//! Scenarios as traces. A line with a time (milliseconds since the start) is something that
+//! happens; the indented lines below it are all that the rooms do about it, in order.
+//!
+//! ```text
+//! 20 bob: join ABC234 as bob        who: what
+//!     bob < connected bob ABC234    an event to bob (`bob carol < …`: one broadcast to both)
+//!     ? ABC234                      a lookup; the store answers `store: ABC234 missing`, or
+//!                                   `has ABC234 host=… doc=…` or `down` instead of `missing`
+//!     > ABC234#1 host=h doc=d       a snapshot to be saved; `store: saved ABC234#1`, or `failed`
+//!                                   or `conflict` instead of `saved`
+//!     durable ABC234#1              and what becomes of it
+//!     + ABC234 created              a room comes or goes
+//!     bob = now                     the answer, at once or later
+//! ```
+//!
+//! A peer that is host has a star. `clock:` lines are `tick` (the timeout is handled), `next`
+//! (when does it want to be called), `flush` and `evict`.
+
+mod bounds;
+mod hosts;
+mod joining;
+mod storing;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::time::UnixMillis;
+
+/// The defaults with an idle time of a minute, and small limits.
+pub(super) fn config() -> RoomsConfig {
+    RoomsConfig {
+        rooms_max: 3,
+        peers_per_room_max: 4,
+        idle_timeout: Some(Duration::from_secs(60)),
+        auto_create: false,
+        store: true,
+        sync_writers: SyncWriters::Host,
+        host_auth: HostAuth::PeerId,
+    }
+}
+
+/// The same without a store, which most rules have nothing to do with.
+pub(super) fn memory() -> RoomsConfig {
+    RoomsConfig { store: false, ..config() }
+}
+
+/// Plays `trace` and compares what the rooms do with what it says.
+#[track_caller]
+pub(super) fn check(config: RoomsConfig, trace: &str) {
+    let mut player = Player::new(config);
+    let mut actual = String::new();
+    for line in trace.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if !line.starts_with(|first: char| first.is_ascii_digit()) {
+            continue;
+        }
+        writeln!(actual, "{line}").unwrap();
+        for effect in player.play(line) {
+            writeln!(actual, "    {effect}").unwrap();
+        }
+    }
+    let indent = |line: &str| {
+        let line = line.trim();
+        let is_input = line.starts_with(|first: char| first.is_ascii_digit());
+        if is_input { format!("{line}\n") } else { format!("    {line}\n") }
+    };
+    let expected: String =
+        trace.lines().filter(|line| !line.trim().is_empty()).map(indent).collect();
+    assert!(actual == expected, "what happens is\n\n{actual}\nand not\n\n{expected}");
+}
+
+/// Drives the rooms with lines of a trace.
+struct Player {
+    rooms: Rooms,
+    out: Recorder,
+}
+
+/// Writes the effects down.
+#[derive(Default)]
+struct Recorder {
+    lines: Vec<String>,
+    /// Names of connections, by index.
+    names: Vec<String>,
+    /// Codes of the rooms that were to be saved.
+    codes: BTreeMap<RoomKey, String>,
+    fresh_ids: u32,
+}
+
+impl Player {
+    fn new(config: RoomsConfig) -> Self {
+        Self { rooms: Rooms::new(config), out: Recorder::default() }
+    }
+
+    fn play(&mut self, line: &str) -> Vec<String> {
+        let (time, rest) = line.split_once(' ').expect("a time");
+        let (who, what) = rest.split_once(": ").expect("who: what");
+        let ms: u64 = time.replace('_', "").parse().expect("milliseconds");
+        let unix = UnixMillis(i64::try_from(ms).unwrap());
+        let now = Now { at: Timestamp::from_millis(ms), unix };
+        let words: Vec<&str> = what.split(' ').collect();
+        match who {
+            "store" => self.answer(&words, now),
+            "clock" => self.tick(&words, now),
+            _ => {
+                let conn = self.out.conn(who);
+                self.act(conn, who, &words, now);
+            }
+        }
+        self.rooms.check_invariants();
+        std::mem::take(&mut self.out.lines)
+    }
+
+    fn act(&mut self, conn: ConnId, who: &str, words: &[&str], now: Now) {
+        let (rooms, out) = (&mut self.rooms, &mut self.out);
+        let text = words[1..].join(" ");
+        let action = match words[0] {
+            "create" => {
+                let create = Create {
+                    room_code: words[1],
+                    desired: !words.contains(&"drawn"),
+                    room_id: "id-1",
+                    host_id: words[3],
+                    host_auth: auth(words),
+                    host_token: token(words).unwrap_or(TokenHash([1; 32])),
+                };
+                let result = rooms.create(conn, create, now, out).map(|done| format!("{done}"));
+                return out.answer(who, result);
+            }
+            "view" => {
+                let result = match rooms.view(conn, words[1], out) {
+                    Ok(ViewDone::Room(room)) => Ok(room.describe()),
+                    Ok(ViewDone::WaitingForStore) => Ok("waits".into()),
+                    Err(error) => Err(error),
+                };
+                return out.answer(who, result);
+            }
+            "gone" => return rooms.disconnect(conn, now, out),
+            "join" => Action::Join(Join {
+                room_code: words[1],
+                peer_id: words[3],
+                is_host: words.contains(&"host"),
+                metadata: RawJson(value(words, "metadata").unwrap_or("null")),
+                host_token: token(words),
+            }),
+            "say" => Action::Broadcast { data: RawJson(&text) },
+            "sync" => Action::SyncDocument { document: document(&text) },
+            "ask" => Action::RequestSync,
+            "leave" => Action::Leave,
+            other => panic!("what is {other}?"),
+        };
+        let result = rooms.handle(conn, action, now, out).map(|done| out.done(done));
+        out.answer(who, result);
+    }
+
+    fn answer(&mut self, words: &[&str], now: Now) {
+        let (rooms, out) = (&mut self.rooms, &mut self.out);
+        let result = match words[0] {
+            "saved" => Ok(()),
+            "failed" => Err(SaveError::Unavailable),
+            "conflict" => Err(SaveError::Conflict),
+            asked => {
+                let found = found(&words[1..]);
+                return rooms.lookup_done(
+                    asked,
+                    found.as_ref().map(Option::as_ref).map_err(|&error| error),
+                    now,
+                    out,
+                );
+            }
+        };
+        let (code, revision) = words[1].split_once('#').expect("code#revision");
+        let mut keys = out.codes.iter().rev();
+        let (&key, _) = keys.find(|(_, known)| *known == code).expect("a room that was saved");
+        rooms.saved(key, revision.parse().unwrap(), result, now, out);
+    }
+
+    fn tick(&mut self, words: &[&str], now: Now) {
+        match words[0] {
+            "tick" => self.rooms.handle_timeout(now, &mut self.out),
+            "flush" => self.rooms.flush_all(now, &mut self.out),
+            "evict" => {
+                let evicted = self.rooms.evict_idle(&mut self.out);
+                self.out.lines.push(format!("evicted {evicted}"));
+            }
+            "next" => {
+                let next = self.rooms.poll_timeout().map(|at| at.0 / 1_000);
+                let next = next.map_or("never".to_owned(), |ms| ms.to_string());
+                self.out.lines.push(format!("at {next}, {} unsaved", self.rooms.unsaved()));
+            }
+            other => panic!("what is {other}?"),
+        }
+    }
+}
+
+fn value<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
+    words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+}
+
+fn token(words: &[&str]) -> Option<TokenHash> {
+    value(words, "token").map(|token| TokenHash([token.parse().expect("0–255"); 32]))
+}
+
+fn auth(words: &[&str]) -> HostAuth {
+    if words.contains(&"guarded") { HostAuth::Token } else { HostAuth::PeerId }
+}
+
+fn document(text: &str) -> Document {
+    Document(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+fn found(words: &[&str]) -> Result<Option<StoredRoom>, StoreUnavailable> {
+    match words[0] {
+        "missing" => Ok(None),
+        "down" => Err(StoreUnavailable),
+        "has" => Ok(Some(StoredRoom {
+            room_code: words[1].into(),
+            room_id: value(words, "id").map(Into::into),
+            host_id: value(words, "host").map(Into::into),
+            host_auth: auth(words),
+            host_token: token(words),
+            document: value(words, "doc").map(document),
+            created_at: UnixMillis(-5),
+        })),
+        other => panic!("what is {other}?"),
+    }
+}
+
+impl Recorder {
+    /// The connection of that name; the same name is the same connection.
+    fn conn(&mut self, name: &str) -> ConnId {
+        let known = self.names.iter().position(|known| known == name);
+        let index = known.unwrap_or_else(|| {
+            self.names.push(name.to_owned());
+            self.names.len() - 1
+        });
+        let index = u32::try_from(index).unwrap();
+        ConnId { index, generation: 100 + index }
+    }
+
+    fn name(&self, conn: ConnId) -> &str {
+        assert_eq!(conn.generation, 100 + conn.index);
+        &self.names[conn.index as usize]
+    }
+
+    fn revision(&self, room: RoomKey, revision: u64) -> String {
+        format!("{}#{revision}", self.codes[&room])
+    }
+
+    fn done(&self, done: Done) -> String {
+        match done {
+            Done::Now => "now".into(),
+            Done::WaitingForStore => "waits".into(),
+            Done::WhenDurable { room, revision } => {
+                format!("when durable {}", self.revision(room, revision))
+            }
+            Done::NotDurable => "not durable".into(),
+        }
+    }
+
+    fn answer(&mut self, who: &str, result: Result<String, RoomError>) {
+        let result = result.unwrap_or_else(|error| error.to_string());
+        self.lines.push(format!("{who} = {result}"));
+    }
+
+    fn answer_to(&mut self, conn: ConnId, result: Result<String, RoomError>) {
+        let who = self.name(conn).to_owned();
+        self.answer(&who, result);
+    }
+}
+
+impl Output for Recorder {
+    fn send(&mut self, to: ConnId, event: &Event<'_>) {
+        self.lines.push(format!("{} < {}", self.name(to), event.describe()));
+    }
+
+    fn broadcast(&mut self, to: &[ConnId], except: Option<ConnId>, event: &Event<'_>) {
+        let to = to.iter().filter(|&&conn| Some(conn) != except);
+        let names: Vec<&str> = to.map(|&conn| self.name(conn)).collect();
+        self.lines.push(format!("{} < {}", names.join(" "), event.describe()));
+    }
+
+    fn lookup(&mut self, room_code: &str) {
+        self.lines.push(format!("? {room_code}"));
+    }
+
+    fn resolved(&mut self, conn: ConnId, result: Result<Done, RoomError>) {
+        let result = result.map(|done| self.done(done));
+        self.answer_to(conn, result);
+    }
+
+    fn created(&mut self, conn: ConnId, result: Result<CreateDone<'_>, RoomError>) {
+        self.answer_to(conn, result.map(|done| format!("{done}")));
+    }
+
+    fn viewed(&mut self, conn: ConnId, result: Result<RoomView<'_>, RoomError>) {
+        self.answer_to(conn, result.map(Describe::describe));
+    }
+
+    fn persist(&mut self, snapshot: Snapshot<'_>) {
+        self.codes.insert(snapshot.key, snapshot.room_code.to_owned());
+        let mut line = format!("> {}#{}", snapshot.room_code, snapshot.revision);
+        write!(line, " id={} host={}", snapshot.room_id, snapshot.host_id).unwrap();
+        if let Some(document) = snapshot.document {
+            write!(line, " doc={}", text(document)).unwrap();
+        }
+        self.lines.push(line);
+    }
+
+    fn durable(&mut self, room: RoomKey, revision: u64) {
+        self.lines.push(format!("durable {}", self.revision(room, revision)));
+    }
+
+    fn not_durable(&mut self, room: RoomKey) {
+        self.lines.push(format!("never durable {}", self.codes[&room]));
+    }
+
+    fn fresh_room_id(&mut self) -> String {
+        self.fresh_ids += 1;
+        format!("fresh-{}", self.fresh_ids)
+    }
+
+    fn room_changed(&mut self, room_code: &str, change: RoomChange) {
+        self.lines.push(format!("+ {room_code} {}", format!("{change:?}").to_lowercase()));
+    }
+}
+
+/// How a value is written in a trace.
+trait Describe {
+    fn describe(self) -> String;
+}
+
+impl Describe for RoomView<'_> {
+    fn describe(self) -> String {
+        let peers: Vec<String> = self.peers().map(Describe::describe).collect();
+        assert_eq!(self.peer_count(), peers.len());
+        format!("{} host={} [{}]", self.code(), self.host_id(), peers.join(" "))
+    }
+}
+
+impl Describe for &Peer {
+    fn describe(self) -> String {
+        let star = if self.is_host { "*" } else { "" };
+        let metadata = if *self.metadata == *"null" { "" } else { &self.metadata };
+        format!("{}{star}{metadata}", self.id)
+    }
+}
+
+impl Describe for &Event<'_> {
+    fn describe(self) -> String {
+        match *self {
+            Event::Connected { peer_id, room_code } => format!("connected {peer_id} {room_code}"),
+            Event::RoomInfo { room } => format!("room {}", room.describe()),
+            Event::DocumentSync { document } => {
+                format!("document {}", document.map_or("none", text))
+            }
+            Event::PeerJoined { peer } => {
+                format!("joined {} at {}", peer.describe(), peer.joined_at.0)
+            }
+            Event::PeerLeft { peer_id } => format!("left {peer_id}"),
+            Event::Data { from, data } => format!("data {from} {}", data.0),
+        }
+    }
+}
+
+fn text(document: &Document) -> &str {
+    std::str::from_utf8(&document.0).expect("documents of traces are text")
+}
+
+impl std::fmt::Display for CreateDone<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (word, room) = match *self {
+            CreateDone::Created(room) => ("created", room),
+            CreateDone::Restored(room) => ("restored", room),
+            CreateDone::Taken => return f.write_str("taken"),
+            CreateDone::WaitingForStore => return f.write_str("waits"),
+        };
+        let document = if room.has_document() { " with document" } else { "" };
+        write!(f, "{word} {} id={} host={}{document}", room.code(), room.room_id(), room.host_id())
+    }
+}

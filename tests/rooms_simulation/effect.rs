@@ -1,0 +1,189 @@
+//! What the rooms do, written down so that it can be compared with what the model expects.
+
+use std::collections::BTreeMap;
+
+use sync_server::config::HostAuth;
+use sync_server::ids::{ConnId, RoomKey};
+use sync_server::rooms::{
+    CreateDone, Document, Done, Event, Output, Peer, RoomChange, RoomError, RoomView, Snapshot,
+};
+
+/// One effect, or the answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Effect {
+    Send(ConnId, String),
+    Broadcast(Vec<ConnId>, String),
+    Lookup(String),
+    /// A request has ended, at once or later.
+    Ended(ConnId, String),
+    Persist(Image),
+    Durable(String),
+    NotDurable(String),
+    Changed(String, String),
+}
+
+/// A room as a store has it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Image {
+    pub(crate) code: String,
+    pub(crate) room_id: Option<String>,
+    pub(crate) host_id: Option<String>,
+    pub(crate) needs_token: bool,
+    pub(crate) token: Option<u8>,
+    pub(crate) document: Option<String>,
+    pub(crate) created_at: i64,
+}
+
+/// The snapshot of one [`Effect::Persist`], as the store gets it.
+#[derive(Clone, Debug)]
+pub(crate) struct Save {
+    pub(crate) key: RoomKey,
+    pub(crate) revision: u64,
+    pub(crate) image: Image,
+}
+
+/// Writes effects down.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) saves: Vec<Save>,
+    pub(crate) durable: Vec<(RoomKey, u64)>,
+    pub(crate) not_durable: Vec<RoomKey>,
+    /// The codes of the rooms that were to be saved.
+    pub(crate) codes: BTreeMap<RoomKey, String>,
+    fresh_ids: u64,
+}
+
+impl Image {
+    /// The number of the document; later documents have larger ones, none is 0.
+    pub(crate) fn document_number(&self) -> u64 {
+        self.document.as_deref().map_or(0, document_number)
+    }
+}
+
+/// The number in a document of this simulation.
+pub(crate) fn document_number(text: &str) -> u64 {
+    text.strip_prefix('d').and_then(|number| number.parse().ok()).expect("a document is d<number>")
+}
+
+/// What of a document can be compared.
+pub(crate) fn text(document: &Document) -> String {
+    String::from_utf8(document.0.to_vec()).expect("documents here are text")
+}
+
+/// How a peer is written in an effect.
+pub(crate) fn peer_text(id: &str, is_host: bool, metadata: &str, joined_at: i64) -> String {
+    format!("{id}:{}{metadata}@{joined_at}", if is_host { "host" } else { "" })
+}
+
+/// How a room is written in an effect.
+pub(crate) fn room_text(code: &str, room_id: &str, host_id: &str, peers: &[String]) -> String {
+    format!("{code} id={room_id} host={host_id} [{}]", peers.join(" "))
+}
+
+impl Recorder {
+    /// How the answer to an action is written.
+    pub(crate) fn done_text(&self, result: Result<Done, RoomError>) -> String {
+        match result {
+            Ok(Done::WhenDurable { room, .. }) => format!("when durable {}", self.codes[&room]),
+            Ok(done) => format!("{done:?}"),
+            Err(error) => format!("{error:?}"),
+        }
+    }
+}
+
+/// How the answer to a create is written.
+pub(crate) fn create_text(result: Result<CreateDone<'_>, RoomError>) -> String {
+    match result {
+        Ok(CreateDone::Created(room)) => format!("created {}", view_text(room)),
+        Ok(CreateDone::Restored(room)) => format!("restored {}", view_text(room)),
+        Ok(other) => format!("{other:?}"),
+        Err(error) => format!("{error:?}"),
+    }
+}
+
+/// How a view is written.
+pub(crate) fn view_text(room: RoomView<'_>) -> String {
+    let describe =
+        |peer: &Peer| peer_text(&peer.id, peer.is_host, &peer.metadata, peer.joined_at.0);
+    let peers: Vec<String> = room.peers().map(describe).collect();
+    room_text(room.code(), room.room_id(), room.host_id(), &peers)
+}
+
+fn event_text(event: &Event<'_>) -> String {
+    match *event {
+        Event::Connected { peer_id, room_code } => format!("connected {peer_id} {room_code}"),
+        Event::RoomInfo { room } => format!("room {}", view_text(room)),
+        Event::DocumentSync { document: None } => "no document".into(),
+        Event::DocumentSync { document: Some(document) } => format!("document {}", text(document)),
+        Event::PeerJoined { peer } => {
+            let text = peer_text(&peer.id, peer.is_host, &peer.metadata, peer.joined_at.0);
+            format!("joined {text}")
+        }
+        Event::PeerLeft { peer_id } => format!("left {peer_id}"),
+        Event::Data { from, data } => format!("data {from} {}", data.0),
+    }
+}
+
+impl Output for Recorder {
+    fn send(&mut self, to: ConnId, event: &Event<'_>) {
+        self.effects.push(Effect::Send(to, event_text(event)));
+    }
+
+    fn broadcast(&mut self, to: &[ConnId], except: Option<ConnId>, event: &Event<'_>) {
+        let to = to.iter().copied().filter(|&conn| Some(conn) != except).collect();
+        self.effects.push(Effect::Broadcast(to, event_text(event)));
+    }
+
+    fn lookup(&mut self, room_code: &str) {
+        self.effects.push(Effect::Lookup(room_code.to_owned()));
+    }
+
+    fn resolved(&mut self, conn: ConnId, result: Result<Done, RoomError>) {
+        let text = self.done_text(result);
+        self.effects.push(Effect::Ended(conn, text));
+    }
+
+    fn created(&mut self, conn: ConnId, result: Result<CreateDone<'_>, RoomError>) {
+        self.effects.push(Effect::Ended(conn, create_text(result)));
+    }
+
+    fn viewed(&mut self, conn: ConnId, result: Result<RoomView<'_>, RoomError>) {
+        let text = result.map_or_else(|error| format!("{error:?}"), view_text);
+        self.effects.push(Effect::Ended(conn, text));
+    }
+
+    fn persist(&mut self, snapshot: Snapshot<'_>) {
+        let image = Image {
+            code: snapshot.room_code.to_owned(),
+            room_id: Some(snapshot.room_id.to_owned()),
+            host_id: Some(snapshot.host_id.to_owned()),
+            needs_token: snapshot.host_auth == HostAuth::Token,
+            token: snapshot.host_token.map(|token| token.0[31]),
+            document: snapshot.document.map(text),
+            created_at: snapshot.created_at.0,
+        };
+        self.codes.insert(snapshot.key, image.code.clone());
+        self.effects.push(Effect::Persist(image.clone()));
+        self.saves.push(Save { key: snapshot.key, revision: snapshot.revision, image });
+    }
+
+    fn durable(&mut self, room: RoomKey, revision: u64) {
+        self.durable.push((room, revision));
+        self.effects.push(Effect::Durable(self.codes[&room].clone()));
+    }
+
+    fn not_durable(&mut self, room: RoomKey) {
+        self.not_durable.push(room);
+        self.effects.push(Effect::NotDurable(self.codes[&room].clone()));
+    }
+
+    fn fresh_room_id(&mut self) -> String {
+        self.fresh_ids += 1;
+        format!("fresh-{}", self.fresh_ids)
+    }
+
+    fn room_changed(&mut self, room_code: &str, change: RoomChange) {
+        self.effects.push(Effect::Changed(room_code.to_owned(), format!("{change:?}")));
+    }
+}

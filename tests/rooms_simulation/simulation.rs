@@ -1,0 +1,477 @@
+//! One run: what is drawn, and done to the real rooms and to the model.
+
+mod check;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sync_server::config::{HostAuth, SyncWriters};
+use sync_server::ids::{ConnId, RoomKey};
+use sync_server::rooms::{
+    Action, Create, Document, Done, Join, RawJson, Rooms, RoomsConfig, SaveError, StoreUnavailable,
+    StoredRoom, TokenHash, ViewDone,
+};
+use sync_server::time::{Now, Timestamp, UnixMillis};
+
+use self::check::Belief;
+use crate::Random;
+use crate::effect::{Effect, Image, Recorder, create_text, view_text};
+use crate::model::{CreateWish, JoinWish, Model, Wish};
+use crate::store::{Found, Lookup, PendingSave, Store};
+
+const STEPS: usize = 800;
+const CONNECTIONS: usize = 8;
+const CODES: [&str; 6] = ["ABC", "abc", "Abc", "XY", "xy", "Z-9"];
+const PEERS: [&str; 4] = ["ann", "bob", "cy", "dan"];
+const METADATA: [&str; 3] = ["null", "{}", "7"];
+
+/// How often what was seen, over all runs.
+pub(crate) type Seen = BTreeMap<String, u64>;
+
+/// A promise that a document will be called durable.
+struct Promise {
+    key: RoomKey,
+    revision: u64,
+    document: u64,
+}
+
+/// The state of a run.
+pub(crate) struct Simulation {
+    seed: u64,
+    is_loud: bool,
+    random: Random,
+    rooms: Rooms,
+    out: Recorder,
+    model: Model,
+    store: Store,
+    now_ms: u64,
+    step: usize,
+    connections: Vec<ConnId>,
+    opened: u32,
+    documents: u64,
+    room_ids: u64,
+    beliefs: BTreeMap<ConnId, Belief>,
+    promises: Vec<Promise>,
+    last_save: BTreeMap<RoomKey, (u64, u64)>,
+    trace: Vec<String>,
+}
+
+/// Says where it went wrong, however it did.
+impl Drop for Simulation {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let (seed, step) = (self.seed, self.step);
+            eprintln!("seed {seed}, step {step}; replay it with ROOMS_SEED={seed}");
+            for line in self.trace.iter().rev().take(12).rev() {
+                eprintln!("{line}");
+            }
+        }
+    }
+}
+
+impl Simulation {
+    pub(crate) fn new(seed: u64, is_loud: bool) -> Self {
+        let mut random = Random(seed);
+        let config = RoomsConfig {
+            rooms_max: random.pick(&[2, 3, 6]),
+            peers_per_room_max: random.pick(&[1, 3, 5]),
+            idle_timeout: random.pick(&[None, Some(2), Some(20)]).map(Duration::from_secs),
+            auto_create: random.percent(40),
+            store: random.percent(80),
+            sync_writers: random.pick(&[SyncWriters::Host, SyncWriters::Any]),
+            host_auth: random.pick(&[HostAuth::PeerId, HostAuth::PeerId, HostAuth::Token]),
+        };
+        let mut simulation = Self {
+            seed,
+            is_loud,
+            random,
+            rooms: Rooms::new(config.clone()),
+            out: Recorder::default(),
+            model: Model::new(config, 0),
+            store: Store::default(),
+            now_ms: 0,
+            step: 0,
+            connections: Vec::new(),
+            opened: 0,
+            documents: 0,
+            room_ids: 0,
+            beliefs: BTreeMap::new(),
+            promises: Vec::new(),
+            last_save: BTreeMap::new(),
+            trace: Vec::new(),
+        };
+        for index in 0..CONNECTIONS {
+            let conn = simulation.open_connection(index);
+            simulation.connections.push(conn);
+        }
+        simulation
+    }
+
+    /// Returns the trace.
+    pub(crate) fn run(mut self, seen: &mut Seen) -> Vec<String> {
+        for step in 0..STEPS {
+            self.step = step;
+            self.now_ms += self.random.pick(&[0, 0, 1, 10, 100, 400, 1_500]);
+            if self.random.percent(2) {
+                self.now_ms += 30_000;
+            }
+            let due = self.rooms.poll_timeout().is_some_and(|at| at <= self.now().at);
+            if due && self.random.percent(80) {
+                self.tick(seen);
+            }
+            self.act(seen);
+        }
+        self.finish(seen);
+        std::mem::take(&mut self.trace)
+    }
+
+    fn act(&mut self, seen: &mut Seen) {
+        let slot = self.random.below(CONNECTIONS);
+        let conn = self.connections[slot];
+        let is_waiting = self.model.is_waiting(conn);
+        match self.random.below(100) {
+            0..6 => self.disconnect(slot, seen),
+            6..28 if !is_waiting => self.join(conn, seen),
+            28..38 if !is_waiting => self.say(conn, seen),
+            38..52 if !is_waiting => self.sync(conn, seen),
+            52..54 if !is_waiting => self.ask(conn, seen),
+            54..58 if !is_waiting => self.leave(conn, seen),
+            58..66 if !is_waiting => self.create(conn, seen),
+            66..69 if !is_waiting => self.view(conn, seen),
+            69..83 => self.answer_lookup(seen),
+            83..93 => self.answer_save(seen),
+            93..95 => self.tick(seen),
+            95 => self.evict(seen),
+            96 => self.store.is_down = !self.store.is_down && self.random.percent(50),
+            97 => self.somebody_else_stores(),
+            98 if self.random.percent(20) => self.crash(seen),
+            _ => {}
+        }
+    }
+
+    fn join(&mut self, conn: ConnId, seen: &mut Seen) {
+        let code = self.random.pick(&CODES);
+        let wish = JoinWish {
+            peer: self.random.pick(&PEERS).to_owned(),
+            is_host: self.random.percent(50),
+            metadata: self.random.pick(&METADATA).to_owned(),
+            token: self.random.pick(&[None, Some(0), Some(1)]),
+        };
+        self.note(format!("{conn} joins {code}: {wish:?}"));
+        let join = Join {
+            room_code: code,
+            peer_id: &wish.peer,
+            is_host: wish.is_host,
+            metadata: RawJson(&wish.metadata),
+            host_token: wish.token.map(token_hash),
+        };
+        self.handle(conn, Action::Join(join));
+        let now_ms = self.now_ms;
+        self.expect(seen, |model| model.wish(conn, code, Wish::Join(wish), now_ms));
+    }
+
+    fn say(&mut self, conn: ConnId, seen: &mut Seen) {
+        let data = self.step.to_string();
+        self.note(format!("{conn} says {data}"));
+        self.handle(conn, Action::Broadcast { data: RawJson(&data) });
+        let now_ms = self.now_ms;
+        self.expect(seen, |model| model.say(conn, &data, now_ms));
+    }
+
+    fn sync(&mut self, conn: ConnId, seen: &mut Seen) {
+        let number = self.next_document();
+        let text = format!("d{number}");
+        self.note(format!("{conn} syncs {text}"));
+        let document = Document(Bytes::from(text.clone().into_bytes()));
+        let done = self.handle(conn, Action::SyncDocument { document });
+        if let Some(Done::WhenDurable { room: key, revision }) = done {
+            self.promises.push(Promise { key, revision, document: number });
+        }
+        if done.is_some() {
+            self.beliefs.entry(conn).or_default().document = Some(text.clone());
+        }
+        let now_ms = self.now_ms;
+        self.expect(seen, |model| model.sync(conn, &text, now_ms));
+    }
+
+    fn ask(&mut self, conn: ConnId, seen: &mut Seen) {
+        self.note(format!("{conn} asks"));
+        self.handle(conn, Action::RequestSync);
+        self.expect(seen, |model| model.ask(conn));
+    }
+
+    fn leave(&mut self, conn: ConnId, seen: &mut Seen) {
+        self.note(format!("{conn} leaves"));
+        self.handle(conn, Action::Leave);
+        self.beliefs.remove(&conn);
+        let now_ms = self.now_ms;
+        self.expect(seen, |model| model.leave(conn, now_ms));
+    }
+
+    fn disconnect(&mut self, slot: usize, seen: &mut Seen) {
+        let conn = self.connections[slot];
+        self.note(format!("{conn} is gone"));
+        self.rooms.disconnect(conn, self.now(), &mut self.out);
+        self.connections[slot] = self.open_connection(slot);
+        self.beliefs.remove(&conn);
+        let now_ms = self.now_ms;
+        self.expect(seen, |model| model.disconnect(conn, now_ms));
+    }
+
+    fn create(&mut self, conn: ConnId, seen: &mut Seen) {
+        let code = self.random.pick(&CODES);
+        self.room_ids += 1;
+        let wish = CreateWish {
+            desired: self.random.percent(60),
+            room_id: format!("id-{}", self.room_ids),
+            host_id: self.random.pick(&PEERS).to_owned(),
+            needs_token: self.random.percent(30),
+            token: self.random.pick(&[0, 1]),
+        };
+        self.note(format!("{conn} creates {code}: {wish:?}"));
+        let create = Create {
+            room_code: code,
+            desired: wish.desired,
+            room_id: &wish.room_id,
+            host_id: &wish.host_id,
+            host_auth: host_auth(wish.needs_token),
+            host_token: token_hash(wish.token),
+        };
+        let now = self.now();
+        let text = create_text(self.rooms.create(conn, create, now, &mut self.out));
+        self.out.effects.push(Effect::Ended(conn, text));
+        let now_ms = self.now_ms;
+        self.expect(seen, |model| model.wish(conn, code, Wish::Create(wish), now_ms));
+    }
+
+    fn view(&mut self, conn: ConnId, seen: &mut Seen) {
+        let code = self.random.pick(&CODES);
+        self.note(format!("{conn} views {code}"));
+        let text = match self.rooms.view(conn, code, &mut self.out) {
+            Ok(ViewDone::Room(room)) => view_text(room),
+            Ok(ViewDone::WaitingForStore) => "WaitingForStore".to_owned(),
+            Err(error) => format!("{error:?}"),
+        };
+        self.out.effects.push(Effect::Ended(conn, text));
+        let now_ms = self.now_ms;
+        self.expect(seen, |model| model.wish(conn, code, Wish::View, now_ms));
+    }
+
+    /// Lets one lookup be read or, if it was, be answered.
+    fn answer_lookup(&mut self, seen: &mut Seen) {
+        if self.store.lookups.is_empty() {
+            return;
+        }
+        let index = self.random.below(self.store.lookups.len());
+        if self.store.lookups[index].found.is_none() {
+            self.store.read(index);
+            if self.random.percent(40) {
+                return;
+            }
+        }
+        let Lookup { code, found } = self.store.lookups.remove(index);
+        self.deliver_lookup(&code, &found.expect("it was read"), seen);
+    }
+
+    fn deliver_lookup(&mut self, code: &str, found: &Found, seen: &mut Seen) {
+        self.note(format!("store answers {code}: {found:?}"));
+        let mut is_current = true;
+        if let Ok(Some(image)) = found {
+            is_current = self.store.images.get(&image.code) == Some(image);
+        }
+        if !is_current {
+            *seen.entry("old answer".to_owned()).or_default() += 1;
+        }
+        let stored = found.as_ref().map(|image| image.as_ref().map(stored_room));
+        let stored = stored.as_ref().map(Option::as_ref).map_err(|()| StoreUnavailable);
+        // First of all, because it makes a room of that code free to be evicted.
+        assert!(self.model.asked.remove(code));
+        let now = self.now();
+        self.rooms.lookup_done(code, stored, now, &mut self.out);
+        let is_restore =
+            |effect: &Effect| matches!(effect, Effect::Changed(_, change) if change == "Restored");
+        assert!(is_current || !self.out.effects.iter().any(is_restore), "an old state came back");
+        let now_ms = self.now_ms;
+        self.expect(seen, |model| model.lookup_done(code, found, now_ms));
+    }
+
+    /// Lets one save take place or, if it did, be answered.
+    fn answer_save(&mut self, seen: &mut Seen) {
+        if self.store.saves.is_empty() {
+            return;
+        }
+        let index = self.random.below(self.store.saves.len());
+        if self.store.saves[index].result.is_none() {
+            let done_though_failed = self.random.percent(50);
+            self.store.write(index, done_though_failed);
+            if self.random.percent(40) {
+                return;
+            }
+        }
+        self.deliver_save(index, seen);
+    }
+
+    fn deliver_save(&mut self, index: usize, seen: &mut Seen) {
+        let PendingSave { save, result } = self.store.saves.remove(index);
+        let result = result.expect("it took place");
+        self.note(format!("store answers save {}#{}: {result:?}", save.image.code, save.revision));
+        let now = self.now();
+        self.rooms.saved(save.key, save.revision, result, now, &mut self.out);
+        if result.is_ok() {
+            assert_eq!(self.out.durable, [(save.key, save.revision)]);
+        }
+        if result == Err(SaveError::Conflict) {
+            assert_eq!(self.out.not_durable, [save.key]);
+        }
+        let now_ms = self.now_ms;
+        self.expect(seen, |model| model.saved(&save.image.code, result, now_ms));
+    }
+
+    fn tick(&mut self, seen: &mut Seen) {
+        self.note("tick".to_owned());
+        let now = self.now();
+        self.rooms.handle_timeout(now, &mut self.out);
+        assert!(self.rooms.poll_timeout().is_none_or(|at| at > now.at), "something is still due");
+        let now_ms = self.now_ms;
+        self.expect_in_any_order(seen, |model| model.tick(now_ms));
+    }
+
+    fn evict(&mut self, seen: &mut Seen) {
+        self.note("evict".to_owned());
+        let evicted = self.rooms.evict_idle(&mut self.out);
+        assert_eq!(evicted, self.model.evictable().next().is_some());
+        self.expect(seen, |_| {});
+    }
+
+    /// Another server with the same database, or the old backend.
+    fn somebody_else_stores(&mut self) {
+        let code = self.random.pick(&CODES);
+        self.room_ids += 1;
+        let is_old = self.random.percent(50);
+        let number = self.next_document();
+        let image = Image {
+            code: code.to_owned(),
+            room_id: (!is_old).then(|| format!("foreign-{}", self.room_ids)),
+            host_id: (!is_old).then(|| self.random.pick(&PEERS).to_owned()),
+            needs_token: !is_old && self.random.percent(30),
+            token: self.random.pick(&[None, Some(0), Some(1)]),
+            document: self.random.percent(50).then(|| format!("d{number}")),
+            created_at: -1,
+        };
+        self.note(format!("somebody else stores {image:?}"));
+        self.store.images.entry(code.to_owned()).or_insert(image);
+    }
+
+    /// `kill -9` and a new start with the same store.
+    fn crash(&mut self, seen: &mut Seen) {
+        self.note("crash".to_owned());
+        *seen.entry("crash".to_owned()).or_default() += 1;
+        for index in 0..self.store.saves.len() {
+            if self.store.saves[index].result.is_none() && self.random.percent(50) {
+                self.store.write(index, false);
+            }
+        }
+        self.store.saves.clear();
+        self.store.lookups.clear();
+        let config = self.model.config.clone();
+        self.rooms = Rooms::new(config.clone());
+        self.model = Model::new(config, self.model.fresh_ids());
+        self.out.codes.clear();
+        self.last_save.clear();
+        self.promises.clear();
+        self.beliefs.clear();
+        for index in 0..CONNECTIONS {
+            self.connections[index] = self.open_connection(index);
+        }
+    }
+
+    /// Shuts down with a store that is there: nothing may be left over.
+    fn finish(&mut self, seen: &mut Seen) {
+        self.note("flush".to_owned());
+        self.store.is_down = false;
+        let now = self.now();
+        self.rooms.flush_all(now, &mut self.out);
+        let now_ms = self.now_ms;
+        self.expect_in_any_order(seen, |model| model.flush(now_ms));
+        for _ in 0..50 {
+            while let Some(lookup) = self.store.lookups.pop() {
+                self.store.lookups.push(lookup);
+                let last = self.store.lookups.len() - 1;
+                self.store.read(last);
+                let Lookup { code, found } = self.store.lookups.remove(last);
+                self.deliver_lookup(&code, &found.expect("it was read"), seen);
+            }
+            while !self.store.saves.is_empty() {
+                self.store.write(0, false);
+                self.deliver_save(0, seen);
+            }
+            self.now_ms += 1_000;
+            self.tick(seen);
+        }
+        assert_eq!(self.rooms.unsaved(), 0);
+        assert!(self.promises.is_empty() && self.model.waiting.is_empty());
+        for image in self.model.images().filter(|_| self.model.config.store) {
+            assert_eq!(self.store.images.get(&image.code), Some(image));
+        }
+    }
+
+    /// Does one action; the answer is noted as the last effect.
+    fn handle(&mut self, conn: ConnId, action: Action<'_>) -> Option<Done> {
+        let result = self.rooms.handle(conn, action, self.now(), &mut self.out);
+        let text = self.out.done_text(result);
+        self.out.effects.push(Effect::Ended(conn, text));
+        result.ok()
+    }
+
+    fn now(&self) -> Now {
+        let unix = UnixMillis(i64::try_from(self.now_ms).unwrap());
+        Now { at: Timestamp::from_millis(self.now_ms), unix }
+    }
+
+    fn next_document(&mut self) -> u64 {
+        self.documents += 1;
+        self.documents
+    }
+
+    fn open_connection(&mut self, index: usize) -> ConnId {
+        self.opened += 1;
+        ConnId { index: u32::try_from(index).unwrap(), generation: self.opened }
+    }
+
+    fn note(&mut self, line: String) {
+        let line = if line.starts_with(' ') {
+            line
+        } else {
+            format!("{} at {} ms: {line}", self.step, self.now_ms)
+        };
+        if self.is_loud {
+            println!("{line}");
+        }
+        self.trace.push(line);
+    }
+}
+
+fn token_hash(token: u8) -> TokenHash {
+    // Only the last byte differs, so a comparison that stops early is found out.
+    let mut hash = [9; 32];
+    hash[31] = token;
+    TokenHash(hash)
+}
+
+fn host_auth(needs_token: bool) -> HostAuth {
+    if needs_token { HostAuth::Token } else { HostAuth::PeerId }
+}
+
+fn stored_room(image: &Image) -> StoredRoom {
+    let document = image.document.clone();
+    StoredRoom {
+        room_code: image.code.clone(),
+        room_id: image.room_id.clone(),
+        host_id: image.host_id.clone(),
+        host_auth: host_auth(image.needs_token),
+        host_token: image.token.map(token_hash),
+        document: document.map(|text| Document(Bytes::from(text.into_bytes()))),
+        created_at: UnixMillis(image.created_at),
+    }
+}

@@ -1,0 +1,58 @@
+//! A store that answers late, twice in another order than it was asked, not at all, or that has
+//! done what it says it could not do.
+
+use std::collections::BTreeMap;
+
+use sync_server::rooms::SaveError;
+
+use crate::effect::{Image, Save};
+
+/// What it says about a code.
+pub(crate) type Found = Result<Option<Image>, ()>;
+
+/// The rooms it has, and what it was asked and has not answered.
+#[derive(Default)]
+pub(crate) struct Store {
+    pub(crate) images: BTreeMap<String, Image>,
+    pub(crate) lookups: Vec<Lookup>,
+    pub(crate) saves: Vec<PendingSave>,
+    pub(crate) is_down: bool,
+}
+
+/// A lookup; it is read at one time and answered at another.
+pub(crate) struct Lookup {
+    pub(crate) code: String,
+    pub(crate) found: Option<Found>,
+}
+
+/// A save; it takes place at one time and is answered at another.
+pub(crate) struct PendingSave {
+    pub(crate) save: Save,
+    pub(crate) result: Option<Result<(), SaveError>>,
+}
+
+impl Store {
+    /// Reads for the lookup at `index`: the code as it is, then in capitals.
+    pub(crate) fn read(&mut self, index: usize) {
+        let lookup = &mut self.lookups[index];
+        let exact = self.images.get(&lookup.code);
+        let image = exact.or_else(|| self.images.get(&lookup.code.to_uppercase()));
+        lookup.found = Some(if self.is_down { Err(()) } else { Ok(image.cloned()) });
+    }
+
+    /// Does the save at `index`. One that fails may have been done nevertheless.
+    pub(crate) fn write(&mut self, index: usize, done_though_failed: bool) {
+        let pending = &mut self.saves[index];
+        let image = &pending.save.image;
+        let owner = self.images.get(&image.code).and_then(|owner| owner.room_id.clone());
+        let is_ours = owner.is_none() || owner == image.room_id;
+        if is_ours && (!self.is_down || done_though_failed) {
+            self.images.insert(image.code.clone(), image.clone());
+        }
+        pending.result = Some(match (self.is_down, is_ours) {
+            (true, _) => Err(SaveError::Unavailable),
+            (false, false) => Err(SaveError::Conflict),
+            (false, true) => Ok(()),
+        });
+    }
+}
