@@ -1,0 +1,191 @@
+//! The chunked transfer coding (RFC 9112, 7.1), decoded from pieces of any size.
+//!
+//! Line ends are CRLF and nothing else here: a single LF, which the head may have, is where
+//! readers of chunks have disagreed to the harm of those behind them. Extensions and trailer
+//! fields are checked and thrown away; nothing in this server asks for one.
+
+use super::error::HttpError;
+use super::parser::BODY_BYTES_MAX;
+use super::percent::hex_digit;
+
+/// Bytes of all chunk extensions of one body.
+pub const CHUNK_EXTENSION_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of all trailer fields of one body, line ends included.
+pub const TRAILER_BYTES_MAX: usize = 4 * 1024;
+/// Digits of a chunk size, leading zeros included. With these a size cannot overflow 64 bits.
+const SIZE_DIGITS_MAX: u8 = 16;
+
+/// Where in a chunked body a decoder is.
+#[derive(Debug, Default)]
+pub(super) struct ChunkedDecoder {
+    state: State,
+    /// Bytes of extensions so far.
+    extension_bytes: usize,
+    /// Bytes of trailer fields so far.
+    trailer_bytes: usize,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// A digit of a chunk's size, of which `digits` were seen.
+    Size { size: u64, digits: u8 },
+    /// Blanks after a size, up to the `;` of an extension.
+    ExtensionStart { size: usize },
+    /// A byte of an extension, or the CR after it.
+    Extension { size: usize },
+    /// The LF that ends a size line.
+    SizeLineFeed { size: usize },
+    /// A chunk's data.
+    Data { remaining: usize },
+    /// The CR behind it.
+    DataReturn,
+    /// The LF behind it.
+    DataLineFeed,
+    /// A trailer field, or the CR of the empty line that ends the body.
+    FieldStart,
+    /// The rest of a trailer field's name.
+    FieldName,
+    /// A trailer field's value.
+    FieldValue,
+    /// The LF that ends a trailer field.
+    FieldLineFeed,
+    /// The LF that ends the body.
+    LastLineFeed,
+    /// Nothing: the body is complete.
+    End,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Size { size: 0, digits: 0 }
+    }
+}
+
+impl ChunkedDecoder {
+    /// Decodes `input`, which shrinks by what was used, onto the end of `body`. True once the
+    /// body is complete; what follows is left in `input`.
+    ///
+    /// # Errors
+    /// What is malformed, or which bound was passed. Bounds count before anything is kept.
+    pub(super) fn feed(
+        &mut self,
+        input: &mut &[u8],
+        body: &mut Vec<u8>,
+    ) -> Result<bool, HttpError> {
+        while !matches!(self.state, State::End) {
+            if let State::Data { remaining } = self.state {
+                let (data, rest) = input.split_at(remaining.min(input.len()));
+                body.extend_from_slice(data);
+                *input = rest;
+                self.state = match remaining - data.len() {
+                    0 => State::DataReturn,
+                    remaining => State::Data { remaining },
+                };
+            }
+            let Some((&byte, rest)) = input.split_first() else { return Ok(false) };
+            self.state = match self.state {
+                State::FieldStart
+                | State::FieldName
+                | State::FieldValue
+                | State::FieldLineFeed
+                | State::LastLineFeed => self.trailer_byte(byte)?,
+                _ => self.framing_byte(byte, body.len())?,
+            };
+            *input = rest;
+        }
+        Ok(true)
+    }
+
+    /// The state after `byte`, which belongs to a size line or ends a chunk's data.
+    fn framing_byte(&mut self, byte: u8, body_bytes: usize) -> Result<State, HttpError> {
+        match (self.state, byte) {
+            (State::Size { size, digits }, byte) => match hex_digit(byte) {
+                Some(_) if digits == SIZE_DIGITS_MAX => Err(HttpError::Chunk),
+                Some(digit) => {
+                    Ok(State::Size { size: size << 4 | u64::from(digit), digits: digits + 1 })
+                }
+                None if digits == 0 => Err(HttpError::Chunk),
+                None => self.after_size(checked_size(size, body_bytes)?, byte),
+            },
+            (State::ExtensionStart { size }, b' ' | b'\t' | b';') => self.after_size(size, byte),
+            (State::Extension { size }, b'\r') => Ok(State::SizeLineFeed { size }),
+            (State::Extension { .. }, byte) if is_field_byte(byte) => {
+                self.count_extension_byte()?;
+                Ok(self.state)
+            }
+            (State::SizeLineFeed { size: 0 }, b'\n') => Ok(State::FieldStart),
+            (State::SizeLineFeed { size }, b'\n') => Ok(State::Data { remaining: size }),
+            (State::DataReturn, b'\r') => Ok(State::DataLineFeed),
+            (State::DataLineFeed, b'\n') => Ok(State::default()),
+            _ => Err(HttpError::Chunk),
+        }
+    }
+
+    /// The state after `byte`, which follows a size, or blanks behind one.
+    fn after_size(&mut self, size: usize, byte: u8) -> Result<State, HttpError> {
+        match byte {
+            b'\r' => Ok(State::SizeLineFeed { size }),
+            b' ' | b'\t' => {
+                self.count_extension_byte()?;
+                Ok(State::ExtensionStart { size })
+            }
+            b';' => {
+                self.count_extension_byte()?;
+                Ok(State::Extension { size })
+            }
+            _ => Err(HttpError::Chunk),
+        }
+    }
+
+    /// The state after `byte`, which belongs to the trailer section.
+    fn trailer_byte(&mut self, byte: u8) -> Result<State, HttpError> {
+        if !matches!((self.state, byte), (State::FieldStart, b'\r') | (State::LastLineFeed, _)) {
+            self.trailer_bytes += 1;
+            if self.trailer_bytes > TRAILER_BYTES_MAX {
+                return Err(HttpError::TrailersTooLarge);
+            }
+        }
+        match (self.state, byte) {
+            (State::FieldStart, b'\r') => Ok(State::LastLineFeed),
+            (State::LastLineFeed, b'\n') => Ok(State::End),
+            (State::FieldStart | State::FieldName, byte) if is_token_byte(byte) => {
+                Ok(State::FieldName)
+            }
+            (State::FieldName, b':') => Ok(State::FieldValue),
+            (State::FieldValue, b'\r') => Ok(State::FieldLineFeed),
+            (State::FieldValue, byte) if is_field_byte(byte) => Ok(State::FieldValue),
+            (State::FieldLineFeed, b'\n') => Ok(State::FieldStart),
+            _ => Err(HttpError::Trailer),
+        }
+    }
+
+    fn count_extension_byte(&mut self) -> Result<(), HttpError> {
+        self.extension_bytes += 1;
+        if self.extension_bytes > CHUNK_EXTENSION_BYTES_MAX {
+            return Err(HttpError::ChunkExtensionsTooLarge);
+        }
+        Ok(())
+    }
+}
+
+/// `size`, if a body that has `body_bytes` already may grow by that.
+fn checked_size(size: u64, body_bytes: usize) -> Result<usize, HttpError> {
+    debug_assert!(body_bytes <= BODY_BYTES_MAX);
+    usize::try_from(size)
+        .ok()
+        .filter(|size| *size <= BODY_BYTES_MAX - body_bytes)
+        .ok_or(HttpError::BodyTooLarge)
+}
+
+/// A byte of a field name or method (RFC 9110, 5.6.2).
+pub(super) const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+')
+        || matches!(byte, b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+}
+
+/// A byte of a field value (RFC 9110, 5.5).
+pub(super) const fn is_field_byte(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7F)
+}

@@ -1,0 +1,195 @@
+//! Methods and paths become routes.
+
+use super::percent::decode_segment;
+use super::response::Response;
+use super::status::Status;
+
+/// Every route, as `GET /` lists them.
+pub const ROUTES: &[&str] = &[
+    "GET /",
+    "GET /health",
+    "GET /health/ready",
+    "GET /metrics",
+    "GET /ws",
+    "POST /api/rooms",
+    "GET /api/rooms/{code}",
+    "POST /api/auth/invite",
+    "GET /api/auth/setup-info",
+    "POST /api/auth/setup-password",
+    "POST /api/auth/login",
+    "POST /api/auth/logout",
+    "GET /api/auth/me",
+    "PUT /api/auth/me",
+    "GET /api/auth/users",
+    "PUT /api/auth/users/{id}",
+    "DELETE /api/auth/users/{id}",
+];
+
+/// Characters of a room code that somebody chose (protocol, section 2).
+const ROOM_CODE_CHARS_MAX: usize = 64;
+/// Bytes of a user id in a path; ours have 36.
+const USER_ID_BYTES_MAX: usize = 128;
+
+const GET: &str = "GET, HEAD, OPTIONS";
+const POST: &str = "POST, OPTIONS";
+const GET_PUT: &str = "GET, HEAD, PUT, OPTIONS";
+const PUT_DELETE: &str = "PUT, DELETE, OPTIONS";
+
+/// What a request asks for. `HEAD` asks for what `GET` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// `GET /`
+    Index,
+    /// `GET /health`
+    Health,
+    /// `GET /health/ready`
+    Ready,
+    /// `GET /metrics`
+    Metrics,
+    /// `GET /ws`
+    WebSocket,
+    /// `POST /api/rooms`
+    CreateRoom,
+    /// `GET /api/rooms/{code}`
+    Room {
+        /// Decoded; `None` if no room can be called that.
+        code: Option<String>,
+    },
+    /// `/api/auth/…`
+    Account(AccountRoute),
+    /// `OPTIONS` of whatever path.
+    Preflight,
+}
+
+/// An account route (protocol, section 3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountRoute {
+    /// `POST /api/auth/invite`
+    Invite,
+    /// `GET /api/auth/setup-info`
+    SetupInfo,
+    /// `POST /api/auth/setup-password`
+    SetupPassword,
+    /// `POST /api/auth/login`
+    Login,
+    /// `POST /api/auth/logout`
+    Logout,
+    /// `GET /api/auth/me`
+    Me,
+    /// `PUT /api/auth/me`
+    UpdateMe,
+    /// `GET /api/auth/users`
+    Users,
+    /// `PUT /api/auth/users/{id}`
+    UpdateUser {
+        /// Decoded, 1–128 bytes; perhaps nobody's.
+        id: String,
+    },
+    /// `DELETE /api/auth/users/{id}`
+    DeleteUser {
+        /// Decoded, 1–128 bytes; perhaps nobody's.
+        id: String,
+    },
+}
+
+/// Why a request has no route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteError {
+    /// 404.
+    NotFound,
+    /// 405.
+    MethodNotAllowed {
+        /// The methods that the path has, for the `Allow` field.
+        allow: &'static str,
+    },
+}
+
+/// The route for `method` and `path`, which has not been decoded.
+///
+/// Paths are compared as they are: `/ws/` and `/%77s` are other paths than `/ws`.
+///
+/// # Errors
+/// [`RouteError`], which becomes a [`Response`].
+pub fn route(method: &str, path: &str) -> Result<Route, RouteError> {
+    if method == "OPTIONS" {
+        return Ok(Route::Preflight);
+    }
+    let (allow, route) = match path {
+        "/" => (GET, on_get(method, Route::Index)),
+        "/health" => (GET, on_get(method, Route::Health)),
+        "/health/ready" => (GET, on_get(method, Route::Ready)),
+        "/metrics" => (GET, on_get(method, Route::Metrics)),
+        "/ws" => (GET, on_get(method, Route::WebSocket)),
+        "/api/rooms" => (POST, on_post(method, Route::CreateRoom)),
+        _ => match path.strip_prefix("/api/rooms/") {
+            Some(segment) if !segment.contains('/') => (GET, on_get(method, room(segment))),
+            _ => {
+                let path = path.strip_prefix("/api/auth/").ok_or(RouteError::NotFound)?;
+                let (allow, route) = account_route(method, path)?;
+                (allow, route.map(Route::Account))
+            }
+        },
+    };
+    route.ok_or(RouteError::MethodNotAllowed { allow })
+}
+
+/// Whether `code` is what a room can be called: 1–64 of `A–Z a–z 0–9 _ -` (protocol, section 2).
+pub fn is_room_code(code: &str) -> bool {
+    (1..=ROOM_CODE_CHARS_MAX).contains(&code.len())
+        && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+impl From<&RouteError> for Response {
+    fn from(error: &RouteError) -> Self {
+        match *error {
+            RouteError::NotFound => Self::error(Status::NOT_FOUND, "Not found"),
+            RouteError::MethodNotAllowed { allow } => {
+                Self::error(Status::METHOD_NOT_ALLOWED, "Method not allowed")
+                    .with_header("Allow", allow)
+            }
+        }
+    }
+}
+
+/// The methods of the account path `/api/auth/` + `path`, and the route if `method` is one.
+fn account_route(
+    method: &str,
+    path: &str,
+) -> Result<(&'static str, Option<AccountRoute>), RouteError> {
+    Ok(match path {
+        "invite" => (POST, on_post(method, AccountRoute::Invite)),
+        "setup-info" => (GET, on_get(method, AccountRoute::SetupInfo)),
+        "setup-password" => (POST, on_post(method, AccountRoute::SetupPassword)),
+        "login" => (POST, on_post(method, AccountRoute::Login)),
+        "logout" => (POST, on_post(method, AccountRoute::Logout)),
+        "users" => (GET, on_get(method, AccountRoute::Users)),
+        "me" if method == "PUT" => (GET_PUT, Some(AccountRoute::UpdateMe)),
+        "me" => (GET_PUT, on_get(method, AccountRoute::Me)),
+        _ => {
+            let id = path.strip_prefix("users/").and_then(user_id).ok_or(RouteError::NotFound)?;
+            let route = match method {
+                "PUT" => Some(AccountRoute::UpdateUser { id }),
+                "DELETE" => Some(AccountRoute::DeleteUser { id }),
+                _ => None,
+            };
+            (PUT_DELETE, route)
+        }
+    })
+}
+
+fn room(segment: &str) -> Route {
+    Route::Room { code: decode_segment(segment).filter(|code| is_room_code(code)) }
+}
+
+fn user_id(segment: &str) -> Option<String> {
+    let id = decode_segment(segment).filter(|_| !segment.contains('/'))?;
+    (1..=USER_ID_BYTES_MAX).contains(&id.len()).then_some(id)
+}
+
+fn on_get<R>(method: &str, route: R) -> Option<R> {
+    matches!(method, "GET" | "HEAD").then_some(route)
+}
+
+fn on_post<R>(method: &str, route: R) -> Option<R> {
+    (method == "POST").then_some(route)
+}

@@ -1,0 +1,154 @@
+//! Request targets (RFC 9112, 3.2) and `host[:port]` (RFC 3986, 3.2.2).
+
+use std::net::Ipv6Addr;
+
+use super::error::HttpError;
+
+/// The parts of a request target; each is a slice of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Target<'a> {
+    /// `host[:port]` of a target in absolute form.
+    pub(super) authority: Option<&'a str>,
+    /// Begins with `/`; empty for an absolute target without a path; or `*`.
+    pub(super) path: &'a str,
+    /// What follows the `?`.
+    pub(super) query: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    /// Takes `target` apart.
+    ///
+    /// Visible ASCII is taken as it comes: browsers leave characters such as `|` and `{` as they
+    /// are, although RFC 3986 would have them encoded. A `#` never belongs on the wire.
+    ///
+    /// # Errors
+    /// [`HttpError::Connect`] for that method, else [`HttpError::Target`].
+    pub(super) fn parse(method: &str, target: &'a str) -> Result<Self, HttpError> {
+        if method == "CONNECT" {
+            return Err(HttpError::Connect);
+        }
+        if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+            return Err(HttpError::Target);
+        }
+        if target == "*" {
+            let whole_server = Self { authority: None, path: target, query: None };
+            return if method == "OPTIONS" { Ok(whole_server) } else { Err(HttpError::Target) };
+        }
+        let (authority, path_and_query) =
+            if target.starts_with('/') { (None, target) } else { split_absolute(target)? };
+        Ok(match path_and_query.split_once('?') {
+            Some((path, query)) => Self { authority, path, query: Some(query) },
+            None => Self { authority, path: path_and_query, query: None },
+        })
+    }
+}
+
+/// Authority and rest of `http://authority/path?query`. User names are an error
+/// (RFC 9110, 4.2.4), and so is an empty host (4.2.1).
+fn split_absolute(target: &str) -> Result<(Option<&str>, &str), HttpError> {
+    let (scheme, rest) = target.split_once("://").ok_or(HttpError::Target)?;
+    let is_http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    if is_http && is_host(authority) { Ok((Some(authority), rest)) } else { Err(HttpError::Target) }
+}
+
+/// Whether `text` is `host[:port]` with a host that is not empty.
+pub(super) fn is_host(text: &str) -> bool {
+    if let Some(rest) = text.strip_prefix('[') {
+        let Some((address, port)) = rest.split_once(']') else { return false };
+        return address.parse::<Ipv6Addr>().is_ok()
+            && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+    }
+    let (name, port) = text.split_once(':').unwrap_or((text, ""));
+    !name.is_empty() && name.bytes().all(is_name_byte) && is_port(port)
+}
+
+/// A byte of a registered name: unreserved, a sub-delimiter, or the `%` of an escape.
+const fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%')
+        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')')
+        || matches!(byte, b'*' | b'+' | b',' | b';' | b'=')
+}
+
+/// RFC 3986 lets a port be empty; one above 65535 does not exist.
+fn is_port(port: &str) -> bool {
+    port.is_empty() || port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_taken_apart_or_refused() {
+        let ok = |authority, path, query| Ok(Target { authority, path, query });
+        let table = [
+            ("GET", "/", ok(None, "/", None)),
+            ("GET", "/a/b?c=d?e", ok(None, "/a/b", Some("c=d?e"))),
+            ("GET", "/?", ok(None, "/", Some(""))),
+            ("GET", "/a|b?{c}^[d]", ok(None, "/a|b", Some("{c}^[d]"))),
+            ("GET", "//a/b", ok(None, "//a/b", None)),
+            ("GET", "/a?u=http://b", ok(None, "/a", Some("u=http://b"))),
+            ("GET", "http://a:80/b?c", ok(Some("a:80"), "/b", Some("c"))),
+            ("GET", "HTTPS://A", ok(Some("A"), "", None)),
+            ("GET", "http://a?b", ok(Some("a"), "", Some("b"))),
+            ("OPTIONS", "*", ok(None, "*", None)),
+            ("GET", "*", Err(HttpError::Target)),
+            ("GET", "a/b", Err(HttpError::Target)),
+            ("GET", "?a", Err(HttpError::Target)),
+            ("GET", "/a#b", Err(HttpError::Target)),
+            ("GET", "/é", Err(HttpError::Target)),
+            ("GET", "ftp://a/", Err(HttpError::Target)),
+            ("GET", "http:///a", Err(HttpError::Target)),
+            ("GET", "http://user@a/", Err(HttpError::Target)),
+            ("GET", "a:443", Err(HttpError::Target)),
+            ("CONNECT", "a:443", Err(HttpError::Connect)),
+        ];
+        for (method, target, expected) in table {
+            assert_eq!(Target::parse(method, target), expected, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_or_addresses_with_a_port() {
+        let valid = [
+            "a",
+            "sync.example.com:443",
+            "my_host",
+            "10.0.0.1:3001",
+            "[::1]",
+            "[2001:db8::1]:80",
+            "a:",
+            "a:65535",
+            "%41",
+        ];
+        for host in valid {
+            assert!(is_host(host), "{host}");
+        }
+        let invalid = [
+            "",
+            ":80",
+            "a b",
+            "a:b",
+            "a:-1",
+            "a:+1",
+            "a:65536",
+            "a:1:2",
+            "[::1",
+            "[]",
+            "[::1]80",
+            "[a]",
+            "::1",
+            "a/b",
+            "a@b",
+            "a\"b",
+            "é",
+            "a,b c",
+            "[::1%eth0]",
+        ];
+        for host in invalid {
+            assert!(!is_host(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Methods and paths, and bodies.
+
+use serde::Deserialize;
+
+use super::request;
+use crate::http::AccountRoute::*;
+use crate::http::RouteError::*;
+use crate::http::{
+    ROUTES, Response, Route, forwarded_for, forwarded_host, is_room_code, is_secure, parse_json,
+    route,
+};
+
+fn room(code: &str) -> Route {
+    Route::Room { code: Some(code.to_owned()) }
+}
+
+#[test]
+fn methods_and_paths_become_routes() {
+    let table = [
+        ("GET", "/", Ok(Route::Index)),
+        ("HEAD", "/", Ok(Route::Index)),
+        ("GET", "/health", Ok(Route::Health)),
+        ("HEAD", "/health", Ok(Route::Health)),
+        ("GET", "/health/ready", Ok(Route::Ready)),
+        ("GET", "/metrics", Ok(Route::Metrics)),
+        ("GET", "/ws", Ok(Route::WebSocket)),
+        ("POST", "/api/rooms", Ok(Route::CreateRoom)),
+        ("GET", "/api/rooms/ABC-d_9", Ok(room("ABC-d_9"))),
+        ("HEAD", "/api/rooms/A", Ok(room("A"))),
+        ("GET", "/api/rooms/%41%2d%5F", Ok(room("A-_"))),
+        ("POST", "/api/auth/invite", Ok(Route::Account(Invite))),
+        ("GET", "/api/auth/setup-info", Ok(Route::Account(SetupInfo))),
+        ("POST", "/api/auth/setup-password", Ok(Route::Account(SetupPassword))),
+        ("POST", "/api/auth/login", Ok(Route::Account(Login))),
+        ("POST", "/api/auth/logout", Ok(Route::Account(Logout))),
+        ("GET", "/api/auth/me", Ok(Route::Account(Me))),
+        ("HEAD", "/api/auth/me", Ok(Route::Account(Me))),
+        ("PUT", "/api/auth/me", Ok(Route::Account(UpdateMe))),
+        ("GET", "/api/auth/users", Ok(Route::Account(Users))),
+        ("PUT", "/api/auth/users/1-2", Ok(Route::Account(UpdateUser { id: "1-2".to_owned() }))),
+        ("DELETE", "/api/auth/users/%41", Ok(Route::Account(DeleteUser { id: "A".to_owned() }))),
+        ("OPTIONS", "/api/rooms", Ok(Route::Preflight)),
+        ("OPTIONS", "*", Ok(Route::Preflight)),
+        ("OPTIONS", "/nowhere", Ok(Route::Preflight)),
+    ];
+    for (method, path, expected) in table {
+        assert_eq!(route(method, path), expected, "{method} {path}");
+    }
+}
+
+#[test]
+fn the_list_of_routes_is_the_truth() {
+    for line in ROUTES {
+        let (method, path) = line.split_once(' ').expect("method and path");
+        assert!(route(method, &path.replace(['{', '}'], "")).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn other_methods_are_refused_with_those_there_are() {
+    let table = [
+        ("POST", "/", "GET, HEAD, OPTIONS"),
+        ("get", "/", "GET, HEAD, OPTIONS"),
+        ("BREW", "/health", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/ws", "GET, HEAD, OPTIONS"),
+        ("GET", "/api/rooms", "POST, OPTIONS"),
+        ("DELETE", "/api/rooms/A", "GET, HEAD, OPTIONS"),
+        ("GET", "/api/auth/login", "POST, OPTIONS"),
+        ("HEAD", "/api/auth/login", "POST, OPTIONS"),
+        ("PATCH", "/api/auth/me", "GET, HEAD, PUT, OPTIONS"),
+        ("PUT", "/api/auth/users", "GET, HEAD, OPTIONS"),
+        ("GET", "/api/auth/users/1", "PUT, DELETE, OPTIONS"),
+    ];
+    for (method, path, allow) in table {
+        let error = route(method, path);
+        assert_eq!(error, Err(MethodNotAllowed { allow }), "{method} {path}");
+        let response = Response::from(&error.expect_err("checked above"));
+        assert_eq!((response.status().code(), response.header("allow")), (405, Some(allow)));
+        assert_eq!(response.body(), br#"{"error":"Method not allowed"}"#);
+    }
+}
+
+#[test]
+fn other_paths_are_not_found() {
+    let long = format!("/api/auth/users/{}", "x".repeat(129));
+    let paths = [
+        "/nowhere",
+        "//",
+        "/ws/",
+        "/WS",
+        "/%77s",
+        "/health/",
+        "/api",
+        "/api/rooms/A/",
+        "/api/rooms/A/B",
+        "/api/auth/",
+        "/api/auth/users/",
+        "/api/auth/users/1/2",
+        "/api/auth/users/%ff",
+        &long,
+        "*",
+    ];
+    for path in paths {
+        assert_eq!(route("GET", path), Err(NotFound), "{path}");
+        assert_eq!(route("PUT", path), Err(NotFound), "{path}");
+    }
+    let response = Response::from(&NotFound);
+    assert_eq!(response.status().code(), 404);
+    assert_eq!(response.body(), br#"{"error":"Not found"}"#);
+}
+
+#[test]
+fn what_no_room_can_be_called_is_no_code() {
+    let longest = "x".repeat(64);
+    assert!(is_room_code(&longest) && is_room_code("a"));
+    assert_eq!(route("GET", &format!("/api/rooms/{longest}")), Ok(room(&longest)));
+    let longer = "x".repeat(65);
+    for code in ["", "a.b", "a%20b", "a%2Fb", "%E0%B8%82", "%", "%FF", &longer] {
+        assert!(!is_room_code(code), "{code}");
+        let unknown = Ok(Route::Room { code: None });
+        assert_eq!(route("GET", &format!("/api/rooms/{code}")), unknown, "{code}");
+    }
+}
+
+#[test]
+fn json_bodies_are_optional_but_not_arbitrary() {
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    struct Body {
+        a: Option<u8>,
+    }
+    let parse = |body: &str| {
+        let raw =
+            format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        parse_json::<Body>(&request(raw))
+    };
+    for (body, a) in [
+        ("", None),
+        (" \r\n", None),
+        ("{}", None),
+        (r#"{"a":null}"#, None),
+        (r#" {"a":1,"b":[2]} "#, Some(1)),
+    ] {
+        assert_eq!(parse(body), Ok(Body { a }), "{body}");
+    }
+    let deep = "[".repeat(1000);
+    for body in ["{", "[1]x", "1", "null", r#"{"a":-1}"#, r#"{"a":1}}"#, "a=1", "\0", &deep] {
+        let error = parse(body).expect_err(body);
+        assert!(error.starts_with("Invalid JSON: ") && error.lines().count() == 1, "{error}");
+    }
+}
+
+#[test]
+fn the_first_word_of_a_chain_of_proxies_is_about_the_client() {
+    let proxied = |fields: &str| request(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+    let chain = proxied(
+        "X-Forwarded-For: 10.0.0.1, ::1\r\nX-Forwarded-For: 10.0.0.2\r\n\
+         X-Forwarded-Host: sync.example.com, b\r\nX-Forwarded-Proto: HTTPS, http\r\n",
+    );
+    assert_eq!(forwarded_for(&chain).as_deref(), Some("10.0.0.1, ::1, 10.0.0.2"));
+    assert_eq!(forwarded_host(&chain), Some("sync.example.com"));
+    assert!(is_secure(&chain));
+    let plain = proxied("X-Forwarded-Proto: http\r\nX-Forwarded-Host: a/b\r\n");
+    assert_eq!((forwarded_host(&plain), is_secure(&plain)), (None, false));
+    let none = proxied("");
+    assert_eq!((forwarded_for(&none), is_secure(&none)), (None, false));
+}
