@@ -1,0 +1,159 @@
+//! Frames as the server sends them: whole, unmasked, without extensions (RFC 6455, 5.1 and 5.2).
+//!
+//! An unmasked frame is the same for every recipient, so it is encoded once and its bytes serve a
+//! whole room.
+
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+use super::close::{CloseReason, REASON_BYTES_MAX};
+
+/// A ping without payload: all that keeping a connection honest needs.
+pub const PING_FRAME: &[u8] = &[0x89, 0x00];
+
+/// The longest header that the server writes: two bytes and a 64-bit length.
+const HEADER_BYTES_MAX: usize = 10;
+
+/// Encodes a text frame into `scratch`, whatever that held before, and returns it. `write`
+/// appends the payload, which must be UTF-8, and leaves what is there as it is. Allocates only
+/// when `scratch` has to grow.
+pub fn text_frame(scratch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+    data_frame(Data::Text, scratch, write)
+}
+
+/// Encodes a binary frame, otherwise as [`text_frame`].
+pub fn binary_frame(scratch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+    data_frame(Data::Binary, scratch, write)
+}
+
+/// Appends a Close frame to `out`. A text that is too long for a control frame is cut between two
+/// characters.
+pub fn close_frame(reason: CloseReason, out: &mut Vec<u8>) {
+    let mut text = reason.text();
+    while text.len() > REASON_BYTES_MAX {
+        text = text.split_at(text.len() - text.chars().next_back().map_or(1, char::len_utf8)).0;
+    }
+    let code = reason.code().to_be_bytes();
+    push_header(OpCode::Control(Control::Close), code.len() + text.len(), out);
+    out.extend_from_slice(&code);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// The length of the header that the server puts in front of `payload_bytes` bytes.
+pub(crate) fn header_bytes(payload_bytes: usize) -> usize {
+    header(OpCode::Data(Data::Text)).len(payload_bytes as u64)
+}
+
+/// Appends the header of a text frame with `payload_bytes` bytes of payload to `out`.
+pub(crate) fn push_text_header(payload_bytes: usize, out: &mut Vec<u8>) {
+    push_header(OpCode::Data(Data::Text), payload_bytes, out);
+}
+
+/// The payload of `frame`, which is one whole frame of the server's; `None` if it is not.
+pub(crate) fn payload(frame: &[u8]) -> Option<&[u8]> {
+    let mut cursor = std::io::Cursor::new(frame);
+    let (_, payload_bytes) = FrameHeader::parse(&mut cursor).ok()??;
+    let payload = frame.get(usize::try_from(cursor.position()).ok()?..)?;
+    (payload.len() as u64 == payload_bytes).then_some(payload)
+}
+
+/// The payload goes behind room for the longest header, and the header right in front of the
+/// payload once its length is known: nothing is moved.
+fn data_frame(data: Data, scratch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+    scratch.clear();
+    scratch.extend_from_slice(&[0; HEADER_BYTES_MAX]);
+    write(scratch);
+    debug_assert!(scratch.len() >= HEADER_BYTES_MAX, "`write` removed what it did not append");
+    let payload_bytes = (scratch.len() - HEADER_BYTES_MAX) as u64;
+    let header = header(OpCode::Data(data));
+    let start = HEADER_BYTES_MAX - header.len(payload_bytes);
+    let mut place = &mut scratch[start..HEADER_BYTES_MAX];
+    let written = header.format(payload_bytes, &mut place);
+    debug_assert!(written.is_ok() && place.is_empty(), "the place is as long as the header");
+    &scratch[start..]
+}
+
+fn push_header(opcode: OpCode, payload_bytes: usize, out: &mut Vec<u8>) {
+    let written = header(opcode).format(payload_bytes as u64, out);
+    debug_assert!(written.is_ok(), "a vector takes everything");
+}
+
+fn header(opcode: OpCode) -> FrameHeader {
+    FrameHeader { opcode, ..FrameHeader::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use tungstenite::protocol::CloseFrame;
+    use tungstenite::protocol::frame::Frame;
+
+    use super::*;
+
+    fn by_tungstenite(frame: Frame) -> Vec<u8> {
+        let mut out = Vec::new();
+        frame.format(&mut out).expect("a vector takes everything");
+        out
+    }
+
+    #[test]
+    fn frames_are_those_of_tungstenite_at_every_boundary_of_the_length() {
+        let mut scratch = b"left over".to_vec();
+        for length in [0, 1, 124, 125, 126, 127, 65_534, 65_535, 65_536, 65_537, 1 << 20] {
+            let payload = vec![b'x'; length];
+            let mut check = |data, ours: fn(&mut Vec<u8>, &[u8]) -> Vec<u8>| {
+                let theirs = Frame::message(payload.clone(), OpCode::Data(data), true);
+                assert_eq!(ours(&mut scratch, &payload), by_tungstenite(theirs), "{length}");
+            };
+            check(Data::Text, |scratch, payload| {
+                text_frame(scratch, |out| out.extend_from_slice(payload)).to_vec()
+            });
+            check(Data::Binary, |scratch, payload| {
+                binary_frame(scratch, |out| out.extend_from_slice(payload)).to_vec()
+            });
+            let mut front = Vec::new();
+            push_text_header(length, &mut front);
+            assert_eq!(front.len(), header_bytes(length));
+            front.extend_from_slice(&payload);
+            assert_eq!(text_frame(&mut scratch, |out| out.extend_from_slice(&payload)), front);
+            assert_eq!(super::payload(&front), Some(payload.as_slice()));
+            assert_eq!(super::payload(&front[..front.len() - 1]), None);
+        }
+    }
+
+    #[test]
+    fn the_scratch_buffer_is_allocated_once() {
+        let mut scratch = Vec::with_capacity(HEADER_BYTES_MAX + 300);
+        let at = scratch.as_ptr();
+        for length in [300, 0, 126, 300] {
+            let frame = text_frame(&mut scratch, |out| out.resize(out.len() + length, b' '));
+            assert_eq!(frame.len(), length + header_bytes(length));
+        }
+        assert_eq!(scratch.as_ptr(), at);
+    }
+
+    #[test]
+    fn control_frames_are_those_of_tungstenite() {
+        assert_eq!(PING_FRAME, by_tungstenite(Frame::ping(Vec::new())));
+        let reasons = [CloseReason::Normal, CloseReason::TooSlow, CloseReason::Policy("กฎ")];
+        for reason in reasons {
+            let mut ours = b"before".to_vec();
+            close_frame(reason, &mut ours);
+            let close = CloseFrame { code: reason.code().into(), reason: reason.text().into() };
+            assert_eq!(ours[6..], by_tungstenite(Frame::close(Some(close))));
+        }
+    }
+
+    #[test]
+    fn a_close_reason_is_cut_to_fit_between_two_characters() {
+        // 121 bytes, and then three-byte characters of which none fits.
+        const LONG: &str = concat!(
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaกกก",
+        );
+        let mut frame = Vec::new();
+        close_frame(CloseReason::Policy(LONG), &mut frame);
+        assert_eq!(frame[..4], [0x88, 123, 0x03, 0xf0]);
+        assert_eq!(&frame[4..], &LONG.as_bytes()[..121]);
+    }
+}
