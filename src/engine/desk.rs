@@ -1,0 +1,431 @@
+//! Everything of the engine but the rooms: who waits for what, answers, limits, the store's state.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::{info, warn};
+
+use super::Entropy;
+use super::clients::Clients;
+use super::jobs::{Job, Jobs, Outcome, Purpose};
+use super::requests::Creation;
+use super::shutdown::Shutdown;
+use crate::config::{AddressKey, Config};
+use crate::http::{Response, Status};
+use crate::ids::{ConnId, RoomKey};
+use crate::memory::MemoryBudget;
+use crate::protocol::{self, ErrorCode, MessageId, Reply};
+use crate::rooms::{Done, RoomError, SaveError, StoreUnavailable};
+use crate::session::Sessions;
+use crate::store::StoreError;
+use crate::throttle::Throttle;
+use crate::time::{Now, Timestamp};
+use crate::ws;
+
+/// Characters of a generated room code: none that look alike (protocol, section 2). There are 32,
+/// so five bits of a random byte choose one without bias.
+const CODE_ALPHABET: &[u8; 32] = b"ABCDEFGHJKMNPQRSTUVWXYZ23456789_";
+/// Joins of unknown rooms by one address in a minute before it has to wait.
+const UNKNOWN_JOINS_PER_MINUTE: u32 = 30;
+/// Rooms that one address may create at once before `ROOM_CREATE_RATE` counts.
+const ROOM_CREATE_BURST: u32 = 5;
+/// Addresses that a limit per address keeps in mind.
+const ADDRESSES_MAX: usize = 16 * 1024;
+/// Acknowledgements that wait for one room to be stored; beyond that the store is too slow.
+const ACKS_PER_ROOM_MAX: usize = 4096;
+/// A scratch buffer that grew beyond this for one big event is given back.
+const SCRATCH_BYTES_MAX: usize = 64 * 1024;
+/// How often to ask a store that did not answer.
+const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the log repeats that the store does not answer.
+const STORE_WARNING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What a connection waits for.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// A join whose room is looked up.
+    Join { id: Option<MessageId<'static>> },
+    /// A room to be made.
+    Create(Box<Creation>),
+    /// A look at a room.
+    View { address: IpAddr },
+}
+
+/// A document whose sender wants to hear when it is durable.
+#[derive(Debug)]
+struct PendingAck {
+    conn: ConnId,
+    revision: u64,
+    id: MessageId<'static>,
+}
+
+/// See the [module](self).
+pub(super) struct Desk {
+    pub(super) config: Arc<Config>,
+    budget: MemoryBudget,
+    entropy: Entropy,
+    pub(super) clients: Clients,
+    pub(super) jobs: Jobs,
+    pub(super) waiting: HashMap<ConnId, Waiting>,
+    acks: HashMap<RoomKey, VecDeque<PendingAck>>,
+    /// Drawn codes that turned out to be in use: draw again.
+    pub(super) code_taken: Vec<ConnId>,
+    /// Lookups for which there was no place in the queue.
+    pub(super) lookups_refused: Vec<String>,
+    /// Where frames are encoded.
+    pub(super) scratch: Vec<u8>,
+    pub(super) room_creations: Throttle<AddressKey>,
+    unknown_joins: Throttle<AddressKey>,
+    /// Whether the store answered the last time.
+    pub(super) store_ok: bool,
+    /// When to ask the store whether it answers.
+    probe_at: Option<Timestamp>,
+    /// When the log last said that it does not.
+    store_warned_at: Option<Timestamp>,
+    pub(super) forwarded_ignored: bool,
+    pub(super) shutdown: Option<Shutdown>,
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk")
+            .field("store_ok", &self.store_ok)
+            .field("waiting", &self.waiting.len())
+            .field("jobs", &self.jobs)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    pub(super) fn new(config: Arc<Config>, budget: MemoryBudget, entropy: Entropy) -> Self {
+        let limits = &config.limits;
+        let second = Duration::from_secs(1);
+        let minute = Duration::from_secs(60);
+        Self {
+            budget,
+            entropy,
+            clients: Clients::new(limits.message_rate_max),
+            jobs: Jobs::default(),
+            waiting: HashMap::new(),
+            acks: HashMap::new(),
+            code_taken: Vec::new(),
+            lookups_refused: Vec::new(),
+            scratch: Vec::new(),
+            room_creations: Throttle::new(
+                limits.room_create_rate_max,
+                second,
+                ROOM_CREATE_BURST,
+                ADDRESSES_MAX,
+            ),
+            unknown_joins: Throttle::new(
+                UNKNOWN_JOINS_PER_MINUTE,
+                minute,
+                UNKNOWN_JOINS_PER_MINUTE,
+                ADDRESSES_MAX,
+            ),
+            store_ok: false,
+            probe_at: Some(Timestamp(0)),
+            store_warned_at: None,
+            forwarded_ignored: false,
+            shutdown: None,
+            config,
+        }
+    }
+
+    /// The client is gone: nobody waits any more.
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        self.clients.remove(conn);
+        self.waiting.remove(&conn);
+    }
+
+    // --- frames ---
+
+    pub(super) fn send_reply(
+        &mut self,
+        sessions: &mut Sessions,
+        conn: ConnId,
+        reply: &Reply<'_>,
+        now: Now,
+    ) {
+        let frame = ws::text_frame(&mut self.scratch, |out| protocol::encode_reply(reply, out));
+        sessions.send_copy(conn, frame, now);
+        self.tidy_scratch();
+    }
+
+    pub(super) fn send_error(
+        &mut self,
+        sessions: &mut Sessions,
+        conn: ConnId,
+        code: ErrorCode,
+        message: &str,
+        id: Option<&MessageId<'_>>,
+        now: Now,
+    ) {
+        self.send_reply(sessions, conn, &Reply::Error { code, message, id }, now);
+    }
+
+    /// An error in its usual words.
+    pub(super) fn refuse(
+        &mut self,
+        sessions: &mut Sessions,
+        conn: ConnId,
+        code: ErrorCode,
+        id: Option<&MessageId<'_>>,
+        now: Now,
+    ) {
+        self.send_error(sessions, conn, code, code.message(), id, now);
+    }
+
+    /// Acknowledges an action that has taken effect, or says why it has not.
+    pub(super) fn finish(
+        &mut self,
+        sessions: &mut Sessions,
+        conn: ConnId,
+        result: Result<Done, RoomError>,
+        id: Option<&MessageId<'_>>,
+        now: Now,
+    ) {
+        match result {
+            Ok(Done::Now) => {
+                if let Some(id) = id {
+                    self.send_reply(sessions, conn, &Reply::Ack { id }, now);
+                }
+            }
+            Ok(Done::WhenDurable { room, revision }) => {
+                let Some(id) = id else { return };
+                let acks = self.acks.entry(room).or_default();
+                if acks.len() < ACKS_PER_ROOM_MAX {
+                    acks.push_back(PendingAck { conn, revision, id: id.to_owned() });
+                } else {
+                    self.refuse(sessions, conn, ErrorCode::StoreUnavailable, Some(id), now);
+                }
+            }
+            Ok(Done::NotDurable) => {
+                if id.is_some() {
+                    self.refuse(sessions, conn, ErrorCode::StoreUnavailable, id, now);
+                }
+            }
+            Ok(Done::WaitingForStore) => {}
+            Err(error) => self.refuse(sessions, conn, error_code(error), id, now),
+        }
+    }
+
+    /// A join has ended: the client may send larger messages now, or guessed a code in vain.
+    pub(super) fn join_ended(
+        &mut self,
+        sessions: &mut Sessions,
+        conn: ConnId,
+        result: &Result<Done, RoomError>,
+        now: Now,
+    ) {
+        match result {
+            Ok(_) => {
+                sessions.set_message_bytes_max(conn, self.config.limits.message_bytes_max);
+                sessions.expect_action_by(conn, None);
+                if let Some(client) = self.clients.client_mut(conn) {
+                    client.has_joined = true;
+                }
+            }
+            Err(RoomError::RoomNotFound) => {
+                if let Some(address) = sessions.address(conn) {
+                    self.count_unknown_room(address, now);
+                }
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Gives back a buffer that one big event has made big.
+    pub(super) fn tidy_scratch(&mut self) {
+        if self.scratch.capacity() > SCRATCH_BYTES_MAX {
+            self.scratch = Vec::new();
+        }
+    }
+
+    // --- durability ---
+
+    pub(super) fn acknowledge(
+        &mut self,
+        sessions: &mut Sessions,
+        room: RoomKey,
+        revision: u64,
+        now: Now,
+    ) {
+        let Some(mut acks) = self.acks.remove(&room) else { return };
+        while acks.front().is_some_and(|ack| ack.revision <= revision)
+            && let Some(ack) = acks.pop_front()
+        {
+            self.send_reply(sessions, ack.conn, &Reply::Ack { id: &ack.id }, now);
+        }
+        if !acks.is_empty() {
+            self.acks.insert(room, acks);
+        }
+    }
+
+    /// This room will not be stored.
+    pub(super) fn refuse_acks(&mut self, sessions: &mut Sessions, room: RoomKey, now: Now) {
+        for ack in self.acks.remove(&room).into_iter().flatten() {
+            self.refuse(sessions, ack.conn, ErrorCode::StoreUnavailable, Some(&ack.id), now);
+        }
+    }
+
+    // --- limits ---
+
+    /// Whether `address` has asked for too many rooms that do not exist.
+    pub(super) fn address_guesses_too_much(&mut self, address: IpAddr, now: Now) -> bool {
+        self.unknown_joins.check(AddressKey::of(address), now.at).is_err()
+    }
+
+    pub(super) fn guesses_too_much(&mut self, sessions: &Sessions, conn: ConnId, now: Now) -> bool {
+        sessions.address(conn).is_some_and(|address| self.address_guesses_too_much(address, now))
+    }
+
+    pub(super) fn count_unknown_room(&mut self, address: IpAddr, now: Now) {
+        // Only counted here; the next attempt is what is refused.
+        let _exhausted = self.unknown_joins.take(AddressKey::of(address), now.at);
+    }
+
+    /// Whether a message that makes the server keep `bytes` more bytes can be taken.
+    pub(super) fn has_memory_for(&self, bytes: usize) -> bool {
+        self.budget.used() + bytes <= self.budget.limit()
+    }
+
+    // --- randomness ---
+
+    pub(super) fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        (self.entropy)(&mut bytes);
+        bytes
+    }
+
+    /// A room code.
+    pub(super) fn fresh_code(&mut self) -> String {
+        let length = self.config.limits.room_code_length;
+        let mut code = String::with_capacity(length);
+        while code.len() < length {
+            let [byte] = self.random::<1>();
+            let letter = CODE_ALPHABET[usize::from(byte & 31)];
+            // 31 letters are in use: the 32nd place means "draw again", so that none is likelier.
+            if letter != b'_' {
+                code.push(char::from(letter));
+            }
+        }
+        code
+    }
+
+    pub(super) fn fresh_uuid(&mut self) -> String {
+        uuid::Builder::from_random_bytes(self.random()).into_uuid().to_string()
+    }
+
+    pub(super) fn fresh_peer_id(&mut self) -> String {
+        format!("peer_{}", hex(&self.random::<4>()))
+    }
+
+    /// 256 bits as 64 hexadecimal digits.
+    pub(super) fn fresh_token(&mut self) -> String {
+        hex(&self.random::<32>())
+    }
+
+    // --- the store ---
+
+    /// Answers a request that can't be answered without the store.
+    pub(super) fn store_unavailable(sessions: &mut Sessions, conn: ConnId, now: Now) {
+        let mut response =
+            Response::error(Status::SERVICE_UNAVAILABLE, "The store does not answer; try again");
+        response.set_header("Retry-After", "5");
+        sessions.respond(conn, &response, now);
+    }
+
+    /// Learns from an outcome whether the store answers.
+    pub(super) fn note_store(&mut self, outcome: &Outcome, now: Now) {
+        match outcome {
+            Outcome::FoundRoom(Err(error))
+            | Outcome::SavedRoom(Err(error))
+            | Outcome::Probed(Err(error)) => {
+                if error.is_passing() {
+                    self.store_failed(&error.to_string(), now);
+                } else if matches!(outcome, Outcome::Probed(_)) {
+                    warn!("the store: {error}");
+                    self.store_answers();
+                }
+            }
+            Outcome::FoundRoom(Ok(_)) | Outcome::SavedRoom(Ok(())) | Outcome::Probed(Ok(())) => {
+                self.store_answers();
+            }
+        }
+    }
+
+    fn store_answers(&mut self) {
+        if self.store_warned_at.take().is_some() {
+            info!("the store answers again");
+        }
+        self.store_ok = true;
+        self.probe_at = None;
+    }
+
+    pub(super) fn store_failed(&mut self, why: &str, now: Now) {
+        let due = self.store_warned_at.is_none_or(|at| now.at.since(at) >= STORE_WARNING_INTERVAL);
+        if due {
+            warn!("the store does not answer: {why}");
+            self.store_warned_at = Some(now.at);
+        }
+        self.store_ok = false;
+        self.probe_at = Some(now.at + PROBE_INTERVAL);
+    }
+
+    pub(super) fn unavailable(what: &str, error: &StoreError) -> StoreUnavailable {
+        if !error.is_passing() {
+            warn!("cannot {what}: {error}");
+        }
+        StoreUnavailable
+    }
+
+    pub(super) fn save_error(error: &StoreError) -> SaveError {
+        match error {
+            StoreError::Conflict => SaveError::Conflict,
+            other => {
+                if !other.is_passing() {
+                    warn!("cannot store a room: {other}");
+                }
+                SaveError::Unavailable
+            }
+        }
+    }
+
+    /// Asks a store that did not answer whether it does now.
+    pub(super) fn probe_store(&mut self, now: Now) {
+        if self.probe_at.is_none_or(|at| at > now.at) {
+            return;
+        }
+        let started = self.jobs.start(Job::Probe, Purpose::Probe, now.at);
+        self.probe_at = started.is_err().then(|| now.at + PROBE_INTERVAL);
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
+        let shutdown = self.shutdown.as_ref().and_then(Shutdown::poll_timeout);
+        [self.probe_at, shutdown, self.jobs.poll_timeout()].into_iter().flatten().min()
+    }
+}
+
+/// What a client is told for each error of the rooms.
+fn error_code(error: RoomError) -> ErrorCode {
+    match error {
+        RoomError::RoomNotFound => ErrorCode::RoomNotFound,
+        RoomError::NotInRoom => ErrorCode::NotInRoom,
+        RoomError::HostOnly => ErrorCode::HostOnly,
+        RoomError::RoomFull => ErrorCode::RoomFull,
+        RoomError::TooManyRooms => ErrorCode::TooManyRooms,
+        RoomError::StoreUnavailable => ErrorCode::StoreUnavailable,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,121 @@
+//! Where the rooms' effects go: into frames, queues and jobs.
+
+use log::{info, warn};
+
+use super::desk::{Desk, Waiting};
+use super::jobs::{Job, Purpose, RoomToSave};
+use crate::ids::{ConnId, RoomKey};
+use crate::protocol;
+use crate::rooms::{CreateDone, Done, Event, Output, RoomChange, RoomError, RoomView, Snapshot};
+use crate::session::Sessions;
+use crate::session::send_queue::COPY_BYTES_MAX;
+use crate::time::Now;
+use crate::ws;
+
+/// The sink for one call of the rooms.
+#[derive(Debug)]
+pub(super) struct Effects<'a> {
+    pub(super) desk: &'a mut Desk,
+    pub(super) sessions: &'a mut Sessions,
+    pub(super) now: Now,
+}
+
+impl Effects<'_> {
+    /// Encodes `event` once and queues it for each of `to` but `except`.
+    fn fan_out(&mut self, to: &[ConnId], except: Option<ConnId>, event: &Event<'_>) {
+        let recipients = to.iter().copied().filter(|conn| Some(*conn) != except);
+        if let Event::DocumentSync { document: Some(document) } = event {
+            for conn in recipients {
+                self.sessions.send_document(conn, document, self.now);
+            }
+            return;
+        }
+        let frame = ws::text_frame(&mut self.desk.scratch, |out| {
+            protocol::encode_event(event, out);
+        });
+        if frame.len() <= COPY_BYTES_MAX || to.len() == 1 {
+            for conn in recipients {
+                self.sessions.send_copy(conn, frame, self.now);
+            }
+        } else {
+            let shared = self.sessions.budget().counted_bytes(frame.to_vec());
+            for conn in recipients {
+                self.sessions.send_shared(conn, &shared, self.now);
+            }
+        }
+        self.desk.tidy_scratch();
+    }
+}
+
+impl Output for Effects<'_> {
+    fn send(&mut self, to: ConnId, event: &Event<'_>) {
+        self.fan_out(&[to], None, event);
+    }
+
+    fn broadcast(&mut self, to: &[ConnId], except: Option<ConnId>, event: &Event<'_>) {
+        self.fan_out(to, except, event);
+    }
+
+    fn lookup(&mut self, room_code: &str) {
+        let job = Job::FindRoom { room_code: room_code.to_owned() };
+        let purpose = Purpose::Lookup(room_code.to_owned());
+        // The rooms are borrowed, so a full queue can only be told them a little later.
+        if self.desk.jobs.start(job, purpose, self.now.at).is_err() {
+            self.desk.lookups_refused.push(room_code.to_owned());
+        }
+    }
+
+    fn resolved(&mut self, conn: ConnId, result: Result<Done, RoomError>) {
+        let Some(Waiting::Join { id }) = self.desk.waiting.remove(&conn) else { return };
+        self.desk.join_ended(self.sessions, conn, &result, self.now);
+        self.desk.finish(self.sessions, conn, result, id.as_ref(), self.now);
+        self.sessions.resume(conn);
+    }
+
+    fn created(&mut self, conn: ConnId, result: Result<CreateDone<'_>, RoomError>) {
+        if matches!(result, Ok(CreateDone::Taken)) {
+            self.desk.code_taken.push(conn);
+            return;
+        }
+        let Some(Waiting::Create(creation)) = self.desk.waiting.remove(&conn) else { return };
+        Desk::answer_create(self.sessions, conn, &creation, result, self.now);
+    }
+
+    fn viewed(&mut self, conn: ConnId, result: Result<RoomView<'_>, RoomError>) {
+        if let Some(Waiting::View { address }) = self.desk.waiting.remove(&conn) {
+            self.desk.answer_view(self.sessions, conn, address, result, self.now);
+        }
+    }
+
+    fn persist(&mut self, snapshot: Snapshot<'_>) {
+        let purpose = Purpose::Save(snapshot.key, snapshot.revision);
+        let room = RoomToSave::of(&snapshot, self.now.unix);
+        let job = Job::SaveRoom(Box::new(room));
+        let started = self.desk.jobs.start(job, purpose, self.now.at);
+        debug_assert!(started.is_ok(), "saves are never refused");
+    }
+
+    fn durable(&mut self, room: RoomKey, revision: u64) {
+        self.desk.acknowledge(self.sessions, room, revision, self.now);
+    }
+
+    fn not_durable(&mut self, room: RoomKey) {
+        self.desk.refuse_acks(self.sessions, room, self.now);
+    }
+
+    fn fresh_room_id(&mut self) -> String {
+        self.desk.fresh_uuid()
+    }
+
+    fn room_changed(&mut self, room_code: &str, change: RoomChange) {
+        match change {
+            RoomChange::Created => info!("room {room_code}: created"),
+            RoomChange::Restored => info!("room {room_code}: restored"),
+            RoomChange::Expired => info!("room {room_code}: left memory"),
+            RoomChange::Evicted => info!("room {room_code}: left memory early, to make room"),
+            RoomChange::Conflicted => {
+                warn!("room {room_code}: not stored, another room has this code in the store");
+            }
+        }
+    }
+}

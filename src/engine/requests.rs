@@ -1,0 +1,420 @@
+//! What an HTTP request is answered with: rooms, health, the way to a WebSocket.
+
+use std::net::IpAddr;
+
+use log::{debug, warn};
+use serde::{Deserialize, Serialize};
+
+use super::Engine;
+use super::actions::hash_token;
+use super::desk::{Desk, Waiting};
+use super::effects::Effects;
+use crate::config::{AddressKey, HostAuth, client_address};
+use crate::http::{self, Request, Response, Route, Status};
+use crate::ids::ConnId;
+use crate::protocol;
+use crate::rooms::{Create, CreateDone, RoomError, RoomView, ViewDone};
+use crate::session::Sessions;
+use crate::time::{Now, Timestamp};
+
+/// Drawn codes that may turn out to be in use before the server gives up: with 30 bits each,
+/// even a full server never gets there by chance.
+const CODE_DRAWS_MAX: u8 = 16;
+/// Characters of a desired host id (protocol, section 2).
+const HOST_ID_CHARS_MAX: usize = 128;
+
+/// A room that somebody is making.
+#[derive(Debug)]
+pub(super) struct Creation {
+    room_code: String,
+    desired: bool,
+    room_id: String,
+    host_id: String,
+    host_auth: HostAuth,
+    host_token: String,
+    websocket_url: String,
+    draws: u8,
+}
+
+/// The body of `POST /api/rooms`. `null` is absent.
+#[derive(Debug, Default, Deserialize)]
+struct CreateBody {
+    desired_room_code: Option<String>,
+    desired_host_id: Option<String>,
+    host_auth: Option<String>,
+}
+
+/// The answer to it.
+#[derive(Serialize)]
+struct CreateAnswer<'a> {
+    success: bool,
+    room_code: &'a str,
+    room_id: &'a str,
+    host_id: &'a str,
+    websocket_url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    has_document: Option<bool>,
+}
+
+/// `GET /health`.
+#[derive(Serialize)]
+struct Health<'a> {
+    status: &'a str,
+    rooms: usize,
+    connections: usize,
+    uptime_seconds: u64,
+    version: &'a str,
+    store: &'a str,
+    timestamp: String,
+}
+
+/// `GET /`.
+#[derive(Serialize)]
+struct Index<'a> {
+    name: &'a str,
+    version: &'a str,
+    status: &'a str,
+    routes: &'a [&'a str],
+}
+
+impl Engine {
+    /// Answers `request`, now or once a job has ended.
+    pub(super) fn answer(
+        &mut self,
+        sessions: &mut Sessions,
+        conn: ConnId,
+        request: &Request,
+        now: Now,
+    ) {
+        let Some(peer) = sessions.address(conn) else { return };
+        let address = self.desk.client_address(peer, request);
+        debug!("{conn} {address}: {} {}", request.method(), request.path());
+        let route = match http::route(request.method(), request.path()) {
+            Ok(route) => route,
+            Err(error) => {
+                sessions.respond(conn, &Response::from(&error), now);
+                return;
+            }
+        };
+        match route {
+            Route::Preflight => sessions.respond(conn, &Response::preflight(), now),
+            Route::Index => sessions.respond(conn, &index(), now),
+            Route::Health => {
+                let health = self.health(sessions, now, true);
+                sessions.respond(conn, &health, now);
+            }
+            Route::Ready => {
+                let ready = self.health(sessions, now, self.is_ready(sessions));
+                sessions.respond(conn, &ready, now);
+            }
+            Route::WebSocket => self.upgrade(sessions, conn, request, address, now),
+            Route::CreateRoom => {
+                self.create_room(sessions, conn, request, (peer, address), now);
+            }
+            Route::Room { code } => {
+                self.view_room(sessions, conn, code.as_deref(), address, now);
+            }
+            Route::Account(_) | Route::Metrics => {
+                let error = http::RouteError::NotFound;
+                sessions.respond(conn, &Response::from(&error), now);
+            }
+        }
+    }
+
+    fn is_ready(&self, sessions: &Sessions) -> bool {
+        self.desk.shutdown.is_none()
+            && !sessions.budget().is_over()
+            && sessions.len() < sessions.connections_max()
+    }
+
+    fn health(&mut self, sessions: &Sessions, now: Now, ready: bool) -> Response {
+        let health = Health {
+            status: if ready { "healthy" } else { "unavailable" },
+            rooms: self.rooms.rooms(),
+            connections: sessions.len(),
+            uptime_seconds: now.at.since(Timestamp(0)).as_secs(),
+            version: env!("CARGO_PKG_VERSION"),
+            store: if self.desk.store_ok { "ok" } else { "degraded" },
+            timestamp: now.unix.rfc3339(),
+        };
+        let status = if ready { Status::OK } else { Status::SERVICE_UNAVAILABLE };
+        Response::json(status, &health)
+    }
+
+    // --- rooms ---
+
+    fn create_room(
+        &mut self,
+        sessions: &mut Sessions,
+        conn: ConnId,
+        request: &Request,
+        (peer, address): (IpAddr, IpAddr),
+        now: Now,
+    ) {
+        if let Err(wait) = self.desk.room_creations.take(AddressKey::of(address), now.at) {
+            let mut response =
+                room_error(Status::TOO_MANY_REQUESTS, "Too many rooms created; try again later");
+            response.set_header("Retry-After", &wait.seconds().to_string());
+            sessions.respond(conn, &response, now);
+            return;
+        }
+        match self.desk.creation(request, peer) {
+            Ok(creation) => self.create(sessions, conn, Box::new(creation), now),
+            Err(response) => sessions.respond(conn, &response, now),
+        }
+    }
+
+    /// Makes the room, or draws another code if that one is in use.
+    pub(super) fn create(
+        &mut self,
+        sessions: &mut Sessions,
+        conn: ConnId,
+        creation: Box<Creation>,
+        now: Now,
+    ) {
+        let request = Create {
+            room_code: &creation.room_code,
+            desired: creation.desired,
+            room_id: &creation.room_id,
+            host_id: &creation.host_id,
+            host_auth: creation.host_auth,
+            host_token: hash_token(&creation.host_token),
+        };
+        let mut effects = Effects { desk: &mut self.desk, sessions, now };
+        match self.rooms.create(conn, request, now, &mut effects) {
+            Ok(CreateDone::WaitingForStore) => {
+                effects.desk.waiting.insert(conn, Waiting::Create(creation));
+            }
+            Ok(CreateDone::Taken) => {
+                effects.desk.waiting.insert(conn, Waiting::Create(creation));
+                effects.desk.code_taken.push(conn);
+            }
+            result => Desk::answer_create(effects.sessions, conn, &creation, result, now),
+        }
+        // What the effects left over, such as a code to be drawn again.
+        self.with_rooms(sessions, now, |_, _| ());
+    }
+
+    /// The drawn code was in use.
+    pub(super) fn create_again(&mut self, sessions: &mut Sessions, conn: ConnId, now: Now) {
+        let Some(Waiting::Create(mut creation)) = self.desk.waiting.remove(&conn) else { return };
+        creation.draws += 1;
+        if creation.draws >= CODE_DRAWS_MAX {
+            warn!("{CODE_DRAWS_MAX} drawn room codes in a row were in use");
+            let response = room_error(Status::SERVICE_UNAVAILABLE, "No free room code was found");
+            sessions.respond(conn, &response, now);
+            return;
+        }
+        creation.room_code = self.desk.fresh_code();
+        self.create(sessions, conn, creation, now);
+    }
+
+    fn view_room(
+        &mut self,
+        sessions: &mut Sessions,
+        conn: ConnId,
+        code: Option<&str>,
+        address: IpAddr,
+        now: Now,
+    ) {
+        if self.desk.address_guesses_too_much(address, now) {
+            let mut response =
+                room_error(Status::TOO_MANY_REQUESTS, "Too many unknown rooms asked for");
+            response.set_header("Retry-After", "60");
+            sessions.respond(conn, &response, now);
+            return;
+        }
+        let Some(code) = code else {
+            let result = Err(RoomError::RoomNotFound);
+            self.desk.answer_view(sessions, conn, address, result, now);
+            return;
+        };
+        let mut effects = Effects { desk: &mut self.desk, sessions, now };
+        match self.rooms.view(conn, code, &mut effects) {
+            Ok(ViewDone::WaitingForStore) => {
+                effects.desk.waiting.insert(conn, Waiting::View { address });
+            }
+            Ok(ViewDone::Room(view)) => {
+                effects.desk.answer_view(effects.sessions, conn, address, Ok(view), now);
+            }
+            Err(error) => {
+                effects.desk.answer_view(effects.sessions, conn, address, Err(error), now);
+            }
+        }
+        self.with_rooms(sessions, now, |_, _| ());
+    }
+
+    // --- WebSocket ---
+
+    fn upgrade(
+        &mut self,
+        sessions: &mut Sessions,
+        conn: ConnId,
+        request: &Request,
+        address: IpAddr,
+        now: Now,
+    ) {
+        let upgrade = match http::check_upgrade(request, &self.desk.config.allowed_origins) {
+            Ok(upgrade) => upgrade,
+            Err(response) => {
+                sessions.respond(conn, &response, now);
+                return;
+            }
+        };
+        if self.desk.shutdown.is_some() || sessions.budget().is_over() {
+            let mut response =
+                Response::error(Status::SERVICE_UNAVAILABLE, "The server is busy; try again later");
+            response.set_header("Retry-After", "5");
+            sessions.respond(conn, &response, now);
+            return;
+        }
+        if !sessions.set_address(conn, address) {
+            let response = Response::error(
+                Status::SERVICE_UNAVAILABLE,
+                "Too many connections from this address",
+            );
+            sessions.respond(conn, &response, now);
+            return;
+        }
+        self.desk.clients.insert(conn);
+        sessions.upgrade(conn, &upgrade, now);
+    }
+}
+
+impl Desk {
+    /// The client's address: what a trusted proxy says, else the socket's.
+    fn client_address(&mut self, peer: IpAddr, request: &Request) -> IpAddr {
+        let Some(forwarded) = request.joined_header("x-forwarded-for") else { return peer };
+        if !self.config.trusted_proxies.contains(peer) && !self.forwarded_ignored {
+            self.forwarded_ignored = true;
+            warn!(
+                "{peer} sends X-Forwarded-For but is not in TRUSTED_PROXIES: ignored, and not \
+                 mentioned again"
+            );
+        }
+        client_address(peer, &forwarded, &self.config.trusted_proxies)
+    }
+
+    /// What `POST /api/rooms` asks for.
+    fn creation(&mut self, request: &Request, peer: IpAddr) -> Result<Creation, Response> {
+        let bad = |message: &str| Err(room_error(Status::BAD_REQUEST, message));
+        let body: CreateBody = match http::parse_json(request) {
+            Ok(body) => body,
+            Err(error) => return bad(&error),
+        };
+        if let Some(code) = &body.desired_room_code
+            && !http::is_room_code(code)
+        {
+            return bad("desired_room_code must be 1 to 64 of A-Z, a-z, 0-9, _ and -");
+        }
+        if let Some(host_id) = &body.desired_host_id {
+            let chars = host_id.chars().count();
+            if !(1..=HOST_ID_CHARS_MAX).contains(&chars) || host_id.chars().any(char::is_control) {
+                return bad("desired_host_id must be 1 to 128 printable characters");
+            }
+        }
+        let host_auth = match body.host_auth.as_deref() {
+            Some("token") => HostAuth::Token,
+            // A server that asks for tokens everywhere is not talked out of it.
+            None | Some("peer_id") => self.config.host_auth,
+            Some(_) => return bad("host_auth must be \"token\" or \"peer_id\""),
+        };
+        let trusted = self.config.trusted_proxies.contains(peer);
+        let secure = trusted && http::is_secure(request);
+        let forwarded_host = http::forwarded_host(request).filter(|_| trusted);
+        let host = forwarded_host.or(request.host()).unwrap_or("localhost");
+        let websocket_url = http::websocket_url(self.config.public_url.as_deref(), host, secure);
+        Ok(Creation {
+            desired: body.desired_room_code.is_some(),
+            room_code: body.desired_room_code.unwrap_or_else(|| self.fresh_code()),
+            room_id: self.fresh_uuid(),
+            host_id: body.desired_host_id.unwrap_or_else(|| self.fresh_uuid()),
+            host_auth,
+            host_token: self.fresh_token(),
+            websocket_url,
+            draws: 0,
+        })
+    }
+
+    pub(super) fn answer_create(
+        sessions: &mut Sessions,
+        conn: ConnId,
+        creation: &Creation,
+        result: Result<CreateDone<'_>, RoomError>,
+        now: Now,
+    ) {
+        let (status, view, new) = match result {
+            Ok(CreateDone::Created(view)) => (Status::CREATED, view, true),
+            Ok(CreateDone::Restored(view)) => (Status::OK, view, false),
+            Ok(CreateDone::Taken | CreateDone::WaitingForStore) => return,
+            Err(RoomError::StoreUnavailable) => {
+                Self::store_unavailable(sessions, conn, now);
+                return;
+            }
+            Err(error) => {
+                let mut response = room_error(Status::SERVICE_UNAVAILABLE, &error.to_string());
+                response.set_header("Retry-After", "60");
+                sessions.respond(conn, &response, now);
+                return;
+            }
+        };
+        let answer = CreateAnswer {
+            success: true,
+            room_code: view.code(),
+            room_id: view.room_id(),
+            host_id: view.host_id(),
+            websocket_url: &creation.websocket_url,
+            host_token: new.then_some(&creation.host_token),
+            restored: (!new).then_some(true),
+            has_document: (!new).then_some(view.has_document()),
+        };
+        sessions.respond(conn, &Response::json(status, &answer), now);
+    }
+
+    pub(super) fn answer_view(
+        &mut self,
+        sessions: &mut Sessions,
+        conn: ConnId,
+        address: IpAddr,
+        result: Result<RoomView<'_>, RoomError>,
+        now: Now,
+    ) {
+        match result {
+            Ok(view) => {
+                let mut body = Vec::new();
+                protocol::encode_room_view(&view, &mut body);
+                sessions.respond(conn, &Response::json_text(Status::OK, body), now);
+            }
+            Err(RoomError::RoomNotFound) => {
+                self.count_unknown_room(address, now);
+                let response = room_error(Status::NOT_FOUND, "Room not found");
+                sessions.respond(conn, &response, now);
+            }
+            Err(_) => Self::store_unavailable(sessions, conn, now),
+        }
+    }
+}
+
+/// An error of the room routes.
+fn room_error(status: Status, message: &str) -> Response {
+    #[derive(Serialize)]
+    struct RoomFailure<'a> {
+        success: bool,
+        error: &'a str,
+    }
+    Response::json(status, &RoomFailure { success: false, error: message })
+}
+
+fn index() -> Response {
+    let index = Index {
+        name: "Khun Phaen Sync Server",
+        version: env!("CARGO_PKG_VERSION"),
+        status: "running",
+        routes: http::ROUTES,
+    };
+    Response::json(Status::OK, &index)
+}

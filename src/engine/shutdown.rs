@@ -1,0 +1,76 @@
+//! Stopping: store everything, then close everybody, spread out so that thousands of clients
+//! don't come back in the same instant.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use log::info;
+
+use super::Engine;
+use crate::ids::ConnId;
+use crate::session::Sessions;
+use crate::time::{Now, Timestamp};
+use crate::ws::CloseReason;
+
+/// More connections than this are closed one after the other instead of all at once.
+const AT_ONCE_MAX: usize = 50;
+/// How long closing many connections takes; at most half of the grace.
+const SPREAD: Duration = Duration::from_secs(2);
+
+/// A shutdown under way.
+#[derive(Debug)]
+pub(super) struct Shutdown {
+    began_at: Timestamp,
+    /// Between two closes.
+    interval: Duration,
+    closed: u32,
+    left: VecDeque<ConnId>,
+}
+
+impl Shutdown {
+    fn next_at(&self) -> Timestamp {
+        self.began_at + self.interval * self.closed
+    }
+
+    /// When the next connection is to be closed.
+    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
+        (!self.left.is_empty()).then(|| self.next_at())
+    }
+}
+
+impl Engine {
+    /// Stores every room; closes the idle, and begins to close the others.
+    pub(super) fn begin_shutdown(&mut self, sessions: &mut Sessions, now: Now) {
+        self.with_rooms(sessions, now, |rooms, effects| rooms.flush_all(now, effects));
+        sessions.stop_keeping_alive();
+        let mut left = VecDeque::new();
+        for conn in sessions.ids() {
+            if sessions.is_open_websocket(conn) {
+                left.push_back(conn);
+            } else {
+                sessions.end_if_idle(conn);
+            }
+        }
+        info!("closing {} connections, {} rooms to store", left.len(), self.rooms.unsaved());
+        let grace = Duration::from_secs(self.desk.config.limits.shutdown_grace_seconds);
+        let interval = match u32::try_from(left.len()) {
+            Ok(count) if left.len() > AT_ONCE_MAX => SPREAD.min(grace / 2) / count,
+            _ => Duration::ZERO,
+        };
+        let shutdown = Shutdown { began_at: now.at, interval, closed: 0, left };
+        self.desk.shutdown = Some(shutdown);
+        self.close_next(sessions, now);
+    }
+
+    /// Closes whoever is due.
+    pub(super) fn close_next(&mut self, sessions: &mut Sessions, now: Now) {
+        while let Some(shutdown) = &mut self.desk.shutdown {
+            if shutdown.next_at() > now.at {
+                return;
+            }
+            let Some(conn) = shutdown.left.pop_front() else { return };
+            shutdown.closed += 1;
+            sessions.close(conn, CloseReason::GoingAway, now);
+        }
+    }
+}

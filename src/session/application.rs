@@ -1,0 +1,210 @@
+//! What the application can do with its connections.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use log::debug;
+
+use super::Sessions;
+use super::send_queue::SendQueue;
+use super::state::Session;
+use crate::http::{Response, Upgrade};
+use crate::ids::ConnId;
+use crate::memory::MemoryBudget;
+use crate::rooms::Document;
+use crate::time::{Now, Timestamp};
+use crate::ws::CloseReason;
+
+impl Sessions {
+    /// Answers the request that `conn` waits with.
+    pub fn respond(&mut self, conn: ConnId, response: &Response, now: Now) {
+        let index = conn.index as usize;
+        let Some(session) = self.slab.get_mut(index).filter(|session| session.id == conn) else {
+            return;
+        };
+        let encoder = &mut self.encoder;
+        let is_last = encoder.is_closing();
+        session.respond(
+            |context, out| encoder.encode(response, context, now.unix, out),
+            is_last,
+            now.at,
+        );
+        if session.withheld && !session.is_held() {
+            self.resumed.push(conn);
+        }
+        self.mark_dirty(conn);
+        self.settle(conn);
+        self.arm(conn);
+    }
+
+    /// Answers an upgrade request: from here on `conn` speaks WebSocket.
+    pub fn upgrade(&mut self, conn: ConnId, upgrade: &Upgrade, now: Now) {
+        let mut head = Vec::new();
+        self.encoder.encode_upgrade(upgrade, now.unix, &mut head);
+        let Some(session) = self.session_mut(conn) else { return };
+        session.upgrade(&head, now.at);
+        if session.withheld {
+            self.resumed.push(conn);
+        }
+        self.mark_dirty(conn);
+        self.arm(conn);
+    }
+
+    /// Queues `frame` for `conn`, copying it. Does nothing unless it is an open WebSocket.
+    pub fn send_copy(&mut self, conn: ConnId, frame: &[u8], now: Now) {
+        self.send(conn, frame.len(), now, |queue| queue.push_copy(frame));
+    }
+
+    /// Queues `frame` for `conn`, sharing it. Does nothing unless it is an open WebSocket.
+    pub fn send_shared(&mut self, conn: ConnId, frame: &Bytes, now: Now) {
+        self.send(conn, frame.len(), now, |queue| queue.push_shared(frame.clone()));
+    }
+
+    /// Queues `document` for `conn` in place of an older one that is not yet on its way.
+    pub fn send_document(&mut self, conn: ConnId, document: &Document, now: Now) {
+        let superseded = self.session(conn).map_or(0, |session| session.queue.replaceable_bytes());
+        let bytes = document.0.len().saturating_sub(superseded);
+        self.send(conn, bytes, now, |queue| queue.push_document(document));
+    }
+
+    /// Closes the WebSocket `conn` with `reason`: what is queued still goes out, then the Close
+    /// frame. Its room should forget it at once; [`Dispatch::closed`](super::Dispatch::closed)
+    /// follows.
+    pub fn close(&mut self, conn: ConnId, reason: CloseReason, now: Now) {
+        let Some(session) = self.session(conn) else { return };
+        if !session.is_open_websocket() {
+            return;
+        }
+        debug!("{conn} {}: closing: {reason}", session.address);
+        self.push_close_frame(conn, reason);
+        self.depart(conn);
+        if let Some(session) = self.session_mut(conn) {
+            session.wait_for_close(now.at);
+        }
+        self.mark_dirty(conn);
+        self.settle(conn);
+        self.arm(conn);
+    }
+
+    /// From here on each answer to a request is the last one of its connection.
+    pub fn stop_keeping_alive(&mut self) {
+        self.encoder.close_after_answers();
+    }
+
+    /// Ends a connection that is no WebSocket and has no answer pending; for shutting down.
+    pub fn end_if_idle(&mut self, conn: ConnId) {
+        let idle = self.session(conn).is_some_and(|session| {
+            !session.is_websocket() && !session.is_answering() && session.queue.is_empty()
+        });
+        if idle {
+            self.drop_now(conn, "shutting down");
+        }
+    }
+
+    /// Ends `conn` at once.
+    pub fn abort(&mut self, conn: ConnId, why: &str) {
+        self.drop_now(conn, why);
+    }
+
+    /// Hears nothing more of `conn` until [`resume`](Self::resume): input waits, bounded by what
+    /// one read brings, and then the client is slowed down by TCP.
+    pub fn pause(&mut self, conn: ConnId) {
+        if let Some(session) = self.session_mut(conn) {
+            session.pause();
+        }
+    }
+
+    /// Ends a [`pause`](Self::pause).
+    pub fn resume(&mut self, conn: ConnId) {
+        let Some(session) = self.session_mut(conn) else { return };
+        if session.resume() {
+            self.resumed.push(conn);
+        }
+    }
+
+    /// The largest message that `conn` may send, in bytes.
+    pub fn set_message_bytes_max(&mut self, conn: ConnId, bytes_max: usize) {
+        if let Some(session) = self.session_mut(conn) {
+            session.set_message_bytes_max(bytes_max);
+        }
+    }
+
+    /// Closes `conn` with 1008 unless this is called again before `by`; `None` waits for ever.
+    pub fn expect_action_by(&mut self, conn: ConnId, by: Option<Timestamp>) {
+        if let Some(session) = self.session_mut(conn) {
+            session.expect_action_by(by);
+        }
+        self.arm(conn);
+    }
+
+    /// The proxy in front of `conn` has named the client's address: from here on that one counts.
+    /// False if that address has too many connections already.
+    pub fn set_address(&mut self, conn: ConnId, address: IpAddr) -> bool {
+        let counted = self
+            .session(conn)
+            .is_some_and(|session| session.counted_as.is_some() || session.address == address);
+        if let Some(session) = self.session_mut(conn) {
+            session.address = address;
+        }
+        counted || self.count(conn, address)
+    }
+
+    /// The client's address.
+    pub fn address(&self, conn: ConnId) -> Option<IpAddr> {
+        self.session(conn).map(|session| session.address)
+    }
+
+    /// The ids of all connections, in the order of their slots.
+    pub fn ids(&self) -> Vec<ConnId> {
+        self.slab.iter().map(|(_, session)| session.id).collect()
+    }
+
+    /// Whether `conn` is an open WebSocket.
+    pub fn is_open_websocket(&self, conn: ConnId) -> bool {
+        self.session(conn).is_some_and(Session::is_open_websocket)
+    }
+
+    /// Connections that exist, those being refused not counted.
+    pub fn len(&self) -> usize {
+        self.slab.len() - self.refusals
+    }
+
+    /// Whether there is no connection at all.
+    pub fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+
+    /// How many connections there may be.
+    pub fn connections_max(&self) -> usize {
+        self.connections_max
+    }
+
+    /// The budget that all buffers count against.
+    pub fn budget(&self) -> &MemoryBudget {
+        &self.budget
+    }
+
+    /// Queues something of `bytes` bytes, or closes a reader that is too slow for it.
+    fn send(&mut self, conn: ConnId, bytes: usize, now: Now, push: impl FnOnce(&mut SendQueue)) {
+        let index = conn.index as usize;
+        let Some(session) = self.slab.get_mut(index).filter(|session| session.id == conn) else {
+            return;
+        };
+        if !session.is_open_websocket() {
+            return;
+        }
+        if session.queue.queued_bytes() + bytes > self.send_queue_bytes_max {
+            session.queue.clear_unstarted();
+            self.close(conn, CloseReason::TooSlow, now);
+            return;
+        }
+        push(&mut session.queue);
+        let held = session.held_bytes();
+        self.budget.replace(session.counted_bytes, held);
+        session.counted_bytes = held;
+        if !session.dirty {
+            session.dirty = true;
+            self.dirty.push(conn);
+        }
+    }
+}

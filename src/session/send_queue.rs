@@ -1,0 +1,261 @@
+//! What one connection has yet to send.
+//!
+//! Small frames are copied one behind the other into chunks, so that a burst of them leaves in
+//! one slice of one write. Big frames are shared with the queues of other members. A queue with
+//! nothing to send holds no heap.
+//!
+//! How much may be queued, and what happens to a reader that is too slow, is for the session.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::{iter, mem};
+
+use bytes::Bytes;
+
+use crate::rooms::Document;
+
+/// Frames up to this length should be copied, longer ones shared. Sharing costs two atomic
+/// operations, a place in the queue, a slice of its own in the write and a fresh chunk for what
+/// follows, together about as much as copying 2 KiB; and a copy of 2 KiB for each of a thousand
+/// members is still only 2 MiB.
+pub const COPY_BYTES_MAX: usize = 2 * 1024;
+
+/// Slices that one write is given at most.
+pub const SLICES_MAX: usize = 64;
+
+/// Bytes that one write is given at most, so that a big document for one connection does not keep
+/// the others waiting.
+pub const FLUSH_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a chunk, unless a single frame is longer.
+const CHUNK_BYTES_MAX: usize = 16 * 1024;
+
+/// What a chunk begins with: a few small frames, and no step of its growth is wasted on less.
+const CHUNK_BYTES_MIN: usize = 512;
+
+/// Frames in the order in which they are to be sent.
+///
+/// The caller sends what [`slices`](Self::slices) gives and reports to
+/// [`consume`](Self::consume) how much of it went, in whatever portions.
+#[derive(Debug, Default)]
+pub struct SendQueue {
+    /// What goes before `tail`; `None` if nothing does, which is the usual case.
+    before: Option<Box<Before>>,
+    /// The last chunk of copies, which takes the next one. May be empty only if `before` is not,
+    /// or the queue is.
+    tail: Vec<u8>,
+    /// Bytes of the first segment that are sent already. Invariant: less than its length, or 0.
+    front_sent: usize,
+    /// Bytes not sent yet. Invariant: the sum of all segments, less `front_sent`.
+    queued_bytes: usize,
+}
+
+/// Everything but the tail.
+#[derive(Debug, Default)]
+struct Before {
+    /// Invariant: not empty, and no segment in it is.
+    segments: VecDeque<Segment>,
+    /// Where the document is of which nothing is sent. There is at most one.
+    waiting_document: Option<usize>,
+    /// Capacity of all chunks in `segments`.
+    chunk_capacity: usize,
+}
+
+#[derive(Debug)]
+enum Segment {
+    /// Copies of whole frames.
+    Chunk(Vec<u8>),
+    /// A frame that other queues may share; also a document.
+    Shared(Bytes),
+}
+
+impl SendQueue {
+    /// Nothing is left to send.
+    pub fn is_empty(&self) -> bool {
+        self.queued_bytes == 0
+    }
+
+    /// Bytes that are left to send, shared ones included.
+    pub fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
+    /// Bytes of heap that this queue holds alone. Shared bytes are not among them; they count for
+    /// themselves ([`MemoryBudget`](crate::memory::MemoryBudget)).
+    pub fn own_bytes(&self) -> usize {
+        let before = self.before.as_ref().map_or(0, |before| {
+            before.chunk_capacity + before.segments.capacity() * size_of::<Segment>()
+        });
+        before + self.tail.capacity()
+    }
+
+    /// Appends a copy of `frames`, one or more whole frames.
+    pub fn push_copy(&mut self, frames: &[u8]) {
+        if frames.is_empty() {
+            return;
+        }
+        if self.tail.len() + frames.len() > CHUNK_BYTES_MAX {
+            self.close_tail();
+        }
+        if self.tail.capacity() == 0 {
+            self.tail.reserve_exact(frames.len().max(CHUNK_BYTES_MIN));
+        }
+        self.tail.extend_from_slice(frames);
+        self.queued_bytes += frames.len();
+    }
+
+    /// Appends `frame` without copying it.
+    pub fn push_shared(&mut self, frame: Bytes) {
+        if frame.is_empty() {
+            return;
+        }
+        self.close_tail();
+        self.queued_bytes += frame.len();
+        self.before.get_or_insert_default().segments.push_back(Segment::Shared(frame));
+    }
+
+    /// Appends `document`, without copying it. An older document of which nothing is sent yet is
+    /// taken out, and what was behind it moves up; one that is being sent is finished.
+    pub fn push_document(&mut self, document: &Document) {
+        debug_assert!(!document.0.is_empty(), "a document is a whole frame");
+        self.remove_waiting_document();
+        self.push_shared(document.0.clone());
+        if let Some(before) = &mut self.before {
+            before.waiting_document = before.segments.len().checked_sub(1);
+        }
+    }
+
+    /// Bytes that [`push_document`](Self::push_document) would take out.
+    pub fn replaceable_bytes(&self) -> usize {
+        let Some(before) = &self.before else { return 0 };
+        before.waiting_document.map_or(0, |index| before.segments[index].bytes().len())
+    }
+
+    /// Takes out everything of which nothing is sent yet, as far as that is known: copies that
+    /// share a chunk with one that is being sent stay. What is pushed next then goes out next.
+    pub fn clear_unstarted(&mut self) {
+        if self.front_sent == 0 {
+            *self = Self::default();
+        } else if let Some(before) = &mut self.before {
+            before.segments.truncate(1);
+            before.chunk_capacity = before.segments.iter().map(Segment::chunk_capacity).sum();
+            before.waiting_document = None;
+            self.tail = Vec::new();
+            let kept: usize = before.segments.iter().map(|segment| segment.bytes().len()).sum();
+            self.queued_bytes = kept - self.front_sent;
+        }
+    }
+
+    /// Fills `slices` from its beginning with what is to be sent next, at most
+    /// [`FLUSH_BYTES_MAX`] bytes of it, and returns how many it filled: 0 only if nothing is left
+    /// to send.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let segments = self.before.iter().flat_map(|before| &before.segments).map(Segment::bytes);
+        let tail = iter::once(self.tail.as_slice()).filter(|tail| !tail.is_empty());
+        let mut sent = self.front_sent;
+        let mut bytes_left = FLUSH_BYTES_MAX;
+        let mut filled = 0;
+        for (slice, bytes) in slices.iter_mut().zip(segments.chain(tail)) {
+            let unsent = &bytes[mem::take(&mut sent)..];
+            let part = &unsent[..unsent.len().min(bytes_left)];
+            *slice = IoSlice::new(part);
+            filled += 1;
+            bytes_left -= part.len();
+            if bytes_left == 0 {
+                break;
+            }
+        }
+        filled
+    }
+
+    /// The next `bytes` bytes were sent: no more than [`queued_bytes`](Self::queued_bytes).
+    pub fn consume(&mut self, bytes: usize) {
+        debug_assert!(bytes <= self.queued_bytes, "more was sent than there was");
+        if bytes >= self.queued_bytes {
+            *self = Self::default();
+            return;
+        }
+        self.queued_bytes -= bytes;
+        self.front_sent += bytes;
+        let Some(before) = &mut self.before else { return };
+        while let Some(length) = before.segments.front().map(|front| front.bytes().len())
+            && self.front_sent >= length
+        {
+            self.front_sent -= length;
+            before.pop_front();
+        }
+        if before.segments.is_empty() {
+            self.before = None;
+        } else if self.front_sent > 0 && before.waiting_document == Some(0) {
+            before.waiting_document = None;
+        }
+    }
+
+    /// Makes the tail an ordinary segment, so that something else can follow.
+    fn close_tail(&mut self) {
+        if !self.tail.is_empty() {
+            let before = self.before.get_or_insert_default();
+            before.chunk_capacity += self.tail.capacity();
+            before.segments.push_back(Segment::Chunk(mem::take(&mut self.tail)));
+        }
+    }
+
+    fn remove_waiting_document(&mut self) {
+        let Some(before) = &mut self.before else { return };
+        let Some(index) = before.waiting_document.take() else { return };
+        let Some(document) = before.segments.remove(index) else { return };
+        self.queued_bytes -= document.bytes().len();
+        // Documents that replace each other with a small frame in between would otherwise leave a
+        // trail of chunks with one frame in each.
+        if index == before.segments.len() {
+            before.join_last_chunk(&mut self.tail);
+        }
+        if before.segments.is_empty() {
+            self.before = None;
+        }
+    }
+}
+
+impl Before {
+    fn pop_front(&mut self) {
+        if let Some(segment) = self.segments.pop_front() {
+            self.chunk_capacity -= segment.chunk_capacity();
+        }
+        // Position 0 was the document itself.
+        self.waiting_document = self.waiting_document.and_then(|index| index.checked_sub(1));
+    }
+
+    /// Puts the last segment in front of `tail`, if it is a chunk and one can hold both.
+    fn join_last_chunk(&mut self, tail: &mut Vec<u8>) {
+        if let Some(Segment::Chunk(last)) = self.segments.back_mut()
+            && last.len() + tail.len() <= CHUNK_BYTES_MAX
+        {
+            self.chunk_capacity -= last.capacity();
+            last.extend_from_slice(tail);
+            *tail = mem::take(last);
+            self.segments.pop_back();
+        }
+    }
+}
+
+impl Segment {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Chunk(chunk) => chunk,
+            Self::Shared(frame) => frame,
+        }
+    }
+
+    fn chunk_capacity(&self) -> usize {
+        match self {
+            Self::Chunk(chunk) => chunk.capacity(),
+            Self::Shared(_) => 0,
+        }
+    }
+}
+
+// Every idle connection has one.
+const _: () = assert!(size_of::<SendQueue>() <= 48);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,516 @@
+//! The state of one connection: what it is doing, what it has yet to send, and until when.
+//!
+//! Knows bytes and time, but no socket, no room and no route: [`Session::next_input`] turns bytes
+//! into requests and messages, the table beside it hands those to the application.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::deadlines::NEVER;
+use super::send_queue::SendQueue;
+use crate::config::AddressKey;
+use crate::http::{HttpError, Request, RequestParser, ResponseContext, Stage};
+use crate::ids::ConnId;
+use crate::time::Timestamp;
+use crate::ws::{CloseReason, Decoder, DecoderPool, Incoming};
+
+/// How long a request body may take from its first byte on.
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a blocked write may stay without progress (protocol, *Slow readers*).
+pub(super) const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long after our Close frame we wait for the peer's (RFC 6455, 7.1.1).
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long after our last byte we read on, so that the peer gets to see it: closing at once with
+/// unread input makes the kernel send a reset, which may overtake the answer (RFC 9112, 9.6).
+pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// A message that starts a phase in which nobody has joined yet may have this many bytes.
+pub const UNJOINED_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+/// How long a connection may stay without its first action.
+pub const FIRST_ACTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Times that an operator can set.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeouts {
+    /// For a request's head, from the connection's or the request's first moment.
+    pub(super) header: Duration,
+    /// Between two requests.
+    pub(super) keep_alive: Duration,
+    /// Silence before a ping.
+    pub(super) ping_interval: Duration,
+    /// Silence before the connection counts as gone.
+    pub(super) ping_timeout: Duration,
+}
+
+/// What a connection is doing. Each state owns what only it needs.
+#[derive(Debug)]
+enum Phase {
+    /// Reading a request.
+    Http {
+        /// Holds what has come of the request; `None` while nothing has.
+        parser: Option<Box<RequestParser>>,
+        /// When the current stage (idle, head or body) began.
+        since: Timestamp,
+        /// At least one request was answered.
+        served: bool,
+    },
+    /// A request is with the application; nothing further is read until it is answered.
+    Answering(Box<ResponseContext>),
+    /// Upgraded.
+    WebSocket(WebSocket),
+    /// We sent a Close frame and wait for the peer's.
+    Closing {
+        /// Reads on, for the sake of the peer's Close frame only.
+        decoder: Decoder,
+        /// When we stop waiting.
+        until: Timestamp,
+    },
+    /// The queue goes out, then our half is shut; what still comes in is thrown away.
+    Draining {
+        /// Our half is shut.
+        shut: bool,
+        /// When we stop waiting.
+        until: Timestamp,
+    },
+    /// Nothing more goes in or out; the slot waits for the reaper.
+    Gone,
+}
+
+/// An open WebSocket connection.
+#[derive(Debug)]
+struct WebSocket {
+    decoder: Decoder,
+    /// Of one message; small until the client has joined.
+    message_bytes_max: usize,
+    /// The application wants an action by then.
+    action_by: Option<Timestamp>,
+    /// A ping was sent since the last byte came.
+    pinged: bool,
+}
+
+/// What bytes turned out to be.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// A whole request. The session now waits for its answer.
+    Request(Box<Request>),
+    /// A whole message.
+    Message(Incoming),
+}
+
+/// What is to be done once the queue is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterFlush {
+    /// Nothing.
+    Nothing,
+    /// Shut our half of the connection.
+    ShutdownWrite,
+    /// Close the socket; the session is finished.
+    Drop,
+}
+
+/// What a passed deadline means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expired {
+    /// Nothing was due yet.
+    Nothing,
+    /// A ping is to be sent.
+    Ping,
+    /// A request took too long.
+    RequestTimeout,
+    /// The connection is to be closed politely.
+    Close(CloseReason),
+    /// The connection is to be dropped, for this reason.
+    Drop(&'static str),
+}
+
+/// One connection.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states of one thing")]
+pub(super) struct Session {
+    pub(super) id: ConnId,
+    /// The client's address; behind a trusted proxy the one that the proxy named.
+    pub(super) address: IpAddr,
+    /// The key under which it is counted against the limit per address.
+    pub(super) counted_as: Option<AddressKey>,
+    /// It is over a limit of connections and only told so.
+    pub(super) refused: bool,
+    phase: Phase,
+    pub(super) queue: SendQueue,
+    /// Input that waits until the session is resumed.
+    parked: Vec<u8>,
+    last_received: Timestamp,
+    stalled_since: Option<Timestamp>,
+    /// When the deadline heap will look at this session next.
+    pub(super) armed: Timestamp,
+    /// What the memory budget has been told of this session, in bytes.
+    pub(super) counted_bytes: usize,
+    /// It stands in the list of sessions to flush.
+    pub(super) dirty: bool,
+    /// The application has asked to hear nothing more for the time being.
+    paused: bool,
+    /// Input was withheld because of `paused`.
+    pub(super) withheld: bool,
+    /// The peer has shut its half.
+    peer_finished: bool,
+    /// The application has been, or is about to be, told that the client is gone.
+    pub(super) departed: bool,
+}
+
+impl Session {
+    pub(super) fn new(id: ConnId, address: IpAddr, now: Timestamp) -> Self {
+        Self {
+            id,
+            address,
+            counted_as: None,
+            refused: false,
+            phase: Phase::Http { parser: None, since: now, served: false },
+            queue: SendQueue::default(),
+            parked: Vec::new(),
+            last_received: now,
+            stalled_since: None,
+            armed: NEVER,
+            counted_bytes: 0,
+            dirty: false,
+            paused: false,
+            withheld: false,
+            peer_finished: false,
+            departed: false,
+        }
+    }
+
+    /// Whether frames can be sent to it.
+    pub(super) fn is_open_websocket(&self) -> bool {
+        matches!(self.phase, Phase::WebSocket(_))
+    }
+
+    /// Whether it was upgraded and is not gone yet.
+    pub(super) fn is_websocket(&self) -> bool {
+        matches!(self.phase, Phase::WebSocket(_) | Phase::Closing { .. })
+    }
+
+    pub(super) fn is_answering(&self) -> bool {
+        matches!(self.phase, Phase::Answering(_))
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.phase, Phase::Gone)
+    }
+
+    /// Whether bytes should be read from the socket. Not reading is how a client that sends ahead
+    /// of an answer is slowed down.
+    pub(super) fn wants_read(&self) -> bool {
+        !(self.is_held() || self.peer_finished || self.is_gone())
+    }
+
+    /// Whether input has to wait.
+    pub(super) fn is_held(&self) -> bool {
+        self.paused || self.is_answering()
+    }
+
+    pub(super) fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// Returns whether input was withheld meanwhile.
+    pub(super) fn resume(&mut self) -> bool {
+        self.paused = false;
+        self.withheld && !self.is_held()
+    }
+
+    /// Keeps `input` for later.
+    pub(super) fn park(&mut self, input: &[u8]) {
+        self.withheld = true;
+        self.parked.extend_from_slice(input);
+    }
+
+    /// What was kept.
+    pub(super) fn unpark(&mut self) -> Vec<u8> {
+        self.withheld = false;
+        std::mem::take(&mut self.parked)
+    }
+
+    /// Bytes that only this session keeps alive.
+    pub(super) fn held_bytes(&self) -> usize {
+        let phase = match &self.phase {
+            Phase::Http { parser, .. } => parser.as_ref().map_or(0, |p| p.buffered_bytes()),
+            Phase::WebSocket(WebSocket { decoder, .. }) | Phase::Closing { decoder, .. } => {
+                decoder.held_bytes()
+            }
+            Phase::Answering(_) | Phase::Draining { .. } | Phase::Gone => 0,
+        };
+        phase + self.parked.capacity() + self.queue.own_bytes()
+    }
+
+    /// Notes that bytes came.
+    pub(super) fn received(&mut self, now: Timestamp) {
+        self.last_received = now;
+        if let Phase::WebSocket(web_socket) = &mut self.phase {
+            web_socket.pinged = false;
+        }
+    }
+
+    /// The peer has shut its half. Returns whether the session is over with that.
+    pub(super) fn peer_has_finished(&mut self) -> bool {
+        self.peer_finished = true;
+        match self.phase {
+            Phase::Http { .. } | Phase::Draining { .. } => self.queue.is_empty(),
+            Phase::Answering(_) => false,
+            Phase::WebSocket(_) | Phase::Closing { .. } | Phase::Gone => true,
+        }
+    }
+
+    /// The next request or message in `input`, which shrinks by what was used. `None`: all of it
+    /// was used and more is needed.
+    pub(super) fn next_input(
+        &mut self,
+        input: &mut &[u8],
+        pool: &mut DecoderPool,
+        replies: &mut Vec<u8>,
+        now: Timestamp,
+    ) -> Result<Option<Input>, InputError> {
+        match &mut self.phase {
+            Phase::Http { .. } => self.next_request(input, now),
+            Phase::WebSocket(WebSocket { decoder, message_bytes_max, .. }) => {
+                match decoder.next(pool, input, *message_bytes_max, replies) {
+                    Ok(message) => Ok(message.map(Input::Message)),
+                    Err(reason) => Err(InputError::WebSocket(reason)),
+                }
+            }
+            Phase::Closing { decoder, .. } => {
+                match decoder.next(pool, input, 0, replies) {
+                    Ok(None) => Ok(None),
+                    // Only the Close frame matters now, and any error is as good as one.
+                    Ok(Some(_)) | Err(_) => Err(InputError::Closed),
+                }
+            }
+            Phase::Draining { .. } | Phase::Gone => {
+                *input = &[];
+                Ok(None)
+            }
+            Phase::Answering(_) => Ok(None),
+        }
+    }
+
+    fn next_request(
+        &mut self,
+        input: &mut &[u8],
+        now: Timestamp,
+    ) -> Result<Option<Input>, InputError> {
+        let Phase::Http { parser, since, .. } = &mut self.phase else { return Ok(None) };
+        if input.is_empty() {
+            return Ok(None);
+        }
+        let mut reading = parser.take().unwrap_or_default();
+        let stage_before = reading.stage();
+        match reading.feed(input) {
+            Ok(Some(request)) => {
+                self.phase = Phase::Answering(Box::new(ResponseContext::of(&request)));
+                Ok(Some(Input::Request(Box::new(request))))
+            }
+            Ok(None) => {
+                if reading.take_continue() {
+                    self.queue.push_copy(CONTINUE);
+                }
+                if reading.stage() != stage_before {
+                    *since = now;
+                }
+                *parser = (!reading.is_idle()).then_some(reading);
+                Ok(None)
+            }
+            Err(error) => Err(InputError::Http(error)),
+        }
+    }
+
+    /// Queues the answer to the request that the session waits with (or to one that could not be
+    /// read), which `encode` writes. After the last answer the connection is closed.
+    pub(super) fn respond(
+        &mut self,
+        encode: impl FnOnce(&ResponseContext, &mut Vec<u8>),
+        is_last: bool,
+        now: Timestamp,
+    ) {
+        let context = match std::mem::replace(&mut self.phase, Phase::Gone) {
+            Phase::Answering(context) => *context,
+            // The request could not be read, so nobody knows where the next one would begin.
+            Phase::Http { .. } => ResponseContext::closing(),
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
+        let mut head = Vec::new();
+        encode(&context, &mut head);
+        self.queue.push_copy(&head);
+        self.phase = if context.keep_alive() && !is_last {
+            Phase::Http { parser: None, since: now, served: true }
+        } else {
+            Phase::Draining { shut: false, until: now + WRITE_STALL_TIMEOUT }
+        };
+    }
+
+    /// From here on it speaks WebSocket. `response` is the 101.
+    pub(super) fn upgrade(&mut self, response: &[u8], now: Timestamp) {
+        debug_assert!(self.is_answering(), "only a request can be upgraded");
+        self.queue.push_copy(response);
+        self.last_received = now;
+        self.phase = Phase::WebSocket(WebSocket {
+            decoder: Decoder::default(),
+            message_bytes_max: UNJOINED_MESSAGE_BYTES_MAX,
+            action_by: Some(now + FIRST_ACTION_TIMEOUT),
+            pinged: false,
+        });
+    }
+
+    pub(super) fn set_message_bytes_max(&mut self, bytes_max: usize) {
+        if let Phase::WebSocket(web_socket) = &mut self.phase {
+            web_socket.message_bytes_max = bytes_max;
+        }
+    }
+
+    pub(super) fn expect_action_by(&mut self, by: Option<Timestamp>) {
+        if let Phase::WebSocket(web_socket) = &mut self.phase {
+            web_socket.action_by = by;
+        }
+    }
+
+    /// We have queued a Close frame.
+    pub(super) fn wait_for_close(&mut self, now: Timestamp) {
+        if let Phase::WebSocket(web_socket) = std::mem::replace(&mut self.phase, Phase::Gone) {
+            let mut decoder = web_socket.decoder;
+            decoder.discard_until_close();
+            self.phase = Phase::Closing { decoder, until: now + CLOSE_TIMEOUT };
+        }
+        self.paused = false;
+        self.parked = Vec::new();
+    }
+
+    /// Only what is queued still goes out.
+    pub(super) fn drain(&mut self, now: Timestamp) {
+        if !matches!(self.phase, Phase::Gone | Phase::Draining { .. }) {
+            self.phase = Phase::Draining { shut: false, until: now + CLOSE_TIMEOUT };
+        }
+        self.paused = false;
+        self.parked = Vec::new();
+    }
+
+    /// Nothing goes out any more.
+    pub(super) fn abandon(&mut self) {
+        self.phase = Phase::Gone;
+        self.queue = SendQueue::default();
+        self.stalled_since = None;
+        self.parked = Vec::new();
+        self.paused = false;
+    }
+
+    /// The socket took something.
+    pub(super) fn write_progressed(&mut self) {
+        self.stalled_since = None;
+    }
+
+    /// The socket takes nothing at present.
+    pub(super) fn write_blocked(&mut self, now: Timestamp) {
+        self.stalled_since.get_or_insert(now);
+    }
+
+    /// What follows now that the queue is empty.
+    pub(super) fn flushed(&mut self, now: Timestamp) -> AfterFlush {
+        debug_assert!(self.queue.is_empty());
+        match &mut self.phase {
+            Phase::Draining { shut, until } => {
+                if self.peer_finished {
+                    return AfterFlush::Drop;
+                }
+                if *shut {
+                    return AfterFlush::Nothing;
+                }
+                *shut = true;
+                *until = now + LINGER_TIMEOUT;
+                AfterFlush::ShutdownWrite
+            }
+            Phase::Http { .. } if self.peer_finished => AfterFlush::Drop,
+            Phase::Gone => AfterFlush::Drop,
+            _ => AfterFlush::Nothing,
+        }
+    }
+
+    /// When something is due, at the earliest.
+    pub(super) fn deadline(&self, timeouts: &Timeouts) -> Timestamp {
+        let phase = match &self.phase {
+            Phase::Http { parser, since, served } => {
+                *since + request_timeout(parser.as_deref(), *served, timeouts)
+            }
+            Phase::WebSocket(web_socket) => {
+                let silence = if web_socket.pinged {
+                    timeouts.ping_timeout
+                } else {
+                    ping_after(self.id, timeouts)
+                };
+                (self.last_received + silence).min(web_socket.action_by.unwrap_or(NEVER))
+            }
+            Phase::Closing { until, .. } | Phase::Draining { until, .. } => *until,
+            Phase::Answering(_) | Phase::Gone => NEVER,
+        };
+        let stall = self.stalled_since.map_or(NEVER, |since| since + WRITE_STALL_TIMEOUT);
+        phase.min(stall)
+    }
+
+    /// What is due at `now`. A ping that is due counts as sent.
+    pub(super) fn expired(&mut self, now: Timestamp, timeouts: &Timeouts) -> Expired {
+        if self.deadline(timeouts) > now {
+            return Expired::Nothing;
+        }
+        if self.stalled_since.is_some_and(|since| since + WRITE_STALL_TIMEOUT <= now) {
+            return Expired::Drop("a write made no progress");
+        }
+        match &mut self.phase {
+            Phase::Http { parser, .. } => match parser.as_deref().map(RequestParser::stage) {
+                Some(Stage::Head | Stage::Body) => Expired::RequestTimeout,
+                _ => Expired::Drop("no request came"),
+            },
+            Phase::WebSocket(web_socket) => {
+                if self.last_received + timeouts.ping_timeout <= now {
+                    Expired::Drop("no answer to a ping")
+                } else if web_socket.action_by.is_some_and(|by| by <= now) {
+                    Expired::Close(CloseReason::Policy("no join"))
+                } else {
+                    web_socket.pinged = true;
+                    Expired::Ping
+                }
+            }
+            Phase::Closing { .. } => Expired::Drop("no answer to a close"),
+            Phase::Draining { .. } => Expired::Drop("the last bytes were not taken"),
+            Phase::Answering(_) | Phase::Gone => Expired::Nothing,
+        }
+    }
+}
+
+/// Why input ended a session's ordinary life.
+#[derive(Debug)]
+pub(super) enum InputError {
+    /// The request cannot be read; it says how to answer.
+    Http(HttpError),
+    /// The frames cannot be read, or the peer wants to close.
+    WebSocket(CloseReason),
+    /// The peer has answered our Close frame.
+    Closed,
+}
+
+/// The interim answer to `Expect: 100-continue` (RFC 9110, 10.1.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+fn request_timeout(parser: Option<&RequestParser>, served: bool, timeouts: &Timeouts) -> Duration {
+    match parser.map(RequestParser::stage) {
+        None | Some(Stage::Idle) if served => timeouts.keep_alive,
+        None | Some(Stage::Idle | Stage::Head) => timeouts.header,
+        Some(Stage::Body) => BODY_TIMEOUT,
+    }
+}
+
+/// Silence after which this connection is pinged: between three fifths of the interval and the
+/// whole of it, so that thousands that came in one second are not pinged in one burst.
+fn ping_after(conn: ConnId, timeouts: &Timeouts) -> Duration {
+    /// 2³² divided by the golden ratio: consecutive numbers end up far from each other.
+    const SPREAD: u32 = 2_654_435_769;
+    let fraction = conn.generation.wrapping_mul(SPREAD);
+    let share = f64::from(fraction) / f64::from(u32::MAX);
+    timeouts.ping_interval.mul_f64(0.6 + 0.4 * share)
+}

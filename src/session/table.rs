@@ -1,0 +1,511 @@
+//! All sessions: the slab, who has something to send, who is due, who is finished.
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use log::{debug, warn};
+use slab::Slab;
+
+use super::Dispatch;
+use super::deadlines::{Deadlines, NEVER};
+use super::state::{AfterFlush, Expired, Input, InputError, Session, Timeouts};
+use crate::config::{AddressKey, Config, TrustedProxies};
+use crate::http::{Response, ResponseEncoder, Status};
+use crate::ids::ConnId;
+use crate::memory::MemoryBudget;
+use crate::time::{Now, Timestamp};
+use crate::ws::{self, CloseReason, DecoderPool, Incoming};
+
+/// Connections beyond the limit that may be open at once, just long enough to be told 503.
+const REFUSALS_MAX: usize = 64;
+/// Sessions that are closed in one turn because the memory budget is exceeded.
+const EVICTIONS_PER_TURN_MAX: usize = 64;
+/// A scratch buffer that grew beyond this for one big message is given back.
+const SCRATCH_BYTES_MAX: usize = 64 * 1024;
+
+/// There is no room for a further connection, not even to say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused;
+
+/// The table of all connections. See the [module](super) for the order of calls.
+#[derive(Debug)]
+pub struct Sessions {
+    pub(super) slab: Slab<Session>,
+    pub(super) pool: DecoderPool,
+    /// Automatic answers (pong, close) of the frame decoder, on their way into a queue.
+    pub(super) replies: Vec<u8>,
+    pub(super) encoder: ResponseEncoder,
+    pub(super) deadlines: Deadlines,
+    pub(super) timeouts: Timeouts,
+    pub(super) per_address: HashMap<AddressKey, u32>,
+    pub(super) dirty: Vec<ConnId>,
+    pub(super) departed: VecDeque<ConnId>,
+    pub(super) resumed: Vec<ConnId>,
+    pub(super) finished: Vec<ConnId>,
+    pub(super) budget: MemoryBudget,
+    pub(super) connections_max: usize,
+    pub(super) connections_per_ip_max: u32,
+    pub(super) send_queue_bytes_max: usize,
+    pub(super) trusted_proxies: TrustedProxies,
+    /// Connections accepted so far; the generation of the newest.
+    pub(super) accepted: u32,
+    /// Connections that are only there to be refused.
+    pub(super) refusals: usize,
+}
+
+impl Sessions {
+    /// An empty table with the limits of `config`.
+    pub fn new(config: &Config, budget: MemoryBudget) -> Self {
+        let limits = &config.limits;
+        Self {
+            slab: Slab::new(),
+            pool: DecoderPool::default(),
+            replies: Vec::new(),
+            encoder: ResponseEncoder::new(config.allowed_origins.clone()),
+            deadlines: Deadlines::default(),
+            timeouts: Timeouts {
+                header: Duration::from_secs(limits.header_timeout_seconds),
+                keep_alive: Duration::from_secs(limits.keep_alive_seconds),
+                ping_interval: Duration::from_secs(limits.ping_interval_seconds),
+                ping_timeout: Duration::from_secs(limits.ping_timeout_seconds),
+            },
+            per_address: HashMap::new(),
+            dirty: Vec::new(),
+            departed: VecDeque::new(),
+            resumed: Vec::new(),
+            finished: Vec::new(),
+            budget,
+            connections_max: limits.connections_max as usize,
+            connections_per_ip_max: limits.connections_per_ip_max,
+            send_queue_bytes_max: limits.send_queue_bytes_max,
+            trusted_proxies: config.trusted_proxies.clone(),
+            accepted: 0,
+            refusals: 0,
+        }
+    }
+
+    // --- the transport tells what happened ---
+
+    /// A connection came from `address`. Over a limit it is still given an id, is told 503, and
+    /// is closed.
+    ///
+    /// # Errors
+    /// [`Refused`] when even the places for that are taken: close the socket.
+    pub fn accept(&mut self, address: IpAddr, now: Now) -> Result<ConnId, Refused> {
+        let address = address.to_canonical();
+        if self.slab.len() >= self.connections_max + REFUSALS_MAX {
+            return Err(Refused);
+        }
+        self.accepted = self.accepted.wrapping_add(1);
+        let entry = self.slab.vacant_entry();
+        // The slab never holds more than MAX_CONNECTIONS (a u32) and REFUSALS_MAX.
+        let index = u32::try_from(entry.key()).map_err(|_| Refused)?;
+        let conn = ConnId { index, generation: self.accepted };
+        entry.insert(Session::new(conn, address, now.at));
+        let trusted = self.trusted_proxies.contains(address);
+        if self.slab.len() - self.refusals > self.connections_max {
+            self.refuse(conn, "the server is full", now);
+        } else if !trusted && !self.count(conn, address) {
+            self.refuse(conn, "too many connections from this address", now);
+        } else {
+            debug!("{conn} {address}: connected");
+        }
+        self.arm(conn);
+        Ok(conn)
+    }
+
+    /// `bytes` came from `conn`.
+    pub fn receive<D: Dispatch>(&mut self, conn: ConnId, bytes: &[u8], now: Now, dispatch: &mut D) {
+        let Some(session) = self.session_mut(conn) else { return };
+        session.received(now.at);
+        self.process(conn, bytes, now, dispatch);
+    }
+
+    /// The peer has shut its half of the connection.
+    pub fn receive_end<D: Dispatch>(&mut self, conn: ConnId, now: Now, dispatch: &mut D) {
+        let Some(session) = self.session_mut(conn) else { return };
+        if session.peer_has_finished() {
+            self.drop_now(conn, "the client closed the connection");
+        }
+        self.tell_departed(now, dispatch);
+    }
+
+    /// The connection broke.
+    pub fn lost<D: Dispatch>(&mut self, conn: ConnId, why: &str, now: Now, dispatch: &mut D) {
+        self.drop_now(conn, why);
+        self.tell_departed(now, dispatch);
+    }
+
+    /// The socket took `bytes` bytes of what [`Sessions::slices`] gave.
+    pub fn wrote(&mut self, conn: ConnId, bytes: usize) {
+        let Some(session) = self.session_mut(conn) else { return };
+        session.queue.consume(bytes);
+        session.write_progressed();
+        self.settle(conn);
+    }
+
+    /// The socket takes nothing at present.
+    pub fn blocked(&mut self, conn: ConnId, now: Now) {
+        let Some(session) = self.session_mut(conn) else { return };
+        session.write_blocked(now.at);
+        self.arm(conn);
+    }
+
+    /// Acts on every deadline that has passed, and closes the largest sessions while the memory
+    /// budget is exceeded.
+    pub fn handle_timeouts<D: Dispatch>(&mut self, now: Now, dispatch: &mut D) {
+        while let Some((at, conn)) = self.deadlines.pop_due(now.at) {
+            let timeouts = self.timeouts;
+            let Some(session) = self.session_mut(conn) else { continue };
+            if session.armed != at {
+                continue;
+            }
+            session.armed = NEVER;
+            let expired = session.expired(now.at, &timeouts);
+            self.act_on(conn, expired, now);
+            self.arm(conn);
+        }
+        let slab = &self.slab;
+        self.deadlines.tidy(slab.len(), |conn| {
+            slab.get(conn.index as usize).filter(|s| s.id == conn).map(|s| s.armed)
+        });
+        self.enforce_budget();
+        self.tell_departed(now, dispatch);
+    }
+
+    // --- the transport asks what to do ---
+
+    /// Moves the ids of sessions with something to send to `into`.
+    pub fn take_dirty(&mut self, into: &mut Vec<ConnId>) {
+        into.append(&mut self.dirty);
+    }
+
+    /// What `conn` has to send, as far as it fits `slices`; returns how many are filled. Whoever
+    /// asks must answer with [`Sessions::wrote`], [`Sessions::blocked`] or [`Sessions::lost`].
+    pub fn slices<'a>(&'a self, conn: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
+        self.session(conn).map_or(0, |session| session.queue.slices(slices))
+    }
+
+    /// Takes `conn` off the dirty list; says what to do if its queue is empty.
+    pub fn flushed(&mut self, conn: ConnId, now: Now) -> AfterFlush {
+        let Some(session) = self.session_mut(conn) else { return AfterFlush::Nothing };
+        session.dirty = false;
+        if !session.queue.is_empty() {
+            return AfterFlush::Nothing;
+        }
+        let next = session.flushed(now.at);
+        if next == AfterFlush::Drop {
+            self.drop_now(conn, "done");
+        } else if next == AfterFlush::ShutdownWrite {
+            self.arm(conn);
+        }
+        next
+    }
+
+    /// The socket of `conn` takes bytes again.
+    pub fn unblocked(&mut self, conn: ConnId) {
+        if self.has_unsent(conn) {
+            self.mark_dirty(conn);
+        }
+    }
+
+    /// Whether `conn` has unsent bytes.
+    pub fn has_unsent(&self, conn: ConnId) -> bool {
+        self.session(conn).is_some_and(|session| !session.queue.is_empty())
+    }
+
+    /// Whether bytes should be read from the socket of `conn`.
+    pub fn wants_read(&self, conn: ConnId) -> bool {
+        self.session(conn).is_some_and(Session::wants_read)
+    }
+
+    /// Takes a connection that was resumed: its withheld input is processed, and its socket
+    /// should be read again.
+    pub fn next_resumed<D: Dispatch>(&mut self, now: Now, dispatch: &mut D) -> Option<ConnId> {
+        let conn = self.resumed.pop()?;
+        if let Some(session) = self.session_mut(conn) {
+            let parked = session.unpark();
+            self.process(conn, &parked, now, dispatch);
+        }
+        Some(conn)
+    }
+
+    /// Moves the ids of sessions that have ended to `into`. Close their sockets, then
+    /// [`remove`](Self::remove) them.
+    pub fn take_finished(&mut self, into: &mut Vec<ConnId>) {
+        into.append(&mut self.finished);
+    }
+
+    /// Frees the slot of `conn`: the only place where one is freed.
+    pub fn remove(&mut self, conn: ConnId) {
+        let Some(session) = self.session_mut(conn) else { return };
+        debug_assert!(session.is_gone(), "a live session cannot be removed");
+        debug_assert_eq!(session.counted_bytes, 0);
+        let (counted_as, refused) = (session.counted_as, session.refused);
+        self.slab.remove(conn.index as usize);
+        self.refusals -= usize::from(refused);
+        if let Some(key) = counted_as {
+            self.uncount(key);
+        }
+    }
+
+    /// When [`handle_timeouts`](Self::handle_timeouts) wants to be called.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.deadlines.next()
+    }
+}
+
+// Helpers of both sides: looking up, counting, processing input, ending.
+impl Sessions {
+    pub(super) fn session(&self, conn: ConnId) -> Option<&Session> {
+        self.slab.get(conn.index as usize).filter(|session| session.id == conn)
+    }
+
+    pub(super) fn session_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
+        self.slab.get_mut(conn.index as usize).filter(|session| session.id == conn)
+    }
+
+    /// Turns `input` into requests and messages and hands them to the application, until it is
+    /// used up or the session has to wait.
+    fn process<D: Dispatch>(&mut self, conn: ConnId, mut input: &[u8], now: Now, dispatch: &mut D) {
+        while let Some(session) = self.slab.get_mut(conn.index as usize) {
+            if session.id != conn {
+                break;
+            }
+            if session.is_held() {
+                session.park(input);
+                break;
+            }
+            let next = session.next_input(&mut input, &mut self.pool, &mut self.replies, now.at);
+            self.queue_replies(conn);
+            match next {
+                Ok(None) => break,
+                Ok(Some(Input::Request(request))) => {
+                    dispatch.request(self, conn, *request, now);
+                }
+                Ok(Some(Input::Message(message))) => {
+                    self.deliver(conn, &message, now, dispatch);
+                }
+                Err(error) => self.end_of_input(conn, &error, now),
+            }
+            self.tell_departed(now, dispatch);
+        }
+        self.mark_dirty_if_unsent(conn);
+        self.settle(conn);
+        self.arm(conn);
+        self.tell_departed(now, dispatch);
+    }
+
+    fn deliver<D: Dispatch>(
+        &mut self,
+        conn: ConnId,
+        message: &Incoming,
+        now: Now,
+        dispatch: &mut D,
+    ) {
+        match message {
+            Incoming::Text(text) => dispatch.message(self, conn, text.as_str(), now),
+            Incoming::Binary(bytes) => dispatch.binary(self, conn, bytes, now),
+            Incoming::Ping | Incoming::Pong => {}
+            Incoming::Close(_) => {
+                // The decoder has answered it; RFC 6455, 7.1.1: the server closes first.
+                self.depart(conn);
+                if let Some(session) = self.session_mut(conn) {
+                    session.drain(now.at);
+                }
+                self.mark_dirty(conn);
+            }
+        }
+    }
+
+    /// Input that cannot be read, or that ends the conversation.
+    fn end_of_input(&mut self, conn: ConnId, error: &InputError, now: Now) {
+        let Some(address) = self.session(conn).map(|session| session.address) else { return };
+        match error {
+            InputError::Http(error) => {
+                debug!("{conn} {address}: bad request: {error}");
+                self.respond(conn, &Response::from(error), now);
+            }
+            InputError::WebSocket(reason) => {
+                debug!("{conn} {address}: closing: {reason}");
+                self.depart(conn);
+                self.push_close_frame(conn, *reason);
+                if let Some(session) = self.session_mut(conn) {
+                    session.drain(now.at);
+                }
+            }
+            InputError::Closed => {
+                if let Some(session) = self.session_mut(conn) {
+                    session.drain(now.at);
+                }
+            }
+        }
+        self.mark_dirty(conn);
+    }
+
+    /// Pongs and close replies go into the queue like anything else, and count against it.
+    fn queue_replies(&mut self, conn: ConnId) {
+        if self.replies.is_empty() {
+            return;
+        }
+        let mut replies = std::mem::take(&mut self.replies);
+        if let Some(session) = self.session_mut(conn) {
+            session.queue.push_copy(&replies);
+        }
+        replies.clear();
+        replies.shrink_to(SCRATCH_BYTES_MAX);
+        self.replies = replies;
+        self.mark_dirty(conn);
+    }
+
+    fn act_on(&mut self, conn: ConnId, expired: Expired, now: Now) {
+        match expired {
+            Expired::Nothing => {}
+            Expired::Ping => {
+                let Some(session) = self.session_mut(conn) else { return };
+                session.queue.push_copy(ws::PING_FRAME);
+                self.mark_dirty(conn);
+                self.settle(conn);
+            }
+            Expired::RequestTimeout => {
+                let response =
+                    Response::error(Status::REQUEST_TIMEOUT, "the request took too long");
+                self.respond(conn, &response, now);
+            }
+            Expired::Close(reason) => self.close(conn, reason, now),
+            Expired::Drop(why) => self.drop_now(conn, why),
+        }
+    }
+
+    /// Closes the sessions that hold most until the budget is kept again.
+    fn enforce_budget(&mut self) {
+        for _ in 0..EVICTIONS_PER_TURN_MAX {
+            if !self.budget.is_over() {
+                return;
+            }
+            let largest = self
+                .slab
+                .iter()
+                .filter(|(_, session)| !session.is_gone())
+                .map(|(_, session)| (session.queue.queued_bytes() + session.counted_bytes, session))
+                .max_by_key(|(bytes, session)| (*bytes, session.id))
+                .filter(|(bytes, _)| *bytes > 0);
+            let Some((bytes, session)) = largest else { return };
+            let (conn, address) = (session.id, session.address);
+            warn!("{address}: dropped, it held {bytes} bytes while memory was short");
+            self.drop_now(conn, "the memory budget is used up");
+        }
+    }
+
+    /// Ends `conn` at once; what is queued is lost.
+    pub(super) fn drop_now(&mut self, conn: ConnId, why: &str) {
+        let Some(session) = self.session_mut(conn) else { return };
+        if session.is_gone() {
+            return;
+        }
+        debug!("{conn} {}: gone, {why}", session.address);
+        let known = session.is_websocket() || session.is_answering();
+        session.abandon();
+        if known {
+            self.depart(conn);
+        }
+        self.settle(conn);
+        self.finished.push(conn);
+    }
+
+    /// The application is to hear that the client is gone.
+    pub(super) fn depart(&mut self, conn: ConnId) {
+        let Some(session) = self.session_mut(conn) else { return };
+        if !session.departed {
+            session.departed = true;
+            self.departed.push_back(conn);
+        }
+    }
+
+    fn tell_departed<D: Dispatch>(&mut self, now: Now, dispatch: &mut D) {
+        while let Some(conn) = self.departed.pop_front() {
+            dispatch.closed(self, conn, now);
+        }
+    }
+
+    pub(super) fn push_close_frame(&mut self, conn: ConnId, reason: CloseReason) {
+        let mut frame = Vec::new();
+        ws::close_frame(reason, &mut frame);
+        if let Some(session) = self.session_mut(conn) {
+            session.queue.push_copy(&frame);
+        }
+    }
+
+    pub(super) fn mark_dirty(&mut self, conn: ConnId) {
+        let Some(session) = self.slab.get_mut(conn.index as usize) else { return };
+        if session.id == conn && !session.dirty {
+            session.dirty = true;
+            self.dirty.push(conn);
+        }
+    }
+
+    fn mark_dirty_if_unsent(&mut self, conn: ConnId) {
+        if self.has_unsent(conn) {
+            self.mark_dirty(conn);
+        }
+    }
+
+    /// Tells the memory budget what the session holds now.
+    pub(super) fn settle(&mut self, conn: ConnId) {
+        let Some(session) = self.slab.get_mut(conn.index as usize) else { return };
+        let held = session.held_bytes();
+        self.budget.replace(session.counted_bytes, held);
+        session.counted_bytes = held;
+    }
+
+    /// Makes sure that the deadline heap looks at `conn` in time.
+    pub(super) fn arm(&mut self, conn: ConnId) {
+        let timeouts = self.timeouts;
+        let Some(session) = self.session_mut(conn) else { return };
+        let deadline = session.deadline(&timeouts);
+        if deadline < session.armed {
+            session.armed = deadline;
+            self.deadlines.push(deadline, conn);
+        }
+    }
+
+    /// Counts `conn` for `address`; false if that address has too many. Loopback is exempt.
+    pub(super) fn count(&mut self, conn: ConnId, address: IpAddr) -> bool {
+        if address.is_loopback() {
+            return true;
+        }
+        let key = AddressKey::of(address);
+        let count = self.per_address.entry(key).or_insert(0);
+        if *count >= self.connections_per_ip_max {
+            return false;
+        }
+        *count += 1;
+        if let Some(session) = self.session_mut(conn) {
+            session.counted_as = Some(key);
+        }
+        true
+    }
+
+    fn uncount(&mut self, key: AddressKey) {
+        if let Some(count) = self.per_address.get_mut(&key) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_address.remove(&key);
+            }
+        }
+    }
+
+    /// A connection that is only told that there is no place for it.
+    fn refuse(&mut self, conn: ConnId, why: &'static str, now: Now) {
+        let Some(session) = self.session_mut(conn) else { return };
+        session.refused = true;
+        debug!("{conn} {}: refused, {why}", session.address);
+        self.refusals += 1;
+        let mut response = Response::error(Status::SERVICE_UNAVAILABLE, why);
+        response.set_header("Retry-After", "5");
+        self.respond(conn, &response, now);
+    }
+}
