@@ -1,0 +1,84 @@
+//! A WebSocket echo server on the project's own `net`, `session` and `ws` layers, with another
+//! application behind them: what a conformance suite talks to.
+//!
+//! `cargo run --release --example echo -- 9001`
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sync_server::config::{AllowedOrigins, Config};
+use sync_server::http::{Request, check_upgrade};
+use sync_server::ids::{ConnId, JobId};
+use sync_server::memory::MemoryBudget;
+use sync_server::net::{EventLoop, Listener};
+use sync_server::session::{Dispatch, Sessions};
+use sync_server::time::{Now, Timestamp};
+use sync_server::workers::Workers;
+use sync_server::ws;
+
+/// Sends every message back.
+#[derive(Debug)]
+struct Echo {
+    bytes_max: usize,
+}
+
+impl Dispatch for Echo {
+    type Job = ();
+    type Outcome = ();
+
+    fn request(&mut self, sessions: &mut Sessions, conn: ConnId, request: Request, now: Now) {
+        match check_upgrade(&request, &AllowedOrigins::Any) {
+            Ok(upgrade) => sessions.upgrade(conn, &upgrade, now),
+            Err(response) => sessions.respond(conn, &response, now),
+        }
+        sessions.set_message_bytes_max(conn, self.bytes_max);
+        sessions.expect_action_by(conn, None);
+    }
+
+    fn message(&mut self, sessions: &mut Sessions, conn: ConnId, text: &str, now: Now) {
+        let mut scratch = Vec::new();
+        let frame = ws::text_frame(&mut scratch, |out| out.extend_from_slice(text.as_bytes()));
+        sessions.send_copy(conn, frame, now);
+    }
+
+    fn binary(&mut self, sessions: &mut Sessions, conn: ConnId, bytes: &[u8], now: Now) {
+        let mut scratch = Vec::new();
+        let frame = ws::binary_frame(&mut scratch, |out| out.extend_from_slice(bytes));
+        sessions.send_copy(conn, frame, now);
+    }
+
+    fn closed(&mut self, _: &mut Sessions, _: ConnId, _: Now) {}
+    fn job_done(&mut self, _: &mut Sessions, _: JobId, (): (), _: Now) {}
+    fn next_job(&mut self, _: Now) -> Option<(JobId, ())> {
+        None
+    }
+    fn job_refused(&mut self, _: JobId, (): ()) {}
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        None
+    }
+    fn handle_timeout(&mut self, _: &mut Sessions, _: Now) {}
+    fn shut_down(&mut self, sessions: &mut Sessions, now: Now) {
+        for conn in sessions.ids() {
+            sessions.close(conn, ws::CloseReason::GoingAway, now);
+            sessions.end_if_idle(conn);
+        }
+    }
+    fn is_finished(&self) -> bool {
+        true
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let port = std::env::args().nth(1).map_or(Ok(9001), |port| port.parse())?;
+    let mut config = Config::default();
+    config.limits.message_bytes_max = 64 << 20;
+    config.limits.send_queue_bytes_max = 128 << 20;
+    config.limits.memory_budget_bytes = 512 << 20;
+    let listener = Listener::bind(config.bind_addr, port)?;
+    println!("echoing on {}", listener.address());
+    let sessions = Sessions::new(&config, MemoryBudget::new(config.limits.memory_budget_bytes));
+    let echo = Echo { bytes_max: config.limits.message_bytes_max };
+    let pool = |wake: Box<dyn Fn() + Send + Sync>| Workers::start(1, 1, Arc::new(|()| ()), wake);
+    EventLoop::new(listener, sessions, echo, pool, Duration::from_secs(2))?.run()?;
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! The one reader of the operating system's clocks.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::time::{Now, Timestamp, UnixMillis};
+
+/// Both clocks; [`Timestamp`] zero is the moment of its making.
+#[derive(Debug)]
+pub(super) struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
+    pub(super) fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    /// Reads both clocks. A system date before 1970 reads as 1970.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
+    pub(super) fn now(&self) -> Now {
+        let at = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+        Now { at: Timestamp(at), unix: UnixMillis(unix) }
+    }
+}

@@ -1,0 +1,439 @@
+//! The loop: one thread, fixed phases, bounded work in each.
+//!
+//! A turn is: wait → read the clock → read sockets (one `recv` each) → finished jobs → deadlines →
+//! start jobs → flush (one vectored write each) → reap → flush what reaping dirtied → accept.
+//! Whatever is left over is remembered, and the next wait is then no wait.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::{info, warn};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token, Waker};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use super::clock::Clock;
+use super::listener::{Gate, Listener};
+use super::socket::{ReadOutcome, Socket};
+use crate::ids::{ConnId, JobId};
+use crate::session::send_queue::SLICES_MAX;
+use crate::session::{AfterFlush, Dispatch, Sessions};
+use crate::time::{Now, Timestamp};
+use crate::workers::Workers;
+
+const LISTENER: Token = Token(usize::MAX);
+const WAKER: Token = Token(usize::MAX - 1);
+const SIGNALS: Token = Token(usize::MAX - 2);
+
+/// Events taken from the kernel at once; more wait for the next turn.
+const EVENTS_PER_TURN_MAX: usize = 1024;
+/// Bytes that one `recv` brings at most. One buffer serves all connections.
+const SCRATCH_BYTES: usize = 64 * 1024;
+/// Jobs taken from the application in one turn; the pool is full long before.
+const JOBS_PER_TURN_MAX: usize = 256;
+/// Jobs that wait in the pool for a worker: few, so that the application's order of importance
+/// is the order in which they are started.
+const JOBS_QUEUED_MAX: usize = 2;
+
+/// Why the loop can't start or go on: the operating system refused something basic.
+#[derive(Debug, thiserror::Error)]
+#[error("the event loop failed: {what}: {source}")]
+pub struct LoopError {
+    what: &'static str,
+    source: io::Error,
+}
+
+/// How the loop came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything was sent and stored.
+    Cleanly,
+    /// `SHUTDOWN_GRACE_SECONDS` were over.
+    GraceOver,
+    /// A second signal came.
+    Forced,
+}
+
+/// Wakes the loop from another thread.
+pub type Wake = Box<dyn Fn() + Send + Sync>;
+
+/// The event loop of one server.
+pub struct EventLoop<D: Dispatch> {
+    poll: Poll,
+    events: Events,
+    signals: Signals,
+    gate: Gate,
+    clock: Clock,
+    /// Indexed like the sessions.
+    sockets: Vec<Option<(ConnId, Socket)>>,
+    sessions: Sessions,
+    dispatch: D,
+    workers: Workers<D::Job, D::Outcome>,
+    scratch: Vec<u8>,
+    /// Sockets that may have something to read.
+    pending: Vec<ConnId>,
+    /// Sessions to flush.
+    dirty: Vec<ConnId>,
+    finished: Vec<ConnId>,
+    completions: Vec<(JobId, D::Outcome)>,
+    grace: Duration,
+    stop: Stop,
+}
+
+/// Whether the process was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    No,
+    /// Until then.
+    Asked(Timestamp),
+    Now,
+}
+
+impl<D: Dispatch> fmt::Debug for EventLoop<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop").field("sessions", &self.sessions.len()).finish_non_exhaustive()
+    }
+}
+
+impl<D: Dispatch> EventLoop<D> {
+    /// Watches `listener` and the signals SIGINT and SIGTERM. `workers` is given the callback
+    /// that wakes the loop when a job has ended.
+    ///
+    /// # Errors
+    /// [`LoopError`] when the kernel has no poll, waker or signal handler to give.
+    pub fn new(
+        listener: Listener,
+        sessions: Sessions,
+        dispatch: D,
+        workers: impl FnOnce(Wake) -> io::Result<Workers<D::Job, D::Outcome>>,
+        grace: Duration,
+    ) -> Result<Self, LoopError> {
+        let failed = |what| move |source| LoopError { what, source };
+        let poll = Poll::new().map_err(failed("no poll"))?;
+        let registry = poll.registry();
+        let waker = Arc::new(Waker::new(registry, WAKER).map_err(failed("no waker"))?);
+        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed("no signal handlers"))?;
+        registry
+            .register(&mut signals, SIGNALS, Interest::READABLE)
+            .map_err(failed("cannot watch signals"))?;
+        let mut listener = listener.into_inner();
+        registry
+            .register(&mut listener, LISTENER, Interest::READABLE)
+            .map_err(failed("cannot watch the listener"))?;
+        let wake = move || {
+            // Waking fails only if the loop is gone, and then nobody needs to be woken.
+            let _loop_is_gone = waker.wake();
+        };
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS_PER_TURN_MAX),
+            signals,
+            gate: Gate::new(listener),
+            clock: Clock::start(),
+            sockets: Vec::new(),
+            sessions,
+            dispatch,
+            workers: workers(Box::new(wake)).map_err(failed("no worker threads"))?,
+            scratch: vec![0; SCRATCH_BYTES],
+            pending: Vec::new(),
+            dirty: Vec::new(),
+            finished: Vec::new(),
+            completions: Vec::new(),
+            grace,
+            stop: Stop::No,
+        })
+    }
+
+    /// Runs until a signal asks it to stop.
+    ///
+    /// # Errors
+    /// [`LoopError`] when waiting for events fails.
+    pub fn run(mut self) -> Result<Ended, LoopError> {
+        loop {
+            let now = self.turn()?;
+            match self.stop {
+                Stop::No => {}
+                Stop::Now => return Ok(Ended::Forced),
+                Stop::Asked(until) => {
+                    if self.sessions.is_empty() && self.dispatch.is_finished() {
+                        return Ok(Ended::Cleanly);
+                    }
+                    if until <= now.at {
+                        return Ok(Ended::GraceOver);
+                    }
+                }
+            }
+        }
+    }
+
+    fn turn(&mut self) -> Result<Now, LoopError> {
+        let timeout = self.timeout();
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                return Err(LoopError { what: "cannot wait for events", source: error });
+            }
+            _ => {}
+        }
+        let now = self.clock.now();
+        self.note_events(now);
+        self.read_sockets(now);
+        self.finish_jobs(now);
+        self.sessions.handle_timeouts(now, &mut self.dispatch);
+        self.dispatch.handle_timeout(&mut self.sessions, now);
+        self.process_resumed(now);
+        self.start_jobs(now);
+        self.flush(now);
+        if self.reap() {
+            self.gate.reopen();
+            self.flush(now);
+        }
+        self.accept(now);
+        Ok(now)
+    }
+
+    /// How long nothing needs to be done.
+    fn timeout(&self) -> Option<Duration> {
+        let now = self.clock.now().at;
+        if !self.pending.is_empty() || !self.dirty.is_empty() || self.gate.is_pending(now) {
+            return Some(Duration::ZERO);
+        }
+        let stop = match self.stop {
+            Stop::Asked(until) => Some(until),
+            Stop::No | Stop::Now => None,
+        };
+        [self.sessions.poll_timeout(), self.dispatch.poll_timeout(), self.gate.poll_timeout(), stop]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|deadline| deadline.since(now))
+    }
+
+    /// Remembers what the kernel says; nothing is done yet.
+    fn note_events(&mut self, now: Now) {
+        let mut signalled = false;
+        for event in &self.events {
+            match event.token() {
+                LISTENER => self.gate.set_ready(),
+                WAKER => {}
+                SIGNALS => signalled = true,
+                Token(index) => {
+                    let Some(Some((conn, socket))) = self.sockets.get_mut(index) else { continue };
+                    if event.is_writable() {
+                        socket.writable = true;
+                        self.sessions.unblocked(*conn);
+                    }
+                    if event.is_readable() || event.is_read_closed() || event.is_error() {
+                        socket.readable = true;
+                        socket.ending |= event.is_read_closed() || event.is_error();
+                        if !socket.pending {
+                            socket.pending = true;
+                            self.pending.push(*conn);
+                        }
+                    }
+                }
+            }
+        }
+        if signalled {
+            self.take_signals(now);
+        }
+    }
+
+    fn take_signals(&mut self, now: Now) {
+        for signal in self.signals.pending() {
+            let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
+            if self.stop == Stop::No {
+                info!("{name}: stopping, for at most {} s", self.grace.as_secs());
+                self.stop = Stop::Asked(now.at + self.grace);
+                self.gate.shut();
+                self.dispatch.shut_down(&mut self.sessions, now);
+            } else {
+                warn!("{name} again: stopping at once");
+                self.stop = Stop::Now;
+            }
+        }
+    }
+
+    /// One `recv` for each socket that may have something and whose session wants it.
+    fn read_sockets(&mut self, now: Now) {
+        for conn in std::mem::take(&mut self.pending) {
+            let Some(socket) = socket_mut(&mut self.sockets, conn) else { continue };
+            socket.pending = false;
+            if !self.sessions.wants_read(conn) {
+                continue;
+            }
+            match socket.read(&mut self.scratch) {
+                Ok(ReadOutcome::Bytes { count, more }) => {
+                    if more {
+                        socket.pending = true;
+                        self.pending.push(conn);
+                    }
+                    let bytes = &self.scratch[..count];
+                    self.sessions.receive(conn, bytes, now, &mut self.dispatch);
+                }
+                Ok(ReadOutcome::Nothing) => {}
+                Ok(ReadOutcome::End) => {
+                    self.sessions.receive_end(conn, now, &mut self.dispatch);
+                }
+                Err(error) => {
+                    self.sessions.lost(conn, &error.to_string(), now, &mut self.dispatch);
+                }
+            }
+        }
+    }
+
+    fn finish_jobs(&mut self, now: Now) {
+        self.workers.drain(&mut self.completions);
+        for (id, outcome) in self.completions.drain(..) {
+            self.dispatch.job_done(&mut self.sessions, id, outcome, now);
+        }
+        self.process_resumed(now);
+    }
+
+    /// Goes on with connections whose input was withheld.
+    fn process_resumed(&mut self, now: Now) {
+        while let Some(conn) = self.sessions.next_resumed(now, &mut self.dispatch) {
+            let Some(socket) = socket_mut(&mut self.sockets, conn) else { continue };
+            if socket.readable && !socket.pending {
+                socket.pending = true;
+                self.pending.push(conn);
+            }
+        }
+    }
+
+    /// Hands jobs to the pool while it takes them. A full pool needs no timer: the completion that
+    /// makes room also wakes this loop.
+    fn start_jobs(&mut self, now: Now) {
+        for _ in 0..JOBS_PER_TURN_MAX {
+            if self.workers.queued() >= JOBS_QUEUED_MAX {
+                return;
+            }
+            let Some((id, job)) = self.dispatch.next_job(now) else { return };
+            if let Err(job) = self.workers.try_submit(id, job) {
+                self.dispatch.job_refused(id, job);
+                return;
+            }
+        }
+    }
+
+    /// One vectored write for each session with something to send.
+    fn flush(&mut self, now: Now) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        self.sessions.take_dirty(&mut dirty);
+        for conn in dirty.drain(..) {
+            let Some(socket) = socket_mut(&mut self.sockets, conn) else { continue };
+            match flush_one(&mut self.sessions, socket, conn, now) {
+                Ok(Flush::Done) => match self.sessions.flushed(conn, now) {
+                    AfterFlush::ShutdownWrite => socket.shutdown_write(),
+                    AfterFlush::Nothing | AfterFlush::Drop => {}
+                },
+                Ok(Flush::Blocked) => {
+                    let _still_queued = self.sessions.flushed(conn, now);
+                }
+                Ok(Flush::More) => self.dirty.push(conn),
+                Err(error) => {
+                    self.sessions.lost(conn, &error.to_string(), now, &mut self.dispatch);
+                }
+            }
+        }
+        if self.dirty.is_empty() {
+            // Keeps the capacity for the next turn.
+            self.dirty = dirty;
+        }
+    }
+
+    /// Closes the sockets of sessions that have ended, and frees their slots: nowhere else is a
+    /// slot freed. Returns whether there was one.
+    fn reap(&mut self) -> bool {
+        self.sessions.take_finished(&mut self.finished);
+        let any = !self.finished.is_empty();
+        for conn in self.finished.drain(..) {
+            if let Some(slot) = self.sockets.get_mut(conn.index as usize) {
+                // Closing the file also takes it off the poll.
+                *slot = None;
+            }
+            self.sessions.remove(conn);
+        }
+        any
+    }
+
+    fn accept(&mut self, now: Now) {
+        let Self { gate, sessions, sockets, poll, .. } = self;
+        gate.accept(now.at, |stream, address| {
+            register(sessions, sockets, poll, stream, address, now);
+        });
+    }
+}
+
+/// How far a flush got.
+enum Flush {
+    /// Nothing is left.
+    Done,
+    /// The socket takes no more for now; the kernel will say when it does.
+    Blocked,
+    /// One write was not enough for everything.
+    More,
+}
+
+fn flush_one(
+    sessions: &mut Sessions,
+    socket: &mut Socket,
+    conn: ConnId,
+    now: Now,
+) -> io::Result<Flush> {
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    let count = sessions.slices(conn, &mut slices);
+    if count == 0 {
+        return Ok(Flush::Done);
+    }
+    if !socket.writable {
+        return Ok(Flush::Blocked);
+    }
+    let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+    let written = socket.write(&slices[..count])?;
+    if written > 0 {
+        sessions.wrote(conn, written);
+    }
+    if written < offered {
+        // Less than offered: the socket's buffer is full (epoll(7), question 9).
+        socket.writable = false;
+        sessions.blocked(conn, now);
+        return Ok(Flush::Blocked);
+    }
+    Ok(if sessions.has_unsent(conn) { Flush::More } else { Flush::Done })
+}
+
+fn socket_mut(sockets: &mut [Option<(ConnId, Socket)>], conn: ConnId) -> Option<&mut Socket> {
+    match sockets.get_mut(conn.index as usize) {
+        Some(Some((id, socket))) if *id == conn => Some(socket),
+        _ => None,
+    }
+}
+
+/// Gives an accepted connection its session and has the kernel watch it.
+fn register(
+    sessions: &mut Sessions,
+    sockets: &mut Vec<Option<(ConnId, Socket)>>,
+    poll: &Poll,
+    stream: TcpStream,
+    address: SocketAddr,
+    now: Now,
+) {
+    // Without a place even for a refusal, closing the socket is all that is left to say.
+    let Ok(conn) = sessions.accept(address.ip(), now) else { return };
+    let mut socket = Socket::new(stream);
+    let index = conn.index as usize;
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    if let Err(error) = poll.registry().register(socket.stream_mut(), Token(index), interest) {
+        warn!("{address}: cannot be watched: {error}");
+        sessions.abort(conn, "cannot be watched");
+    }
+    if sockets.len() <= index {
+        sockets.resize_with(index + 1, || None);
+    }
+    debug_assert!(sockets[index].is_none(), "the slot was freed before it is used again");
+    sockets[index] = Some((conn, socket));
+}

@@ -1,0 +1,15 @@
+//! The only place with sockets, signals and the clock.
+//!
+//! [`EventLoop`] turns readiness into calls of [`Sessions`](crate::session::Sessions), and what
+//! those have to send into writes. It knows nothing of rooms, routes or messages: the application
+//! behind it is any [`Dispatch`](crate::session::Dispatch).
+
+mod clock;
+mod event_loop;
+mod file_limit;
+mod listener;
+mod socket;
+
+pub use event_loop::{Ended, EventLoop, LoopError, Wake};
+pub use file_limit::raise_file_limit;
+pub use listener::{ListenError, Listener};
