@@ -26,7 +26,7 @@ use sync_server::time::{Now, Timestamp, UnixMillis};
 use tungstenite::Message;
 use tungstenite::protocol::{Role, WebSocketContext};
 
-const SEEDS: u64 = 32;
+const SEEDS: u64 = 64;
 const STEPS: usize = 1_500;
 const CLIENTS_MAX: usize = 14;
 const ROOMS: [&str; 3] = ["ALPHA", "BRAVO", "CHARLIE"];
@@ -166,7 +166,7 @@ impl World {
         }
     }
 
-    fn note(&mut self, text: &str) {
+    fn note(&mut self, text: String) {
         self.trace.push(format!("{} {text}", self.now.at.0));
     }
 
@@ -192,7 +192,7 @@ impl World {
         let conn = self.sessions.accept(address, self.now).expect("there is room");
         self.accepted += 1;
         let number = self.accepted;
-        self.note(&format!("connect {number}"));
+        self.note(format!("connect {number}"));
         self.clients.push(Client {
             conn,
             number,
@@ -265,11 +265,11 @@ impl World {
         let (conn, number) = (self.clients[index].conn, self.clients[index].number);
         match self.rng.random_range(0..10) {
             0 => {
-                self.note(&format!("reset {number}"));
+                self.note(format!("reset {number}"));
                 self.sessions.lost(conn, "reset", self.now, &mut self.engine);
             }
             1 => {
-                self.note(&format!("half-close {number}"));
+                self.note(format!("half-close {number}"));
                 self.clients[index].finished_sending = true;
                 self.sessions.receive_end(conn, self.now, &mut self.engine);
             }

@@ -91,10 +91,11 @@ impl Sessions {
         self.encoder.close_after_answers();
     }
 
-    /// Ends a connection that is no WebSocket and has no answer pending; for shutting down.
+    /// Ends a connection that is between two requests; for shutting down. One of which something
+    /// has come is still read and answered.
     pub fn end_if_idle(&mut self, conn: ConnId) {
         let idle = self.session(conn).is_some_and(|session| {
-            !session.is_websocket() && !session.is_answering() && session.queue.is_empty()
+            session.is_between_requests() && session.queue.is_empty()
         });
         if idle {
             self.drop_now(conn, "shutting down");

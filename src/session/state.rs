@@ -187,6 +187,11 @@ impl Session {
         matches!(self.phase, Phase::WebSocket(_) | Phase::Closing { .. })
     }
 
+    /// Whether it waits for a request of which nothing has come yet.
+    pub(super) fn is_between_requests(&self) -> bool {
+        matches!(self.phase, Phase::Http { parser: None, .. })
+    }
+
     pub(super) fn is_answering(&self) -> bool {
         matches!(self.phase, Phase::Answering(_))
     }

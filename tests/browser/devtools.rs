@@ -1,0 +1,181 @@
+//! Chromium without a window, driven over its DevTools protocol.
+
+use std::collections::VecDeque;
+use std::env;
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tungstenite::{Message, WebSocket};
+
+use crate::support::{DEADLINE, Directory, Log};
+
+/// Names under which systems have it.
+const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+/// What it says on standard error once it can be driven, right before the URL for that.
+const READY: &str = "DevTools listening on ";
+/// No window, no sandbox (which root cannot have), and no talk with anybody but us.
+const FLAGS: [&str; 12] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--no-proxy-server",
+    "--remote-debugging-port=0",
+    "about:blank",
+];
+
+/// A running browser with a profile of its own. Killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Browser {
+    child: Child,
+    log: Arc<Log>,
+    socket: WebSocket<TcpStream>,
+    last_id: u64,
+    /// Events that came while an answer was awaited.
+    events: VecDeque<Value>,
+    _profile: Arc<Directory>,
+}
+
+/// An open tab.
+#[derive(Debug)]
+pub(crate) struct Page {
+    target: String,
+    session: String,
+}
+
+impl Browser {
+    /// Starts one; `None` if this machine has none.
+    pub(crate) fn start() -> Option<Self> {
+        let profile = Directory::new();
+        let mut child = Command::new(executable()?)
+            .args(FLAGS)
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the browser can be started");
+        let log = Log::collect(child.stderr.take().expect("its standard error is piped"));
+        let Some(line) = log.wait_for(READY) else {
+            let _ended_already = child.kill();
+            panic!("the browser does not start:\n{}", log.text());
+        };
+        let (_, url) = line.trim().split_once(READY).expect("the line was chosen for this part");
+        let socket = open(url);
+        let events = VecDeque::new();
+        Some(Self { child, log, socket, last_id: 0, events, _profile: profile })
+    }
+
+    /// Opens `url` in a tab of its own and waits until it is loaded.
+    pub(crate) fn open(&mut self, url: &str) -> Page {
+        let created = self.call(None, "Target.createTarget", &json!({ "url": "about:blank" }));
+        let target = text(&created["targetId"]);
+        let attach = json!({ "targetId": target, "flatten": true });
+        let session = text(&self.call(None, "Target.attachToTarget", &attach)["sessionId"]);
+        let page = Page { target, session };
+        self.call(Some(&page), "Page.enable", &json!({}));
+        let navigated = self.call(Some(&page), "Page.navigate", &json!({ "url": url }));
+        assert_eq!(navigated.get("errorText"), None, "{url}");
+        self.wait_for_event(&page, "Page.loadEventFired");
+        page
+    }
+
+    /// The value of a JavaScript expression in `page`; of what it promises, if it is a promise.
+    #[track_caller]
+    pub(crate) fn evaluate(&mut self, page: &Page, expression: &str) -> Value {
+        let parameters =
+            json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
+        let mut answer = self.call(Some(page), "Runtime.evaluate", &parameters);
+        assert_eq!(answer.get("exceptionDetails"), None, "{expression}");
+        answer["result"]["value"].take()
+    }
+
+    /// Closes the tab.
+    pub(crate) fn close(&mut self, page: &Page) {
+        self.call(None, "Target.closeTarget", &json!({ "targetId": page.target }));
+    }
+
+    /// Sends a command and waits for its answer.
+    #[track_caller]
+    fn call(&mut self, page: Option<&Page>, method: &str, parameters: &Value) -> Value {
+        self.last_id += 1;
+        let mut command = json!({ "id": self.last_id, "method": method, "params": parameters });
+        if let Some(page) = page {
+            command["sessionId"] = json!(page.session);
+        }
+        self.socket.send(Message::text(command.to_string())).expect("the browser reads");
+        loop {
+            let mut message = self.next(method);
+            if message["id"] == self.last_id {
+                assert_eq!(message.get("error"), None, "{method}");
+                return message["result"].take();
+            }
+            self.events.push_back(message);
+        }
+    }
+
+    fn wait_for_event(&mut self, page: &Page, method: &str) {
+        loop {
+            let event = match self.events.pop_front() {
+                Some(event) => event,
+                None => self.next(method),
+            };
+            if event["sessionId"] == page.session && event["method"] == method {
+                return;
+            }
+        }
+    }
+
+    #[track_caller]
+    fn next(&mut self, awaited: &str) -> Value {
+        match self.socket.read() {
+            Ok(Message::Text(text)) => serde_json::from_str(&text).expect("the browser sends JSON"),
+            Ok(other) => panic!("{awaited}: {other:?} is no answer"),
+            Err(error) => panic!("{awaited}: {error}; the browser's log:\n{}", self.log.text()),
+        }
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Asked to, it ends all of its processes and leaves nothing behind.
+        let close = json!({ "id": self.last_id + 1, "method": "Browser.close" });
+        let _gone_already = self.socket.send(Message::text(close.to_string()));
+        self.log.wait_for_end();
+        let _ended_already = self.child.kill();
+        let _reaped_already = self.child.wait();
+    }
+}
+
+fn executable() -> Option<PathBuf> {
+    if let Some(path) = env::var_os("CHROMIUM") {
+        return Some(path.into());
+    }
+    let path = env::var_os("PATH")?;
+    let directories: Vec<PathBuf> = env::split_paths(&path).collect();
+    NAMES
+        .iter()
+        .flat_map(|name| directories.iter().map(move |directory| directory.join(name)))
+        .find(|path| path.is_file())
+}
+
+/// Opens the browser's WebSocket. An address that is no name needs no resolver.
+fn open(url: &str) -> WebSocket<TcpStream> {
+    let rest = url.strip_prefix("ws://").expect("a WebSocket URL");
+    let (address, _) = rest.split_once('/').expect("an address and a path");
+    let stream = TcpStream::connect(address).expect("the browser listens");
+    stream.set_read_timeout(Some(DEADLINE)).expect("the deadline is not zero");
+    tungstenite::client(url, stream).expect("the browser speaks WebSocket").0
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("an id is a string").to_owned()
+}

@@ -1,0 +1,199 @@
+//! What one client or one address may do, and what happens beyond that.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+
+use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
+
+use crate::support::{Deadline, Ended, HttpClient, Server, WebSocketClient};
+
+/// A connection from another of the loopback addresses, to be another client for the server.
+fn connect_from(last: u8, server: &Server) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let source = SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0));
+    socket.bind(&source.into()).expect("all of 127/8 is ours");
+    socket.connect(&server.address().into()).expect("the server accepts connections");
+    socket.into()
+}
+
+#[test]
+fn twenty_bad_messages_in_a_row_close_with_1008() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    for _ in 0..2 {
+        for _ in 0..19 {
+            client.send_text("{}");
+            client.expect_error("bad_message");
+        }
+        // One good message, and the count begins anew.
+        client.expect_silence();
+    }
+    for _ in 0..20 {
+        client.send_text("{}");
+    }
+    client.expect_close(1008);
+}
+
+#[test]
+fn messages_over_the_rate_are_refused_and_at_last_close_with_1008() {
+    const SENT: usize = 150;
+    let server = Server::start(&[("MESSAGE_RATE_LIMIT", "1")]);
+    let mut client = server.connect();
+    // All in one write, so that even a slow machine handles them within one second.
+    for _ in 0..SENT {
+        client.send_json(&json!({ "action": "ping", "id": 1 }));
+    }
+    client.expect(&json!({ "type": "pong" }));
+    client.expect(&json!({ "type": "ack", "id": 1 }));
+    let refused = client.wait_for(|message| message["type"] == "error");
+    assert_eq!((&refused["code"], &refused["id"]), (&json!("rate_limited"), &json!(1)));
+    client.expect_close(1008);
+}
+
+#[test]
+fn a_rate_of_zero_is_no_limit() {
+    let server = Server::start(&[("MESSAGE_RATE_LIMIT", "0")]);
+    let mut client = server.connect();
+    for _ in 0..1000 {
+        client.send_text(r#"{"action":"ping"}"#);
+    }
+    for _ in 0..1000 {
+        client.expect(&json!({ "type": "pong" }));
+    }
+}
+
+#[test]
+fn guessing_room_codes_is_limited_for_the_guessing_address_alone() {
+    const GUESSES_PER_MINUTE: usize = 30;
+    let server = Server::start(&[]);
+    server.create_room(&json!({ "desired_room_code": "room" }));
+    let mut guesser = server.connect();
+    for number in 0..GUESSES_PER_MINUTE {
+        let code = format!("GUESS{number}");
+        guesser.send_json(&json!({ "action": "join", "room_code": code, "peer_id": "p" }));
+        guesser.expect_error("room_not_found");
+    }
+    guesser.send_json(&json!({ "action": "join", "room_code": "GUESS", "peer_id": "p" }));
+    guesser.expect_error("rate_limited");
+
+    let url = format!("ws://{}/ws", server.address());
+    let mut other = WebSocketClient::over(connect_from(2, &server), &url, &[]).expect("a 101");
+    other.join("room", "peer");
+}
+
+#[test]
+fn creating_rooms_is_limited_by_address() {
+    const BURST: usize = 5;
+    let server = Server::start(&[("ROOM_CREATE_RATE", "1")]);
+    let mut client = server.open();
+    let mut refused = None;
+    // More would be refused even if the machine were too slow for the burst to be over at once.
+    for number in 0..1000 {
+        client.request("POST", "/api/rooms", &[("Content-Length", "0")], "");
+        let response = client.response();
+        if response.status != 201 {
+            refused = Some((number, response));
+            break;
+        }
+    }
+    let (created, response) = refused.expect("the limit is reached");
+    assert!(created >= BURST, "{created}");
+    assert_eq!(response.status, 429);
+    let seconds = response.header("retry-after").map(str::parse);
+    assert!(matches!(seconds, Some(Ok(1_u32..=2))), "{seconds:?}");
+
+    let mut other = HttpClient::over(connect_from(2, &server));
+    other.request("POST", "/api/rooms", &[("Content-Length", "0")], "");
+    assert_eq!(other.response().status, 201, "another address");
+}
+
+#[test]
+fn a_room_takes_so_many_and_the_server_so_many_rooms() {
+    let server = Server::start(&[
+        ("MAX_PEERS_PER_ROOM", "2"),
+        ("MAX_ROOMS", "1"),
+        ("ROOM_AUTO_CREATE", "true"),
+    ]);
+    let mut first = server.join("ROOM", "first");
+    let _second = server.join("ROOM", "second");
+    first.expect_type("peer_joined");
+    let mut third = server.connect();
+    third.send_json(&json!({ "action": "join", "room_code": "ROOM", "peer_id": "third" }));
+    third.expect_error("room_full");
+    third.send_json(&json!({ "action": "join", "room_code": "OTHER", "peer_id": "third" }));
+    third.expect_error("too_many_rooms");
+    first.expect_silence();
+
+    let response = server.http("POST", "/api/rooms", &[("Content-Length", "0")], "");
+    assert_eq!(response.status, 503);
+    assert_ne!(response.json()["error"], Value::Null);
+}
+
+#[test]
+fn memory_has_a_budget_and_who_holds_most_goes_first() {
+    const DOCUMENT_BYTES: usize = 1 << 20;
+    const ROOMS: usize = 40;
+    /// The budget, and what the program itself needs.
+    const PEAK_BYTES_MAX: u64 = 40 << 20;
+    let server = Server::start(&[
+        ("MEMORY_BUDGET_BYTES", "16MiB"),
+        ("MAX_MESSAGE_BYTES", "1536KiB"),
+        ("SEND_QUEUE_BYTES", "2MiB"),
+        ("ROOM_CREATE_RATE", "0"),
+    ]);
+    let mut witness = server.host("witness", "host");
+    let document = "x".repeat(DOCUMENT_BYTES);
+    let message = json!({ "action": "sync_document", "document": document });
+    let mut refused = 0;
+    for number in 0..ROOMS {
+        let mut host = server.host(&format!("room-{number}"), "host");
+        // Either the document is refused, or whoever holds most loses its connection, which may
+        // be the sender in the middle of it.
+        let is_taken = host.ask(&message, &json!({ "action": "ping" }));
+        refused += usize::from(is_taken.is_none_or(|answer| answer["type"] == "error"));
+    }
+    assert!(refused > 0, "40 MiB of documents do not fit in 16 MiB");
+    assert!(refused < ROOMS, "some fit");
+    witness.expect_silence();
+    let peak_bytes = server.peak_memory_bytes();
+    assert!(peak_bytes < PEAK_BYTES_MAX, "{peak_bytes}");
+}
+
+#[test]
+fn a_client_that_never_joins_is_not_trusted_with_much() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    client.send_text(&"x".repeat(17 * 1024));
+    assert!(matches!(client.read_to_end(), Ended::Closed(1009, _)));
+}
+
+#[test]
+fn behind_a_trusted_proxy_its_clients_are_counted_and_not_the_proxy() {
+    let server =
+        Server::start(&[("TRUSTED_PROXIES", "127.0.0.1"), ("MAX_CONNECTIONS_PER_IP", "1")]);
+    let connect =
+        |clients: &str| WebSocketClient::connect(server.address(), &[("X-Forwarded-For", clients)]);
+    let first = connect("203.0.113.7").expect("the first of its address");
+    assert_eq!(connect("203.0.113.7").err(), Some(503), "the second");
+    assert_eq!(connect("198.51.100.1, 203.0.113.7").err(), Some(503), "it says it is another");
+    let _other = connect("203.0.113.8").expect("another address");
+    let _network = connect("2001:db8::1").expect("the first of its network");
+    assert_eq!(connect("2001:db8::2").err(), Some(503), "counted by /64");
+    drop(first);
+    let deadline = Deadline::start();
+    while connect("203.0.113.7").is_err() {
+        assert!(!deadline.left().is_zero(), "its place did not become free");
+    }
+}
+
+#[test]
+fn without_a_trusted_proxy_nobody_can_pretend_to_be_somebody_else() {
+    let server = Server::start(&[("ROOM_CREATE_RATE", "1")]);
+    let is_refused = (0..1000).any(|number| {
+        let address = format!("203.0.113.{}", number % 250);
+        let headers = [("X-Forwarded-For", address.as_str()), ("Content-Length", "0")];
+        server.http("POST", "/api/rooms", &headers, "").status == 429
+    });
+    assert!(is_refused, "all of these came from one address");
+    assert_eq!(server.log().matches("TRUSTED_PROXIES").count(), 1, "said once");
+}
