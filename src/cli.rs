@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::SETTINGS;
 
@@ -18,6 +18,34 @@ pub enum Command {
     Version,
     /// Say whether the settings are valid.
     CheckConfig,
+    /// Manage the users, without a login.
+    User(UserCommand),
+    /// Copy the embedded store, also while it is in use.
+    Backup(PathBuf),
+}
+
+/// What to do with the users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserCommand {
+    /// Make one who can log in at once.
+    Add {
+        /// The login name.
+        email: String,
+        /// Whether the user may manage others.
+        is_admin: bool,
+    },
+    /// Show all.
+    List,
+    /// Set a password.
+    Passwd {
+        /// Whose.
+        email: String,
+    },
+    /// Let a user log in no more, and end the tokens.
+    Disable {
+        /// Whom.
+        email: String,
+    },
 }
 
 /// A command line that can't be understood, or settings that can't be read.
@@ -39,10 +67,50 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, C
             Long("version") | Short('V') => return Ok(Command::Version),
             Long("check-config") => Command::CheckConfig,
             Value(value) if value == "help" => return Ok(Command::Help),
+            Value(value) if value == "user" => return user(&mut parser).map(Command::User),
+            Value(value) if value == "backup" => {
+                let target =
+                    parser.value().map_err(|_| usage("backup needs a file to write to"))?;
+                nothing_more(&mut parser)?;
+                return Ok(Command::Backup(target.into()));
+            }
             other => return Err(usage(&other.unexpected().to_string())),
         };
     }
     Ok(command)
+}
+
+/// What follows `user`.
+fn user(parser: &mut lexopt::Parser) -> Result<UserCommand, CliError> {
+    use lexopt::Arg::{Long, Value};
+    let mut words = Vec::new();
+    let mut is_admin = false;
+    while let Some(argument) = parser.next().map_err(|error| usage(&error.to_string()))? {
+        match argument {
+            Long("admin") => is_admin = true,
+            Value(word) if words.len() < 2 => words.push(word.to_string_lossy().into_owned()),
+            other => return Err(usage(&other.unexpected().to_string())),
+        }
+    }
+    let mut words = words.into_iter();
+    let (action, email) = (words.next(), words.next());
+    match (action.as_deref(), email) {
+        (Some("list"), None) => Ok(UserCommand::List),
+        (Some("add"), Some(email)) => Ok(UserCommand::Add { email, is_admin }),
+        (Some("passwd"), Some(email)) => Ok(UserCommand::Passwd { email }),
+        (Some("disable"), Some(email)) => Ok(UserCommand::Disable { email }),
+        (Some(action @ ("add" | "passwd" | "disable")), None) => {
+            Err(usage(&format!("user {action} needs an e-mail address")))
+        }
+        _ => Err(usage("user needs add, list, passwd or disable")),
+    }
+}
+
+fn nothing_more(parser: &mut lexopt::Parser) -> Result<(), CliError> {
+    match parser.next().map_err(|error| usage(&error.to_string()))? {
+        Some(argument) => Err(usage(&argument.unexpected().to_string())),
+        None => Ok(()),
+    }
 }
 
 fn usage(problem: &str) -> CliError {
@@ -90,11 +158,16 @@ pub fn variables(dot_env: &Path) -> Result<HashMap<String, String>, CliError> {
 pub fn help() -> String {
     let mut text = format!(
         "sync-server {}: live shared rooms over WebSocket\n\n\
-         Usage: sync-server [--check-config | --help | --version]\n\n\
-         Without arguments it serves until it gets SIGINT or SIGTERM.\n  \
-         --check-config  says whether the settings are valid, and ends\n  \
-         --help          shows this\n  \
-         --version       shows the version\n\n\
+         Usage: sync-server [COMMAND | --check-config | --help | --version]\n\n\
+         Without arguments it serves until it gets SIGINT or SIGTERM.\n\n  \
+         user add EMAIL [--admin]  makes a user; asks for the password, or reads it from stdin\n  \
+         user list                 shows all users\n  \
+         user passwd EMAIL         sets a password, and ends the user's logins\n  \
+         user disable EMAIL        ends the user's logins, and allows no new one\n  \
+         backup FILE               copies the embedded store, also while it is in use\n  \
+         --check-config            says whether the settings are valid, and ends\n  \
+         --help                    shows this\n  \
+         --version                 shows the version\n\n\
          Settings come from the environment, then from a file .env in the working directory:\n\n",
         env!("CARGO_PKG_VERSION")
     );
@@ -127,13 +200,27 @@ mod tests {
             assert_eq!(parsed(&[help]), Ok(Command::Help));
         }
         assert_eq!(parsed(&["-V"]), Ok(Command::Version));
-        for bad in ["--port", "serve", "-x", "--help=1x"] {
-            if let Err(error) = parsed(&[bad]) {
-                let line = error.to_string();
-                assert!(line.contains("--help shows") && !line.contains('\n'), "{line}");
-            } else {
-                assert_eq!(bad, "--help=1x");
-            }
+        assert_eq!(parsed(&["backup", "x.db"]), Ok(Command::Backup("x.db".into())));
+        let email = "a@b.c".to_owned();
+        let add = UserCommand::Add { email: email.clone(), is_admin: true };
+        assert_eq!(parsed(&["user", "add", "--admin", "a@b.c"]), Ok(Command::User(add)));
+        assert_eq!(parsed(&["user", "list"]), Ok(Command::User(UserCommand::List)));
+        let passwd = UserCommand::Passwd { email };
+        assert_eq!(parsed(&["user", "passwd", "a@b.c"]), Ok(Command::User(passwd)));
+        for bad in [
+            &["--port"][..],
+            &["serve"],
+            &["-x"],
+            &["user"],
+            &["user", "add"],
+            &["user", "rename", "a@b.c"],
+            &["user", "list", "a@b.c"],
+            &["user", "add", "a@b.c", "password"],
+            &["backup"],
+            &["backup", "a", "b"],
+        ] {
+            let line = parsed(bad).expect_err("not a command").to_string();
+            assert!(line.contains("--help shows") && !line.contains('\n'), "{line}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! Khun Phaen Sync Server.
 
+pub mod accounts;
+pub mod backend;
 pub mod cli;
 pub mod config;
 pub mod engine;

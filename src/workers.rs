@@ -18,8 +18,8 @@ use std::time::Duration;
 use crate::ids::JobId;
 
 /// Stack of one worker, in bytes. Only the pages that a job touches are ever resident. Hashing
-/// keeps its memory on the heap, `SQLite` needs less than 128 KiB; the deepest user is the `MongoDB`
-/// driver, whose futures are polled on the calling thread and are large in debug builds.
+/// keeps its memory on the heap, `SQLite` needs less than 128 KiB; the deepest user is the
+/// `MongoDB` driver, whose futures are polled on the calling thread and are large in debug builds.
 const STACK_BYTES: usize = 1 << 20;
 
 /// A pool that turns jobs `J` into outcomes `O`.

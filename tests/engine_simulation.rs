@@ -26,7 +26,7 @@ use sync_server::time::{Now, Timestamp, UnixMillis};
 use tungstenite::Message;
 use tungstenite::protocol::{Role, WebSocketContext};
 
-const SEEDS: u64 = 64;
+const SEEDS: u64 = 32;
 const STEPS: usize = 1_500;
 const CLIENTS_MAX: usize = 14;
 const ROOMS: [&str; 3] = ["ALPHA", "BRAVO", "CHARLIE"];
@@ -148,6 +148,7 @@ impl World {
             Arc::clone(&config),
             budget.clone(),
             Box::new(move |bytes| entropy.fill(bytes)),
+            true,
         );
         Self {
             seed,
@@ -166,7 +167,7 @@ impl World {
         }
     }
 
-    fn note(&mut self, text: String) {
+    fn note(&mut self, text: &str) {
         self.trace.push(format!("{} {text}", self.now.at.0));
     }
 
@@ -192,7 +193,7 @@ impl World {
         let conn = self.sessions.accept(address, self.now).expect("there is room");
         self.accepted += 1;
         let number = self.accepted;
-        self.note(format!("connect {number}"));
+        self.note(&format!("connect {number}"));
         self.clients.push(Client {
             conn,
             number,
@@ -265,11 +266,11 @@ impl World {
         let (conn, number) = (self.clients[index].conn, self.clients[index].number);
         match self.rng.random_range(0..10) {
             0 => {
-                self.note(format!("reset {number}"));
+                self.note(&format!("reset {number}"));
                 self.sessions.lost(conn, "reset", self.now, &mut self.engine);
             }
             1 => {
-                self.note(format!("half-close {number}"));
+                self.note(&format!("half-close {number}"));
                 self.clients[index].finished_sending = true;
                 self.sessions.receive_end(conn, self.now, &mut self.engine);
             }
@@ -295,7 +296,8 @@ impl World {
                 self.store.insert(room.room_code.clone(), *room);
                 Outcome::SavedRoom(Ok(()))
             }
-            Job::Probe => Outcome::Probed(Ok(())),
+            Job::Probe { .. } => Outcome::Probed(Ok(())),
+            other => panic!("nobody asked for {other:?}"),
         };
         self.engine.job_done(&mut self.sessions, id, outcome, self.now);
     }
@@ -368,11 +370,14 @@ impl World {
         if !client.upgraded {
             let end = client.inbound.windows(4).position(|four| four == b"\r\n\r\n");
             let Some(end) = end else { return };
-            if client.inbound.starts_with(b"HTTP/1.1 408") {
-                // It dawdled over its request for too long.
-                client.closed_with = Some(408);
-                client.inbound.clear();
-                return;
+            let refusals: [(&[u8], u16); 2] = [(b"HTTP/1.1 408", 408), (b"HTTP/1.1 503", 503)];
+            for (status_line, code) in refusals {
+                // It dawdled over its request, or the server is going.
+                if client.inbound.starts_with(status_line) {
+                    client.closed_with = Some(code);
+                    client.inbound.clear();
+                    return;
+                }
             }
             assert!(client.inbound.starts_with(b"HTTP/1.1 101"), "upgraded");
             client.inbound.drain(..end + 4);

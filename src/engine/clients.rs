@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::accounts::Identity;
 use crate::ids::ConnId;
 use crate::time::Timestamp;
 
@@ -22,6 +23,8 @@ pub(super) struct Client {
     refused_in_a_row: u8,
     /// It has been in a room.
     pub(super) has_joined: bool,
+    /// With `REQUIRE_AUTH`: whose token it came with.
+    identity: Option<Box<Identity>>,
 }
 
 /// What to do about a message.
@@ -51,7 +54,7 @@ impl Clients {
         Self { slots: Vec::new(), interval, burst: Duration::from_secs(BURST_SECONDS) }
     }
 
-    pub(super) fn insert(&mut self, conn: ConnId) {
+    pub(super) fn insert(&mut self, conn: ConnId, identity: Option<Box<Identity>>) {
         let index = conn.index as usize;
         if self.slots.len() <= index {
             self.slots.resize_with(index + 1, || None);
@@ -62,6 +65,7 @@ impl Clients {
             bad_in_a_row: 0,
             refused_in_a_row: 0,
             has_joined: false,
+            identity,
         });
     }
 
@@ -76,6 +80,12 @@ impl Clients {
             .get_mut(conn.index as usize)
             .and_then(Option::as_mut)
             .filter(|client| client.conn == conn)
+    }
+
+    /// Who came with a token, in the order of their slots.
+    pub(super) fn identities(&self) -> impl Iterator<Item = (ConnId, &Identity)> {
+        let clients = self.slots.iter().flatten();
+        clients.filter_map(|client| Some((client.conn, client.identity.as_deref()?)))
     }
 
     /// A message came: is it within the rate?
@@ -121,7 +131,7 @@ mod tests {
     #[test]
     fn the_rate_allows_a_burst_of_two_seconds_then_one_message_an_interval() {
         let mut clients = Clients::new(100);
-        clients.insert(CONN);
+        clients.insert(CONN, None);
         let start = Timestamp::from_secs(10);
         for _ in 0..200 {
             assert_eq!(clients.count_message(CONN, start), Verdict::Accept);
@@ -135,7 +145,7 @@ mod tests {
     #[test]
     fn a_hundred_refusals_in_a_row_close() {
         let mut clients = Clients::new(1);
-        clients.insert(CONN);
+        clients.insert(CONN, None);
         let now = Timestamp::from_secs(10);
         assert_eq!(clients.count_message(CONN, now), Verdict::Accept);
         assert_eq!(clients.count_message(CONN, now), Verdict::Accept);
@@ -148,7 +158,7 @@ mod tests {
     #[test]
     fn twenty_bad_messages_in_a_row_close_but_a_good_one_forgives() {
         let mut clients = Clients::new(0);
-        clients.insert(CONN);
+        clients.insert(CONN, None);
         for _ in 1..BAD_MESSAGES_MAX {
             assert_eq!(clients.count_bad(CONN), Verdict::Refuse);
         }
@@ -162,7 +172,7 @@ mod tests {
     #[test]
     fn a_stale_id_finds_nobody() {
         let mut clients = Clients::new(0);
-        clients.insert(CONN);
+        clients.insert(CONN, None);
         let stale = ConnId { generation: 8, ..CONN };
         clients.remove(stale);
         assert!(clients.client_mut(stale).is_none());

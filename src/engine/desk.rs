@@ -8,12 +8,14 @@ use std::time::Duration;
 use log::{info, warn};
 
 use super::Entropy;
+use super::accounts::{Asked, LoginThrottles};
 use super::clients::Clients;
-use super::jobs::{Job, Jobs, Outcome, Purpose};
+use super::jobs::{HASH_BYTES, Job, Jobs, Outcome, Purpose};
 use super::requests::Creation;
 use super::shutdown::Shutdown;
+use crate::accounts::{AuthError, Identity};
 use crate::config::{AddressKey, Config};
-use crate::http::{Response, Status};
+use crate::http::{Response, Status, Upgrade};
 use crate::ids::{ConnId, RoomKey};
 use crate::memory::MemoryBudget;
 use crate::protocol::{self, ErrorCode, MessageId, Reply};
@@ -39,6 +41,8 @@ const ACKS_PER_ROOM_MAX: usize = 4096;
 const SCRATCH_BYTES_MAX: usize = 64 * 1024;
 /// How often to ask a store that did not answer.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+/// How often to ask whether tokens of connected users have ended (protocol: within 10 s).
+const REVOCATION_INTERVAL: Duration = Duration::from_secs(5);
 /// How often the log repeats that the store does not answer.
 const STORE_WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -49,6 +53,12 @@ pub(super) enum Waiting {
     Join { id: Option<MessageId<'static>> },
     /// A room to be made.
     Create(Box<Creation>),
+    /// A room to be made once the token is checked.
+    CreateAfterLogin(Box<Creation>),
+    /// An upgrade whose token is checked.
+    Upgrade(Box<Upgrade>),
+    /// An account route.
+    Account(Asked),
     /// A look at a room.
     View { address: IpAddr },
 }
@@ -78,12 +88,16 @@ pub(super) struct Desk {
     pub(super) scratch: Vec<u8>,
     pub(super) room_creations: Throttle<AddressKey>,
     unknown_joins: Throttle<AddressKey>,
+    pub(super) logins: LoginThrottles,
     /// Whether the store answered the last time.
     pub(super) store_ok: bool,
     /// When to ask the store whether it answers.
     probe_at: Option<Timestamp>,
     /// When the log last said that it does not.
     store_warned_at: Option<Timestamp>,
+    /// When to ask next whether tokens of connected users have ended.
+    revocations_at: Timestamp,
+    revocations_running: bool,
     pub(super) forwarded_ignored: bool,
     pub(super) shutdown: Option<Shutdown>,
 }
@@ -99,7 +113,12 @@ impl std::fmt::Debug for Desk {
 }
 
 impl Desk {
-    pub(super) fn new(config: Arc<Config>, budget: MemoryBudget, entropy: Entropy) -> Self {
+    pub(super) fn new(
+        config: Arc<Config>,
+        budget: MemoryBudget,
+        entropy: Entropy,
+        store_ok: bool,
+    ) -> Self {
         let limits = &config.limits;
         let second = Duration::from_secs(1);
         let minute = Duration::from_secs(60);
@@ -125,7 +144,10 @@ impl Desk {
                 UNKNOWN_JOINS_PER_MINUTE,
                 ADDRESSES_MAX,
             ),
-            store_ok: false,
+            logins: LoginThrottles::new(ADDRESSES_MAX),
+            revocations_at: Timestamp(0) + REVOCATION_INTERVAL,
+            revocations_running: false,
+            store_ok,
             probe_at: Some(Timestamp(0)),
             store_warned_at: None,
             forwarded_ignored: false,
@@ -289,7 +311,15 @@ impl Desk {
 
     /// Whether a message that makes the server keep `bytes` more bytes can be taken.
     pub(super) fn has_memory_for(&self, bytes: usize) -> bool {
-        self.budget.used() + bytes <= self.budget.limit()
+        self.budget.used() + self.jobs.hash_bytes() + bytes <= self.budget.limit()
+    }
+
+    /// How many password hashes may run at once: never all workers, and only what fits the
+    /// budget; but one always.
+    pub(super) fn hashes_max(&self) -> usize {
+        let free = self.budget.limit().saturating_sub(self.budget.used());
+        let spare_workers = self.config.limits.worker_threads.saturating_sub(1);
+        (free / HASH_BYTES).min(spare_workers).max(1)
     }
 
     // --- randomness ---
@@ -343,6 +373,8 @@ impl Desk {
         match outcome {
             Outcome::FoundRoom(Err(error))
             | Outcome::SavedRoom(Err(error))
+            | Outcome::CheckedAccounts(Err(error))
+            | Outcome::Authenticated(Err(AuthError::Store(error)))
             | Outcome::Probed(Err(error)) => {
                 if error.is_passing() {
                     self.store_failed(&error.to_string(), now);
@@ -351,9 +383,12 @@ impl Desk {
                     self.store_answers();
                 }
             }
-            Outcome::FoundRoom(Ok(_)) | Outcome::SavedRoom(Ok(())) | Outcome::Probed(Ok(())) => {
-                self.store_answers();
-            }
+            Outcome::FoundRoom(Ok(_))
+            | Outcome::SavedRoom(Ok(()))
+            | Outcome::CheckedAccounts(Ok(_))
+            | Outcome::Probed(Ok(())) => self.store_answers(),
+            // These may end without having asked the store.
+            Outcome::Account(_) | Outcome::Authenticated(_) => {}
         }
     }
 
@@ -399,13 +434,39 @@ impl Desk {
         if self.probe_at.is_none_or(|at| at > now.at) {
             return;
         }
-        let started = self.jobs.start(Job::Probe, Purpose::Probe, now.at);
+        let started = self.jobs.start(Job::Probe { now: now.unix }, Purpose::Probe, now.at);
         self.probe_at = started.is_err().then(|| now.at + PROBE_INTERVAL);
+    }
+
+    /// With `REQUIRE_AUTH`: asks from time to time whether the tokens of connected users still
+    /// hold, since another process may have ended them.
+    pub(super) fn check_revocations(&mut self, now: Now) {
+        if !self.config.require_auth || self.revocations_at > now.at {
+            return;
+        }
+        self.revocations_at = now.at + REVOCATION_INTERVAL;
+        if self.revocations_running || !self.store_ok {
+            return;
+        }
+        let mut identities: Vec<Identity> =
+            self.clients.identities().map(|(_, identity)| identity.clone()).collect();
+        identities.sort_unstable_by(|a, b| (&a.user_id, a.version).cmp(&(&b.user_id, b.version)));
+        identities.dedup();
+        if !identities.is_empty() {
+            let job = Job::CheckAccounts(identities);
+            self.revocations_running = self.jobs.start(job, Purpose::Revocations, now.at).is_ok();
+        }
+    }
+
+    /// The last such question was answered, or nobody waits for the answer any more.
+    pub(super) fn revocations_checked(&mut self) {
+        self.revocations_running = false;
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let shutdown = self.shutdown.as_ref().and_then(Shutdown::poll_timeout);
-        [self.probe_at, shutdown, self.jobs.poll_timeout()].into_iter().flatten().min()
+        let revocations = self.config.require_auth.then_some(self.revocations_at);
+        [self.probe_at, revocations, shutdown, self.jobs.poll_timeout()].into_iter().flatten().min()
     }
 }
 

@@ -6,9 +6,12 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
+use crate::accounts::password::HASH_MEMORY_BYTES;
+use crate::accounts::{AccountReply, AccountRequest, AuthError, Identity};
 use crate::config::HostAuth;
-use crate::ids::{JobId, RoomKey};
+use crate::ids::{ConnId, JobId, RoomKey};
 use crate::rooms::{Document, Snapshot, StoredRoom, TokenHash};
+use crate::secret::Secret;
 use crate::store::StoreError;
 use crate::time::{Timestamp, UnixMillis};
 
@@ -16,6 +19,8 @@ use crate::time::{Timestamp, UnixMillis};
 pub(super) const JOB_TIMEOUT: Duration = Duration::from_secs(5);
 /// Jobs that may wait to be started; more are refused.
 pub(super) const QUEUE_MAX: usize = 1024;
+/// Memory of one argon2id hash with our parameters.
+pub(super) const HASH_BYTES: usize = HASH_MEMORY_BYTES;
 
 /// Something that may block.
 #[derive(Debug)]
@@ -27,8 +32,27 @@ pub enum Job {
     },
     /// Store a room.
     SaveRoom(Box<RoomToSave>),
-    /// Does the store answer?
-    Probe,
+    /// An account route.
+    Account {
+        /// The route with its input.
+        request: Box<AccountRequest>,
+        /// When it came.
+        now: UnixMillis,
+    },
+    /// Whose token is this?
+    Authenticate {
+        /// The token, if one was sent.
+        token: Option<Secret>,
+        /// When it came.
+        now: UnixMillis,
+    },
+    /// Which of these users' tokens have ended?
+    CheckAccounts(Vec<Identity>),
+    /// Does the store answer? If so, it is made ready, with the administrator of the settings.
+    Probe {
+        /// When that administrator was made, if it is now.
+        now: UnixMillis,
+    },
 }
 
 /// What a job ends with; the names are those of [`Job`].
@@ -38,6 +62,12 @@ pub enum Outcome {
     FoundRoom(Result<Option<StoredRoom>, StoreError>),
     /// Whether it is durable now.
     SavedRoom(Result<(), StoreError>),
+    /// What to answer.
+    Account(AccountReply),
+    /// Who it is.
+    Authenticated(Result<Identity, AuthError>),
+    /// Those whose tokens have ended.
+    CheckedAccounts(Result<Vec<Identity>, StoreError>),
     /// Whether the store answers.
     Probed(Result<(), StoreError>),
 }
@@ -86,6 +116,12 @@ pub(super) enum Purpose {
     /// [`Job::SaveRoom`] for the rooms. Nobody gives up on it: a second save of the same room
     /// beside it might be overtaken by it.
     Save(RoomKey, u64),
+    /// [`Job::Account`] for a request.
+    Request(ConnId),
+    /// [`Job::Authenticate`] for a request.
+    Authentication(ConnId),
+    /// [`Job::CheckAccounts`].
+    Revocations,
     /// [`Job::Probe`].
     Probe,
 }
@@ -104,7 +140,12 @@ pub(super) struct QueueFull;
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
     last: u64,
+    /// Short work, in order.
     ready: VecDeque<(JobId, Job)>,
+    /// Work that hashes a password: 19 MiB and a tenth of a second each. It never takes all
+    /// workers, so that rooms don't wait for logins.
+    hashing: VecDeque<(JobId, Job)>,
+    hashes_running: Vec<JobId>,
     waiting_for: HashMap<JobId, (Purpose, Timestamp)>,
     /// In order of time, for those that time out.
     deadlines: BTreeSet<(Timestamp, JobId)>,
@@ -121,7 +162,7 @@ impl Jobs {
         now: Timestamp,
     ) -> Result<JobId, QueueFull> {
         // Saves are bounded by the number of rooms: one each.
-        if purpose.times_out() && self.ready.len() >= QUEUE_MAX {
+        if purpose.times_out() && self.ready.len() + self.hashing.len() >= QUEUE_MAX {
             return Err(QueueFull);
         }
         self.last += 1;
@@ -131,28 +172,50 @@ impl Jobs {
             self.deadlines.insert((deadline, id));
         }
         self.waiting_for.insert(id, (purpose, deadline));
-        self.ready.push_back((id, job));
+        if needs_hash(&job) {
+            self.hashing.push_back((id, job));
+        } else {
+            self.ready.push_back((id, job));
+        }
         Ok(id)
     }
 
-    /// The next job to run.
-    pub(super) fn next(&mut self) -> Option<(JobId, Job)> {
-        // What nobody waits for any more need not be started.
-        while let Some((id, job)) = self.ready.pop_front() {
+    /// The next job to run. At most `hashes_max` password hashes run at once.
+    pub(super) fn next(&mut self, hashes_max: usize) -> Option<(JobId, Job)> {
+        loop {
+            let (id, job) = match self.ready.pop_front() {
+                Some(next) => next,
+                None if self.hashes_running.len() < hashes_max => self.hashing.pop_front()?,
+                None => return None,
+            };
+            // What nobody waits for any more need not be started.
             if self.waiting_for.contains_key(&id) {
+                if needs_hash(&job) {
+                    self.hashes_running.push(id);
+                }
                 return Some((id, job));
             }
         }
-        None
     }
 
     /// Puts back a job that could not be started.
     pub(super) fn put_back(&mut self, id: JobId, job: Job) {
-        self.ready.push_front((id, job));
+        if needs_hash(&job) {
+            self.hashes_running.retain(|running| *running != id);
+            self.hashing.push_front((id, job));
+        } else {
+            self.ready.push_front((id, job));
+        }
+    }
+
+    /// Bytes that running hashes take.
+    pub(super) fn hash_bytes(&self) -> usize {
+        self.hashes_running.len() * HASH_BYTES
     }
 
     /// A job has ended. `None`: nobody waits for it any more.
     pub(super) fn done(&mut self, id: JobId) -> Option<Purpose> {
+        self.hashes_running.retain(|running| *running != id);
         let Some((purpose, deadline)) = self.waiting_for.remove(&id) else {
             self.stale += 1;
             return None;
@@ -182,19 +245,47 @@ impl Jobs {
     }
 }
 
+fn needs_hash(job: &Job) -> bool {
+    matches!(job, Job::Account { request, .. } if request.needs_hash())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PROBE: Job = Job::Probe { now: UnixMillis(0) };
+
+    fn login() -> Job {
+        let request = Box::new(AccountRequest::Login { body: Vec::new() });
+        Job::Account { request, now: UnixMillis(0) }
+    }
+
+    #[test]
+    fn hashes_never_take_all_workers_and_short_work_overtakes_them() {
+        let conn = ConnId { index: 0, generation: 1 };
+        let mut jobs = Jobs::default();
+        let mut start = |job| jobs.start(job, Purpose::Request(conn), Timestamp(0)).expect("room");
+        let (first, second, probe) = (start(login()), start(login()), start(PROBE));
+        assert_eq!(jobs.next(1).expect("a job").0, probe);
+        let (id, job) = jobs.next(1).expect("a job");
+        assert_eq!((id, jobs.hash_bytes()), (first, HASH_BYTES));
+        assert!(jobs.next(1).is_none(), "one hash at a time");
+        jobs.put_back(id, job);
+        assert_eq!(jobs.hash_bytes(), 0);
+        assert_eq!(jobs.next(1).expect("a job").0, first);
+        jobs.done(first);
+        assert_eq!(jobs.next(1).expect("a job").0, second);
+    }
 
     #[test]
     fn a_job_nobody_waits_for_is_not_started_and_its_outcome_is_dropped() {
         let mut jobs = Jobs::default();
         let at = Timestamp::from_secs(1);
-        let first = jobs.start(Job::Probe, Purpose::Probe, at).unwrap();
+        let first = jobs.start(PROBE, Purpose::Probe, at).unwrap();
         assert_eq!(jobs.poll_timeout(), Some(at + JOB_TIMEOUT));
         assert_eq!(jobs.expired(Timestamp::from_millis(5_999)), None);
         assert_eq!(jobs.expired(Timestamp::from_secs(6)), Some(Purpose::Probe));
-        assert!(jobs.next().is_none());
+        assert!(jobs.next(1).is_none());
         assert_eq!(jobs.done(first), None);
         assert_eq!(jobs.stale, 1);
         assert!(jobs.is_idle());
@@ -204,24 +295,24 @@ mod tests {
     fn the_queue_is_bounded_but_saves_are_always_taken() {
         let mut jobs = Jobs::default();
         for _ in 0..QUEUE_MAX {
-            jobs.start(Job::Probe, Purpose::Probe, Timestamp(0)).unwrap();
+            jobs.start(PROBE, Purpose::Probe, Timestamp(0)).unwrap();
         }
-        assert_eq!(jobs.start(Job::Probe, Purpose::Probe, Timestamp(0)), Err(QueueFull));
+        assert_eq!(jobs.start(PROBE, Purpose::Probe, Timestamp(0)), Err(QueueFull));
         let key = RoomKey { index: 0, generation: 1 };
-        assert!(jobs.start(Job::Probe, Purpose::Save(key, 1), Timestamp(0)).is_ok());
+        assert!(jobs.start(PROBE, Purpose::Save(key, 1), Timestamp(0)).is_ok());
     }
 
     #[test]
     fn jobs_start_in_order_and_a_refused_one_comes_first_again() {
         let mut jobs = Jobs::default();
-        let first = jobs.start(Job::Probe, Purpose::Probe, Timestamp(0)).unwrap();
-        let second = jobs.start(Job::Probe, Purpose::Probe, Timestamp(0)).unwrap();
-        let (id, job) = jobs.next().unwrap();
+        let first = jobs.start(PROBE, Purpose::Probe, Timestamp(0)).unwrap();
+        let second = jobs.start(PROBE, Purpose::Probe, Timestamp(0)).unwrap();
+        let (id, job) = jobs.next(1).unwrap();
         assert_eq!(id, first);
         jobs.put_back(id, job);
-        assert_eq!(jobs.next().unwrap().0, first);
-        assert_eq!(jobs.next().unwrap().0, second);
-        assert!(jobs.next().is_none());
+        assert_eq!(jobs.next(1).unwrap().0, first);
+        assert_eq!(jobs.next(1).unwrap().0, second);
+        assert!(jobs.next(1).is_none());
         assert_eq!(jobs.done(second), Some(Purpose::Probe));
     }
 }

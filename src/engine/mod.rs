@@ -8,6 +8,7 @@
 //! It has two halves, so that the borrow checker keeps the order of things: [`Rooms`] decides,
 //! and the [`Desk`] — everything else — carries out what they decided while they are borrowed.
 
+mod accounts;
 mod actions;
 mod clients;
 mod desk;
@@ -45,9 +46,15 @@ pub struct Engine {
 impl Engine {
     /// A server with nobody in it. Randomness for codes, ids and tokens comes from `entropy`,
     /// which must be unpredictable outside of tests.
-    pub fn new(config: Arc<Config>, budget: MemoryBudget, entropy: Entropy) -> Self {
+    /// `store_ok`: the store is known to answer.
+    pub fn new(
+        config: Arc<Config>,
+        budget: MemoryBudget,
+        entropy: Entropy,
+        store_ok: bool,
+    ) -> Self {
         let rooms = Rooms::new(RoomsConfig::from(config.as_ref()));
-        Self { rooms, desk: Desk::new(config, budget, entropy) }
+        Self { rooms, desk: Desk::new(config, budget, entropy, store_ok) }
     }
 
     /// Runs `act` on the rooms with a place for their effects, then does what those left over.
@@ -107,6 +114,16 @@ impl Dispatch for Engine {
                     rooms.saved(key, revision, result, now, effects);
                 });
             }
+            (Purpose::Request(conn), Outcome::Account(reply)) => {
+                self.account_answered(sessions, conn, reply, now);
+            }
+            (Purpose::Authentication(conn), Outcome::Authenticated(result)) => {
+                self.authenticated(sessions, conn, result, now);
+            }
+            (Purpose::Revocations, Outcome::CheckedAccounts(ended)) => {
+                self.desk.revocations_checked();
+                self.revoke(sessions, &ended.unwrap_or_default(), now);
+            }
             (Purpose::Probe, Outcome::Probed(_)) => {}
             (purpose, outcome) => {
                 debug_assert!(false, "{purpose:?} ended with {outcome:?}");
@@ -115,7 +132,8 @@ impl Dispatch for Engine {
     }
 
     fn next_job(&mut self, _now: Now) -> Option<(JobId, Job)> {
-        self.desk.jobs.next()
+        let hashes_max = self.desk.hashes_max();
+        self.desk.jobs.next(hashes_max)
     }
 
     fn job_refused(&mut self, id: JobId, job: Job) {
@@ -132,6 +150,7 @@ impl Dispatch for Engine {
             self.job_expired(sessions, purpose, now);
         }
         self.desk.probe_store(now);
+        self.desk.check_revocations(now);
         self.close_next(sessions, now);
     }
 
@@ -152,6 +171,11 @@ impl Engine {
             Purpose::Lookup(code) => self.with_rooms(sessions, now, |rooms, effects| {
                 rooms.lookup_done(&code, Err(StoreUnavailable), now, effects);
             }),
+            Purpose::Request(conn) | Purpose::Authentication(conn) => {
+                self.desk.waiting.remove(&conn);
+                Desk::store_unavailable(sessions, conn, now);
+            }
+            Purpose::Revocations => self.desk.revocations_checked(),
             Purpose::Save(..) | Purpose::Probe => {}
         }
     }

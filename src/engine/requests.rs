@@ -9,6 +9,8 @@ use super::Engine;
 use super::actions::hash_token;
 use super::desk::{Desk, Waiting};
 use super::effects::Effects;
+use super::jobs::{Job, Purpose};
+use crate::accounts::{AuthError, Identity};
 use crate::config::{AddressKey, HostAuth, client_address};
 use crate::http::{self, Request, Response, Route, Status};
 use crate::ids::ConnId;
@@ -118,7 +120,10 @@ impl Engine {
             Route::Room { code } => {
                 self.view_room(sessions, conn, code.as_deref(), address, now);
             }
-            Route::Account(_) | Route::Metrics => {
+            Route::Account(route) => {
+                self.ask_accounts(sessions, conn, route, request, address, now);
+            }
+            Route::Metrics => {
                 let error = http::RouteError::NotFound;
                 sessions.respond(conn, &Response::from(&error), now);
             }
@@ -163,6 +168,12 @@ impl Engine {
             return;
         }
         match self.desk.creation(request, peer) {
+            Ok(creation) if self.desk.config.require_auth => {
+                let token = http::credentials(request, &self.desk.config.allowed_origins);
+                let job = Job::Authenticate { token, now: now.unix };
+                let waiting = Waiting::CreateAfterLogin(Box::new(creation));
+                self.wait_for(sessions, conn, job, Purpose::Authentication(conn), waiting, now);
+            }
             Ok(creation) => self.create(sessions, conn, Box::new(creation), now),
             Err(response) => sessions.respond(conn, &response, now),
         }
@@ -280,8 +291,60 @@ impl Engine {
             sessions.respond(conn, &response, now);
             return;
         }
-        self.desk.clients.insert(conn);
-        sessions.upgrade(conn, &upgrade, now);
+        if self.desk.config.require_auth {
+            let job = Job::Authenticate { token: upgrade.bearer.clone(), now: now.unix };
+            let waiting = Waiting::Upgrade(Box::new(upgrade));
+            self.wait_for(sessions, conn, job, Purpose::Authentication(conn), waiting, now);
+        } else {
+            self.desk.clients.insert(conn, None);
+            sessions.upgrade(conn, &upgrade, now);
+        }
+    }
+}
+
+// What waits for a worker.
+impl Engine {
+    /// A token was checked.
+    pub(super) fn authenticated(
+        &mut self,
+        sessions: &mut Sessions,
+        conn: ConnId,
+        result: Result<Identity, AuthError>,
+        now: Now,
+    ) {
+        let Some(waiting) = self.desk.waiting.remove(&conn) else { return };
+        match (result, waiting) {
+            (Ok(identity), Waiting::Upgrade(upgrade)) => {
+                self.desk.clients.insert(conn, Some(Box::new(identity)));
+                sessions.upgrade(conn, &upgrade, now);
+            }
+            (Ok(_), Waiting::CreateAfterLogin(creation)) => {
+                self.create(sessions, conn, creation, now);
+            }
+            (Ok(_), _) => {}
+            (Err(AuthError::Store(_)), _) => Desk::store_unavailable(sessions, conn, now),
+            (Err(AuthError::NotLoggedIn), _) => {
+                let response = Response::error(Status::UNAUTHORIZED, "Not logged in");
+                sessions.respond(conn, &response, now);
+            }
+        }
+    }
+
+    /// Starts a job for a request, or says that there is no place for it.
+    pub(super) fn wait_for(
+        &mut self,
+        sessions: &mut Sessions,
+        conn: ConnId,
+        job: Job,
+        purpose: Purpose,
+        waiting: Waiting,
+        now: Now,
+    ) {
+        if self.desk.jobs.start(job, purpose, now.at).is_ok() {
+            self.desk.waiting.insert(conn, waiting);
+        } else {
+            Desk::store_unavailable(sessions, conn, now);
+        }
     }
 }
 

@@ -4,6 +4,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::time::{Now, Timestamp, UnixMillis};
 
+/// The date, for what runs outside of a loop. A system date before 1970 reads as 1970.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
+pub fn unix_now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
 /// Both clocks; [`Timestamp`] zero is the moment of its making.
 #[derive(Debug)]
 pub(super) struct Clock {
@@ -16,13 +23,9 @@ impl Clock {
         Self { start: Instant::now() }
     }
 
-    /// Reads both clocks. A system date before 1970 reads as 1970.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
+    /// Reads both clocks.
     pub(super) fn now(&self) -> Now {
         let at = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let unix = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
-        Now { at: Timestamp(at), unix: UnixMillis(unix) }
+        Now { at: Timestamp(at), unix: unix_now() }
     }
 }

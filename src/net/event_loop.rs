@@ -198,7 +198,8 @@ impl<D: Dispatch> EventLoop<D> {
     /// How long nothing needs to be done.
     fn timeout(&self) -> Option<Duration> {
         let now = self.clock.now().at;
-        if !self.pending.is_empty() || !self.dirty.is_empty() || self.gate.is_pending(now) {
+        let is_busy = !self.pending.is_empty() || !self.dirty.is_empty();
+        if is_busy || self.sessions.has_resumed() || self.gate.is_pending(now) {
             return Some(Duration::ZERO);
         }
         let stop = match self.stop {

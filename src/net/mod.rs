@@ -10,6 +10,7 @@ mod file_limit;
 mod listener;
 mod socket;
 
+pub use clock::unix_now;
 pub use event_loop::{Ended, EventLoop, LoopError, Wake};
 pub use file_limit::raise_file_limit;
 pub use listener::{ListenError, Listener};

@@ -94,9 +94,9 @@ impl Sessions {
     /// Ends a connection that is between two requests; for shutting down. One of which something
     /// has come is still read and answered.
     pub fn end_if_idle(&mut self, conn: ConnId) {
-        let idle = self.session(conn).is_some_and(|session| {
-            session.is_between_requests() && session.queue.is_empty()
-        });
+        let idle = self
+            .session(conn)
+            .is_some_and(|session| session.is_between_requests() && session.queue.is_empty());
         if idle {
             self.drop_now(conn, "shutting down");
         }
@@ -195,7 +195,7 @@ impl Sessions {
             return;
         }
         if session.queue.queued_bytes() + bytes > self.send_queue_bytes_max {
-            session.queue.clear_unstarted();
+            self.forget_unstarted(conn);
             self.close(conn, CloseReason::TooSlow, now);
             return;
         }

@@ -80,6 +80,11 @@ impl SendQueue {
         self.queued_bytes
     }
 
+    /// Unsent bytes that other queues may hold too.
+    pub fn shared_bytes(&self) -> usize {
+        self.queued_bytes.saturating_sub(self.own_bytes())
+    }
+
     /// Bytes of heap that this queue holds alone. Shared bytes are not among them; they count for
     /// themselves ([`MemoryBudget`](crate::memory::MemoryBudget)).
     pub fn own_bytes(&self) -> usize {

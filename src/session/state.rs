@@ -18,11 +18,15 @@ use crate::ws::{CloseReason, Decoder, DecoderPool, Incoming};
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a blocked write may stay without progress (protocol, *Slow readers*).
 pub(super) const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long after our Close frame we wait for the peer's (RFC 6455, 7.1.1).
+/// How long after our Close frame has left we wait for the peer's (RFC 6455, 7.1.1).
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long after our last byte we read on, so that the peer gets to see it: closing at once with
 /// unread input makes the kernel send a reset, which may overtake the answer (RFC 9112, 9.6).
 pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a Close frame, or the last answer, may take to leave.
+pub(super) const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(30);
+/// Unread answers to pipelined requests beyond which no further request is read.
+const ANSWERS_QUEUED_BYTES_MAX: usize = 64 * 1024;
 /// A message that starts a phase in which nobody has joined yet may have this many bytes.
 pub const UNJOINED_MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// How long a connection may stay without its first action.
@@ -208,7 +212,13 @@ impl Session {
 
     /// Whether input has to wait.
     pub(super) fn is_held(&self) -> bool {
-        self.paused || self.is_answering()
+        self.paused || self.is_answering() || self.has_answers_enough()
+    }
+
+    /// A client that asks and asks and reads no answer is not asked for more.
+    fn has_answers_enough(&self) -> bool {
+        matches!(self.phase, Phase::Http { .. })
+            && self.queue.queued_bytes() > ANSWERS_QUEUED_BYTES_MAX
     }
 
     pub(super) fn pause(&mut self) {
@@ -348,7 +358,7 @@ impl Session {
         self.phase = if context.keep_alive() && !is_last {
             Phase::Http { parser: None, since: now, served: true }
         } else {
-            Phase::Draining { shut: false, until: now + WRITE_STALL_TIMEOUT }
+            Phase::Draining { shut: false, until: now + LAST_WORDS_TIMEOUT }
         };
     }
 
@@ -382,7 +392,7 @@ impl Session {
         if let Phase::WebSocket(web_socket) = std::mem::replace(&mut self.phase, Phase::Gone) {
             let mut decoder = web_socket.decoder;
             decoder.discard_until_close();
-            self.phase = Phase::Closing { decoder, until: now + CLOSE_TIMEOUT };
+            self.phase = Phase::Closing { decoder, until: now + LAST_WORDS_TIMEOUT };
         }
         self.paused = false;
         self.parked = Vec::new();
@@ -391,7 +401,7 @@ impl Session {
     /// Only what is queued still goes out.
     pub(super) fn drain(&mut self, now: Timestamp) {
         if !matches!(self.phase, Phase::Gone | Phase::Draining { .. }) {
-            self.phase = Phase::Draining { shut: false, until: now + CLOSE_TIMEOUT };
+            self.phase = Phase::Draining { shut: false, until: now + LAST_WORDS_TIMEOUT };
         }
         self.paused = false;
         self.parked = Vec::new();
@@ -430,6 +440,10 @@ impl Session {
                 *shut = true;
                 *until = now + LINGER_TIMEOUT;
                 AfterFlush::ShutdownWrite
+            }
+            Phase::Closing { until, .. } => {
+                *until = (*until).min(now + CLOSE_TIMEOUT);
+                AfterFlush::Nothing
             }
             Phase::Http { .. } if self.peer_finished => AfterFlush::Drop,
             Phase::Gone => AfterFlush::Drop,

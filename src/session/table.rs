@@ -144,6 +144,9 @@ impl Sessions {
         let Some(session) = self.session_mut(conn) else { return };
         session.queue.consume(bytes);
         session.write_progressed();
+        if session.withheld && !session.is_held() {
+            self.resumed.push(conn);
+        }
         self.settle(conn);
     }
 
@@ -172,7 +175,7 @@ impl Sessions {
         self.deadlines.tidy(slab.len(), |conn| {
             slab.get(conn.index as usize).filter(|s| s.id == conn).map(|s| s.armed)
         });
-        self.enforce_budget();
+        self.enforce_budget(now);
         self.tell_departed(now, dispatch);
     }
 
@@ -199,7 +202,7 @@ impl Sessions {
         let next = session.flushed(now.at);
         if next == AfterFlush::Drop {
             self.drop_now(conn, "done");
-        } else if next == AfterFlush::ShutdownWrite {
+        } else {
             self.arm(conn);
         }
         next
@@ -220,6 +223,11 @@ impl Sessions {
     /// Whether bytes should be read from the socket of `conn`.
     pub fn wants_read(&self, conn: ConnId) -> bool {
         self.session(conn).is_some_and(Session::wants_read)
+    }
+
+    /// Whether [`next_resumed`](Self::next_resumed) has something.
+    pub fn has_resumed(&self) -> bool {
+        !self.resumed.is_empty()
     }
 
     /// Takes a connection that was resumed: its withheld input is processed, and its socket
@@ -280,7 +288,7 @@ impl Sessions {
                 break;
             }
             let next = session.next_input(&mut input, &mut self.pool, &mut self.replies, now.at);
-            self.queue_replies(conn);
+            self.queue_replies(conn, now);
             match next {
                 Ok(None) => break,
                 Ok(Some(Input::Request(request))) => {
@@ -347,18 +355,15 @@ impl Sessions {
     }
 
     /// Pongs and close replies go into the queue like anything else, and count against it.
-    fn queue_replies(&mut self, conn: ConnId) {
+    fn queue_replies(&mut self, conn: ConnId, now: Now) {
         if self.replies.is_empty() {
             return;
         }
         let mut replies = std::mem::take(&mut self.replies);
-        if let Some(session) = self.session_mut(conn) {
-            session.queue.push_copy(&replies);
-        }
+        self.send_copy(conn, &replies, now);
         replies.clear();
         replies.shrink_to(SCRATCH_BYTES_MAX);
         self.replies = replies;
-        self.mark_dirty(conn);
     }
 
     fn act_on(&mut self, conn: ConnId, expired: Expired, now: Now) {
@@ -381,22 +386,32 @@ impl Sessions {
     }
 
     /// Closes the sessions that hold most until the budget is kept again.
-    fn enforce_budget(&mut self) {
+    fn enforce_budget(&mut self, now: Now) {
         for _ in 0..EVICTIONS_PER_TURN_MAX {
             if !self.budget.is_over() {
                 return;
             }
-            let largest = self
-                .slab
-                .iter()
-                .filter(|(_, session)| !session.is_gone())
-                .map(|(_, session)| (session.queue.queued_bytes() + session.counted_bytes, session))
+            let alive = self.slab.iter().filter(|(_, session)| !session.is_gone());
+            let largest = alive
+                .map(|(_, session)| (session.held_bytes() + session.queue.shared_bytes(), session))
                 .max_by_key(|(bytes, session)| (*bytes, session.id))
                 .filter(|(bytes, _)| *bytes > 0);
             let Some((bytes, session)) = largest else { return };
             let (conn, address) = (session.id, session.address);
-            warn!("{address}: dropped, it held {bytes} bytes while memory was short");
-            self.drop_now(conn, "the memory budget is used up");
+            warn!("{address}: closed, it held {bytes} bytes while memory was short");
+            if session.is_open_websocket() {
+                self.forget_unstarted(conn);
+                self.close(conn, CloseReason::TryAgainLater, now);
+            } else {
+                self.drop_now(conn, "the memory budget is used up");
+            }
+        }
+    }
+
+    /// Of what is queued, only what is on its way still goes out.
+    pub(super) fn forget_unstarted(&mut self, conn: ConnId) {
+        if let Some(session) = self.session_mut(conn) {
+            session.queue.clear_unstarted();
         }
     }
 

@@ -4,6 +4,11 @@
 //! What must hold across several servers on one database (one first user, a last administrator,
 //! a setup link that works once) is decided *in* the database, never by a lock in the process.
 
+#[cfg(feature = "mongodb")]
+pub mod mongo;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
 use crate::config::HostAuth;
 use crate::secret::Secret;
 use crate::time::UnixMillis;
@@ -26,7 +31,7 @@ pub enum StoreError {
     /// There is no such user.
     #[error("User not found")]
     NotFound,
-    /// It would leave nobody who can administer.
+    /// It would leave nobody who can administer: no active admin with a password.
     #[error("The last active admin cannot be deleted, demoted or deactivated")]
     LastAdmin,
     /// The database takes no record of that size.
@@ -132,7 +137,7 @@ pub struct UserChange {
     pub role: Option<Role>,
     /// May the user log in?
     pub is_active: Option<bool>,
-    /// New password hash.
+    /// New password hash; ends the setup link.
     pub password_hash: Option<Secret>,
     /// Discord account.
     pub discord_id: Option<Option<String>>,
@@ -210,7 +215,7 @@ pub trait Store: Send + Sync {
     /// The user with this setup token, whether or not it has expired.
     fn user_by_setup_token(&self, token: &Secret) -> Result<Option<User>, StoreError>;
 
-    /// The oldest [`USERS_MAX`] users, by `created_at`.
+    /// The oldest [`USERS_MAX`] users, by `created_at`, then in the order of their making.
     fn users(&self) -> Result<Vec<User>, StoreError>;
 
     /// Changes the user with this `user_id` or `id`; returns the user as it is then.

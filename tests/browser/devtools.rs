@@ -58,6 +58,8 @@ impl Browser {
         let mut child = Command::new(executable()?)
             .args(FLAGS)
             .arg(format!("--user-data-dir={}", profile.path().display()))
+            // Else it leaves settings behind there.
+            .env("HOME", profile.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -1,11 +1,13 @@
 //! What one client or one address may do, and what happens beyond that.
 
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
-use crate::support::{Deadline, Ended, HttpClient, Server, WebSocketClient};
+use crate::support::{Deadline, Ended, Frame, HttpClient, Server, WebSocketClient};
 
 /// A connection from another of the loopback addresses, to be another client for the server.
 fn connect_from(last: u8, server: &Server) -> TcpStream {
@@ -196,4 +198,31 @@ fn without_a_trusted_proxy_nobody_can_pretend_to_be_somebody_else() {
     });
     assert!(is_refused, "all of these came from one address");
     assert_eq!(server.log().matches("TRUSTED_PROXIES").count(), 1, "said once");
+}
+
+#[test]
+fn answers_that_nobody_reads_are_bounded() {
+    /// What would be a hundred times as much in answers.
+    const SENT_BYTES_MAX: usize = 24 << 20;
+    /// One send queue, and what the program itself needs.
+    const PEAK_BYTES_MAX: u64 = 20 << 20;
+    let requests = "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
+    let pings = Frame::new(0x89, &[b'x'; 125]).encode().repeat(500);
+    for (what, piece) in [("requests", requests.as_bytes()), ("pings", &pings)] {
+        let server =
+            Server::start(&[("MAX_MESSAGE_BYTES", "512KiB"), ("SEND_QUEUE_BYTES", "1MiB")]);
+        let mut stream = match what {
+            "pings" => server.connect().into_stream(),
+            _ => server.open().into_stream(),
+        };
+        stream.set_write_timeout(Some(Duration::from_secs(1))).expect("it is not zero");
+        // The server may stop reading, or close the connection.
+        let mut sent = 0;
+        while sent < SENT_BYTES_MAX && stream.write_all(piece).is_ok() {
+            sent += piece.len();
+        }
+        let peak_bytes = server.peak_memory_bytes();
+        assert!(peak_bytes < PEAK_BYTES_MAX, "{what}: {peak_bytes} after {sent}");
+        server.connect().expect_silence();
+    }
 }

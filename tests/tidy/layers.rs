@@ -73,6 +73,9 @@ const USES: &[(&str, &[&str])] = &[
     ),
     ("backend", &["accounts", "engine", "memory", "protocol", "rooms", "store", "time"]),
     ("net", &["ids", "session", "time", "workers"]),
+    // Parts of the binary; the library is another crate to them.
+    ("setup", &["Failure"]),
+    ("console", &["Failure", "setup"]),
 ];
 
 /// Crates with one home: `(crate, where it may be named)`.

@@ -1,0 +1,100 @@
+//! Accounts without a request: the first admin from the settings, and what the person at the
+//! console may do. No token is asked for; whoever may read the database may do all this.
+
+use super::api::AccountError;
+use super::input::{self, Invite, ProfileChange};
+use super::service::Service;
+use crate::secret::Secret;
+use crate::store::{FirstUser, Role, StoreError, User, UserChange};
+use crate::time::UnixMillis;
+
+impl Service {
+    /// Creates the admin of `INITIAL_ADMIN_*` if one is set and there is no user at all; says
+    /// whether it did. Called again until it succeeds: the store may be away at the start.
+    ///
+    /// # Errors
+    /// The store's, or [`AccountError::Input`] when the settings make no user.
+    pub fn ensure_initial_admin(&self, now: UnixMillis) -> Result<bool, AccountError> {
+        let Some(admin) = &self.initial_admin else { return Ok(false) };
+        if self.store.has_users()? {
+            return Ok(false);
+        }
+        let nickname = admin.nickname.clone().map(Some);
+        let user = self.new_user(
+            Invite {
+                email: input::email(&admin.email)?,
+                password: Some(input::new_password(admin.password.expose())?),
+                role: Role::Admin,
+                profile: ProfileChange { nickname, ..ProfileChange::default() },
+            },
+            now,
+        )?;
+        Ok(self.store.create_first_user(&user)? == FirstUser::Created)
+    }
+
+    /// Adds a user who can log in at once. The very first is an admin, whatever `role` says.
+    ///
+    /// # Errors
+    /// [`AccountError::Input`], [`StoreError::EmailTaken`], or the store's.
+    pub fn add_user(
+        &self,
+        email: &str,
+        password: &Secret,
+        role: Role,
+        now: UnixMillis,
+    ) -> Result<User, AccountError> {
+        let invite = Invite {
+            email: input::email(email)?,
+            password: Some(input::new_password(password.expose())?),
+            role,
+            profile: ProfileChange::default(),
+        };
+        let user = self.new_user(invite, now)?;
+        if !self.store.has_users()? {
+            let first = User { role: Role::Admin, ..user.clone() };
+            if self.store.create_first_user(&first)? == FirstUser::Created {
+                return Ok(first);
+            }
+        }
+        self.store.create_user(&user)?;
+        Ok(user)
+    }
+
+    /// Every user, the oldest first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn list_users(&self) -> Result<Vec<User>, StoreError> {
+        self.store.users()
+    }
+
+    /// Sets a password. The user's tokens end.
+    ///
+    /// # Errors
+    /// [`AccountError::Input`], [`StoreError::NotFound`], or the store's.
+    pub fn set_password(&self, email: &str, password: &Secret) -> Result<User, AccountError> {
+        let password = input::new_password(password.expose())?;
+        let change = UserChange {
+            password_hash: Some(self.hash(&password)?),
+            end_tokens: true,
+            ..UserChange::default()
+        };
+        self.change_by_email(email, &change)
+    }
+
+    /// Deactivates a user. The user's tokens end.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::LastAdmin`], or the store's.
+    pub fn disable_user(&self, email: &str) -> Result<User, AccountError> {
+        let change =
+            UserChange { is_active: Some(false), end_tokens: true, ..UserChange::default() };
+        self.change_by_email(email, &change)
+    }
+
+    fn change_by_email(&self, email: &str, change: &UserChange) -> Result<User, AccountError> {
+        let email = input::normalized(email);
+        let user = self.store.user_by_email(&email)?.ok_or(StoreError::NotFound)?;
+        Ok(self.store.update_user(&user.user_id, change)?)
+    }
+}

@@ -1,0 +1,36 @@
+//! Accounts: who may do what, and how they prove it.
+//!
+//! [`Service`] answers every account route. It runs on workers, for hashing and the store block;
+//! it knows no socket, no request head, no clock and no room. [`password`] is the only user of
+//! `argon2` and `bcrypt`, [`token`] the only one of `jsonwebtoken`.
+
+mod api;
+mod console;
+pub mod input;
+pub mod password;
+pub mod secret_file;
+mod service;
+pub mod token;
+mod views;
+
+pub use api::{
+    AccountError, AccountReply, AccountRequest, AuthError, Effect, Identity, TOKEN_COOKIE,
+};
+pub use input::{LoginKey, login_email};
+pub use secret_file::{SecretFileError, load_or_create_secret};
+pub use service::{LINK_TTL_MS, Service, Settings};
+
+/// Fills its argument with bytes that nobody can guess. Comes from the system's generator.
+pub type Entropy = fn(&mut [u8]);
+
+/// `bytes` in lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes everything");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;

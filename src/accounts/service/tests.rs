@@ -1,0 +1,705 @@
+//! Tests of `service` and `console` on the embedded store: every route, who may, what follows.
+
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::super::tests::{TempDir, os_entropy};
+use super::*;
+use crate::accounts::AccountRequest as R;
+use crate::store::Profile;
+use crate::store::sqlite::SqliteStore;
+
+const NOW: UnixMillis = UnixMillis(1_795_433_969_000);
+const SETUP_TOKEN: &str = "let me in, I am the first";
+const PASSWORD: &str = "correct horse";
+const OTHER: &str = "battery staple";
+
+/// A service on a new database, and who is asking it.
+struct Fixture {
+    service: Service,
+    store: Arc<dyn Store>,
+    directory: TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let directory = TempDir::new();
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(directory.path()).expect("a new database"));
+        let mut settings = Settings {
+            jwt_secret: Secret::new("0123456789abcdef0123456789abcdef"),
+            jwt_ttl_seconds: 3_600,
+            setup_token: Some(Secret::new(SETUP_TOKEN)),
+            initial_admin: None,
+        };
+        change(&mut settings);
+        let service = Service::new(Arc::clone(&store), settings, os_entropy);
+        Self { service, store, directory }
+    }
+
+    /// With the admin `admin@x` and the user `user@x`, both with [`PASSWORD`].
+    fn with_users() -> Self {
+        let fixture = Self::new();
+        let password = Secret::new(PASSWORD);
+        for (email, role) in [("admin@x", Role::Admin), ("user@x", Role::User)] {
+            fixture.service.add_user(email, &password, role, NOW).expect("added");
+        }
+        fixture
+    }
+
+    fn reply(&self, request: R, now: UnixMillis) -> (u16, Value, Vec<Effect>) {
+        let reply = self.service.handle(request, now);
+        let body = serde_json::from_slice(&reply.body).expect("every answer is JSON");
+        (reply.status, body, reply.effects)
+    }
+
+    /// What the answer is at [`NOW`]; its effects are looked at elsewhere.
+    fn ask(&self, request: R) -> (u16, Value) {
+        let (status, body, _) = self.reply(request, NOW);
+        (status, body)
+    }
+
+    fn token(&self, email: &str, password: &str) -> Option<Secret> {
+        let (status, body) = self.ask(login(email, password));
+        assert_eq!(status, 200, "{email}: {body}");
+        Some(Secret::new(body["token"].as_str().expect("a token")))
+    }
+
+    fn user(&self, email: &str) -> User {
+        self.store.user_by_email(email).expect("the store answers").expect("there is one")
+    }
+
+    fn emails(&self) -> Vec<String> {
+        let users = self.service.list_users().expect("the store answers");
+        users.into_iter().map(|user| user.email).collect()
+    }
+
+    /// Stores a user as it is, as an older server might have.
+    fn store_user(&self, email: &str, password_hash: Option<&str>, is_active: bool) {
+        let user = User {
+            id: String::new(),
+            user_id: format!("id of {email}"),
+            email: email.into(),
+            role: Role::User,
+            password_hash: password_hash.map(Secret::new),
+            created_at: NOW,
+            setup_token: None,
+            setup_expires_at: None,
+            is_active,
+            discord_id: None,
+            version: 0,
+            profile: Profile { id: format!("profile of {email}"), ..Profile::default() },
+        };
+        self.store.create_user(&user).expect("stored");
+    }
+}
+
+fn bytes(body: &Value) -> Vec<u8> {
+    serde_json::to_vec(body).expect("JSON")
+}
+
+fn login(email: &str, password: &str) -> R {
+    R::Login { body: bytes(&json!({"email": email, "password": password})) }
+}
+
+fn first_invite(setup_token: Option<&str>, body: &Value) -> R {
+    let setup_token = setup_token.map(Secret::new);
+    R::Invite { credentials: None, setup_token, body: bytes(body) }
+}
+
+fn invite(credentials: &Option<Secret>, body: &Value) -> R {
+    R::Invite { credentials: credentials.clone(), setup_token: None, body: bytes(body) }
+}
+
+fn me(credentials: &Option<Secret>) -> R {
+    R::Me { credentials: credentials.clone() }
+}
+
+fn update_me(credentials: &Option<Secret>, body: &Value) -> R {
+    R::UpdateMe { credentials: credentials.clone(), body: bytes(body) }
+}
+
+fn users(credentials: &Option<Secret>) -> R {
+    R::Users { credentials: credentials.clone() }
+}
+
+fn update_user(credentials: &Option<Secret>, id: &str, body: &Value) -> R {
+    R::UpdateUser { credentials: credentials.clone(), id: id.into(), body: bytes(body) }
+}
+
+fn delete_user(credentials: &Option<Secret>, id: &str) -> R {
+    R::DeleteUser { credentials: credentials.clone(), id: id.into() }
+}
+
+fn setup_info(token: &str) -> R {
+    R::SetupInfo { token: Secret::new(token) }
+}
+
+fn setup_password(token: &str, password: &str) -> R {
+    R::SetupPassword { body: bytes(&json!({"token": token, "password": password})) }
+}
+
+fn error(text: &str) -> Value {
+    json!({"error": text})
+}
+
+/// The token of a link such as an invitation answers.
+fn link_token(answer: &Value) -> String {
+    let link = answer["setup_link"].as_str().expect("a link");
+    let token = link.strip_prefix("/setup-password?token=").expect("the page's address");
+    assert_eq!(token.len(), 2 * LINK_BYTES);
+    assert!(token.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    token.to_owned()
+}
+
+// --- the first user ---
+
+#[test]
+fn the_first_user_needs_the_setup_token_and_is_an_admin() {
+    let fixture = Fixture::new();
+    let body = json!({"email": " First@X ", "password": PASSWORD, "role": "user"});
+    let refused = (403, error("Setup token missing or wrong"));
+    for token in [None, Some(""), Some("wrong"), Some(&SETUP_TOKEN[1..])] {
+        assert_eq!(fixture.ask(first_invite(token, &body)), refused, "{token:?}");
+    }
+    // Who is refused does not learn what else is wrong.
+    assert_eq!(fixture.ask(first_invite(None, &json!(1))), refused);
+    let without_email = first_invite(Some(SETUP_TOKEN), &json!({"email": "x"}));
+    assert_eq!(fixture.ask(without_email), (400, error("Invalid email")));
+    assert!(fixture.emails().is_empty());
+
+    let created = json!({
+        "success": true, "message": "User created and activated", "activated": true,
+    });
+    assert_eq!(fixture.ask(first_invite(Some(SETUP_TOKEN), &body)), (200, created));
+    assert_eq!(fixture.user("first@x").role, Role::Admin);
+
+    // From now on it is worth nothing.
+    let second = json!({"email": "second@x", "password": PASSWORD});
+    let refused = (401, error("Not logged in"));
+    for token in [None, Some("wrong"), Some(SETUP_TOKEN)] {
+        assert_eq!(fixture.ask(first_invite(token, &second)), refused, "{token:?}");
+    }
+    assert_eq!(fixture.emails(), ["first@x"]);
+}
+
+#[test]
+fn without_a_setup_token_set_there_is_no_first_user() {
+    let fixture = Fixture::with(|settings| settings.setup_token = None);
+    let body = json!({"email": "first@x", "password": PASSWORD});
+    for token in [None, Some(""), Some(SETUP_TOKEN)] {
+        assert_eq!(fixture.ask(first_invite(token, &body)).0, 403, "{token:?}");
+    }
+    assert!(fixture.emails().is_empty());
+}
+
+#[test]
+fn fifty_first_users_at_once_make_one() {
+    let fixture = Fixture::new();
+    let barrier = Barrier::new(50);
+    let statuses: Vec<u16> = thread::scope(|scope| {
+        let ask = |index: u32| {
+            // Without a password: fifty hashes at once would measure the machine's memory.
+            let body = json!({"email": format!("first{index}@x")});
+            let request = first_invite(Some(SETUP_TOKEN), &body);
+            let (barrier, fixture) = (&barrier, &fixture);
+            scope.spawn(move || {
+                barrier.wait();
+                fixture.ask(request).0
+            })
+        };
+        let threads: Vec<_> = (0..50).map(ask).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    });
+    assert_eq!(statuses.iter().filter(|&&status| status == 200).count(), 1, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|&&status| status == 401).count(), 49, "{statuses:?}");
+    assert_eq!(fixture.emails().len(), 1);
+}
+
+#[test]
+fn the_initial_admin_is_made_once_and_only_if_nobody_is_there() {
+    let fixture = Fixture::with(|settings| {
+        settings.initial_admin = Some(InitialAdmin {
+            email: "root@x".into(),
+            password: Secret::new(PASSWORD),
+            nickname: Some("Root".into()),
+        });
+    });
+    assert!(fixture.service.ensure_initial_admin(NOW).expect("made"));
+    assert!(!fixture.service.ensure_initial_admin(NOW).expect("there already"));
+    let (status, body) = fixture.ask(login("root@x", PASSWORD));
+    assert_eq!((status, &body["role"]), (200, &json!("admin")));
+    assert_eq!(body["profile"]["nickname"], "Root");
+    assert!(!Fixture::with_users().service.ensure_initial_admin(NOW).expect("nothing to do"));
+}
+
+// --- links ---
+
+#[test]
+fn an_invited_user_sets_a_password_once() {
+    let fixture = Fixture::with_users();
+    let admin = fixture.token("admin@x", PASSWORD);
+    let (status, answer) = fixture.ask(invite(&admin, &json!({"email": "New@X"})));
+    assert_eq!((status, &answer["success"]), (200, &json!(true)));
+    assert_eq!(answer["message"], "User invited");
+    assert_eq!(answer.get("activated"), None);
+    let link = link_token(&answer);
+
+    let holder = (200, json!({"success": true, "email": "new@x"}));
+    assert_eq!(fixture.ask(login("new@x", "")).0, 401, "no password yet");
+    assert_eq!(fixture.ask(setup_info(&link)), holder);
+    assert_eq!(fixture.ask(setup_info(&link)), holder, "looking does not use it up");
+    assert_eq!(fixture.ask(setup_password(&link, "short")).0, 400);
+    assert_eq!(fixture.ask(setup_password(&link, PASSWORD)), holder);
+    assert!(fixture.token("new@x", PASSWORD).is_some());
+
+    let used = (400, error("Invalid or expired token"));
+    assert_eq!(fixture.ask(setup_info(&link)), used);
+    assert_eq!(fixture.ask(setup_password(&link, OTHER)), used);
+    assert!(fixture.token("new@x", PASSWORD).is_some(), "the first password stays");
+}
+
+#[test]
+fn a_link_counts_for_seven_days() {
+    let fixture = Fixture::with_users();
+    let admin = fixture.token("admin@x", PASSWORD);
+    let link = link_token(&fixture.ask(invite(&admin, &json!({"email": "new@x"}))).1);
+    let after = |ms: i64| UnixMillis(NOW.0 + ms);
+    let status = |request: R, now: UnixMillis| fixture.reply(request, now).0;
+    assert_eq!(LINK_TTL_MS, 604_800_000);
+    assert_eq!(status(setup_info(&link), after(LINK_TTL_MS - 1)), 200);
+    assert_eq!(status(setup_info(&link), after(LINK_TTL_MS)), 400);
+    assert_eq!(status(setup_password(&link, PASSWORD), after(LINK_TTL_MS)), 400);
+    assert_eq!(status(setup_password(&link, PASSWORD), after(LINK_TTL_MS - 1)), 200);
+}
+
+#[test]
+fn links_that_never_were() {
+    let fixture = Fixture::with_users();
+    let refused = (400, error("Invalid or expired token"));
+    for token in ["", "x", "null", &"0".repeat(64), &"x".repeat(60_000)] {
+        assert_eq!(fixture.ask(setup_info(token)), refused);
+        assert_eq!(fixture.ask(setup_password(token, PASSWORD)), refused);
+    }
+}
+
+#[test]
+fn a_deactivated_user_cannot_come_back_by_the_link() {
+    let fixture = Fixture::with_users();
+    let admin = fixture.token("admin@x", PASSWORD);
+    let link = link_token(&fixture.ask(invite(&admin, &json!({"email": "new@x"}))).1);
+    let id = fixture.user("new@x").user_id;
+    assert_eq!(fixture.ask(update_user(&admin, &id, &json!({"is_active": false}))).0, 200);
+    assert_eq!(fixture.ask(setup_info(&link)).0, 400);
+    assert_eq!(fixture.ask(setup_password(&link, PASSWORD)).0, 400);
+}
+
+#[test]
+fn a_link_is_used_once_by_sixteen_at_once() {
+    let fixture = Fixture::with_users();
+    let admin = fixture.token("admin@x", PASSWORD);
+    let link = link_token(&fixture.ask(invite(&admin, &json!({"email": "new@x"}))).1);
+    let barrier = Barrier::new(16);
+    let winners = thread::scope(|scope| {
+        let threads: Vec<_> = (0..16)
+            .map(|index| {
+                let request = setup_password(&link, &format!("password {index}"));
+                let (barrier, fixture) = (&barrier, &fixture);
+                scope.spawn(move || {
+                    barrier.wait();
+                    fixture.ask(request).0 == 200
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .filter(|_| true)
+            .map(|thread| thread.join().expect("no panic"))
+            .fold(0, |winners, won| winners + u32::from(won))
+    });
+    assert_eq!(winners, 1);
+    let fits = |index| fixture.ask(login("new@x", &format!("password {index}"))).0 == 200;
+    assert_eq!((0..16).filter(|&index| fits(index)).count(), 1);
+}
+
+// --- the shape of every answer ---
+
+#[test]
+fn what_a_user_sees() {
+    let fixture = Fixture::with_users();
+    let user = fixture.user("user@x");
+    let (status, body, effects) = fixture.reply(login(" USER@x", PASSWORD), NOW);
+    let token = body["token"].clone();
+    let profile =
+        json!({"first_name": null, "last_name": null, "nickname": null, "position": null});
+    let expected = json!({
+        "success": true, "id": user.id, "user_id": user.user_id, "email": "user@x",
+        "role": "user", "token": token, "profile": profile,
+    });
+    assert_eq!((status, body, effects), (200, expected, vec![Effect::LoginSucceeded]));
+
+    let token = Some(Secret::new(token.as_str().expect("text")));
+    let change = json!({
+        "first_name": "Ann", "last_name": "Lee", "nickname": "An", "position": "QA",
+        "discord_id": "42", "role": "admin", "email": "other@x",
+    });
+    let done = (200, json!({"success": true}), vec![]);
+    assert_eq!(fixture.reply(update_me(&token, &change), NOW), done);
+    assert_eq!(fixture.reply(update_me(&token, &json!({"position": null})), NOW), done);
+    let expected = json!({
+        "success": true, "id": user.id, "user_id": user.user_id, "email": "user@x",
+        "role": "user", "discord_id": "42",
+        "profile": {"first_name": "Ann", "last_name": "Lee", "nickname": "An", "position": null},
+    });
+    assert_eq!(fixture.ask(me(&token)), (200, expected));
+}
+
+#[test]
+fn what_an_admin_sees() {
+    let fixture = Fixture::with_users();
+    let admin = fixture.token("admin@x", PASSWORD);
+    let body = json!({"email": "new@x", "role": "admin", "nickname": "N", "discord_id": "7"});
+    let link = link_token(&fixture.ask(invite(&admin, &body)).1);
+    let (status, body) = fixture.ask(users(&admin));
+    assert_eq!((status, &body["success"]), (200, &json!(true)));
+    let list = body["users"].as_array().expect("a list");
+    let emails: Vec<_> = list.iter().map(|user| user["email"].as_str().unwrap()).collect();
+    assert_eq!(emails, ["admin@x", "user@x", "new@x"]);
+    let new = fixture.user("new@x");
+    assert_eq!(uuid::Uuid::parse_str(&new.user_id).expect("a UUID").get_version_num(), 7);
+    let expected = json!({
+        "id": new.id, "user_id": new.user_id, "email": "new@x", "role": "admin",
+        "is_active": true, "created_at": "2026-11-23T11:39:29.000Z", "setup_token": link,
+        "discord_id": "7",
+        "profile":
+            {"first_name": null, "last_name": null, "nickname": "N", "position": null},
+    });
+    assert_eq!(list[2], expected);
+    assert_eq!(list[0]["setup_token"], Value::Null);
+}
+
+#[test]
+fn logging_out_clears_the_cookie() {
+    let reply = Fixture::new().service.handle(R::Logout, NOW);
+    assert_eq!((reply.status, reply.body.as_slice()), (200, &br#"{"success":true}"#[..]));
+    let cookie = reply.set_cookie.expect("a cookie");
+    assert!(cookie.starts_with(&format!("{}=;", crate::accounts::TOKEN_COOKIE)));
+    assert!(cookie.contains("Max-Age=0"));
+}
+
+// --- who may what ---
+
+#[test]
+fn who_may_what() {
+    let fixture = Fixture::with_users();
+    let admin = fixture.token("admin@x", PASSWORD);
+    let user = fixture.token("user@x", PASSWORD);
+    let expired = fixture.token("user@x", PASSWORD);
+    let id = fixture.user("user@x").user_id;
+    let nobody = [None, Some(Secret::new("x")), Some(Secret::new(""))];
+    let routes: [(&str, &dyn Fn(&Option<Secret>) -> R, bool); 6] = [
+        ("me", &me, false),
+        ("update me", &|who| update_me(who, &json!({"nickname": "N"})), false),
+        ("invite", &|who| invite(who, &json!({"email": "new@x"})), true),
+        ("users", &users, true),
+        ("update user", &|who| update_user(who, &id, &json!({"nickname": "N"})), true),
+        ("delete user", &|who| delete_user(who, &id), true),
+    ];
+    for (name, route, admin_only) in routes {
+        for who in &nobody {
+            assert_eq!(fixture.ask(route(who)), (401, error("Not logged in")), "{name}");
+        }
+        let later = UnixMillis(NOW.0 + 3_600_000);
+        assert_eq!(fixture.reply(route(&expired), later).0, 401, "{name}");
+        let (status, body) = fixture.ask(route(&user));
+        if admin_only {
+            assert_eq!((status, body), (403, error("Admin only")), "{name}");
+        } else {
+            assert_eq!(status, 200, "{name}");
+        }
+        assert_eq!(fixture.ask(route(&admin)).0, 200, "{name}");
+    }
+}
+
+#[test]
+fn bad_input_is_refused_with_the_reason() {
+    let fixture = Fixture::with_users();
+    let admin = fixture.token("admin@x", PASSWORD);
+    let id = fixture.user("user@x").user_id;
+    let short = error("Password must have 8 to 1024 bytes");
+    for (request, answer) in [
+        (invite(&admin, &json!({"email": "x"})), error("Invalid email")),
+        (invite(&admin, &json!({"email": "n@x", "password": "1234567"})), short.clone()),
+        (update_me(&admin, &json!({"password": "1234567"})), short),
+        (update_user(&admin, &id, &json!({"role": "root"})), error("Role must be admin or user")),
+        (update_user(&admin, &id, &json!({"email": ""})), error("Invalid email")),
+    ] {
+        assert_eq!(fixture.ask(request), (400, answer));
+    }
+    for body in [&b""[..], b"{", b"[]", b"\xff"] {
+        let body = || body.to_vec();
+        for request in [
+            R::Login { body: body() },
+            R::SetupPassword { body: body() },
+            R::UpdateMe { credentials: admin.clone(), body: body() },
+        ] {
+            let (status, answer, effects) = fixture.reply(request, NOW);
+            assert_eq!((status, effects), (400, vec![]), "{answer}");
+        }
+    }
+}
+
+#[test]
+fn conflicts_and_the_unknown() {
+    let fixture = Fixture::with_users();
+    let admin = fixture.token("admin@x", PASSWORD);
+    let id = fixture.user("user@x").user_id;
+    let taken = (409, error("A user with this email already exists"));
+    assert_eq!(fixture.ask(invite(&admin, &json!({"email": "USER@x"}))), taken);
+    assert_eq!(fixture.ask(update_user(&admin, &id, &json!({"email": "Admin@X"}))), taken);
+    assert_eq!(fixture.ask(update_user(&admin, &id, &json!({"email": "User@X"}))).0, 200);
+    let unknown = (404, error("User not found"));
+    for id in ["x", "", "00000000-0000-7000-8000-000000000000"] {
+        assert_eq!(fixture.ask(update_user(&admin, id, &json!({}))), unknown);
+        assert_eq!(fixture.ask(delete_user(&admin, id)), unknown);
+    }
+}
+
+#[test]
+fn the_last_active_admin_stays() {
+    let fixture = Fixture::with_users();
+    let admin = fixture.token("admin@x", PASSWORD);
+    let id = fixture.user("admin@x").user_id;
+    // An admin who has not set a password yet cannot administrate.
+    assert_eq!(fixture.ask(invite(&admin, &json!({"email": "new@x", "role": "admin"}))).0, 200);
+    let last = (409, error("The last active admin cannot be deleted, demoted or deactivated"));
+    let steps = [
+        delete_user(&admin, &id),
+        update_user(&admin, &id, &json!({"role": "user"})),
+        update_user(&admin, &id, &json!({"is_active": false})),
+    ];
+    for request in steps {
+        assert_eq!(fixture.ask(request), last);
+    }
+    let disabled = fixture.service.disable_user("admin@x");
+    assert!(matches!(disabled, Err(AccountError::Store(StoreError::LastAdmin))));
+    assert_eq!(fixture.ask(me(&admin)).0, 200, "nothing has ended");
+
+    let password = Secret::new(PASSWORD);
+    fixture.service.add_user("second@x", &password, Role::Admin, NOW).expect("added");
+    assert_eq!(fixture.ask(delete_user(&admin, &id)).0, 200);
+}
+
+// --- logins ---
+
+#[test]
+fn a_failed_login_looks_the_same_whatever_is_wrong() {
+    let fixture = Fixture::with_users();
+    fixture.store_user("invited@x", None, true);
+    fixture.store_user("broken@x", Some("no hash"), true);
+    let hash = password::hash(PASSWORD.as_bytes(), [1; SALT_BYTES]).expect("memory");
+    fixture.store_user("inactive@x", Some(&hash), false);
+    let long = format!("{}@x", "a".repeat(EMAIL_BYTES_MAX));
+    for (email, password) in [
+        ("user@x", OTHER),
+        ("user@x", ""),
+        ("nobody@x", PASSWORD),
+        ("invited@x", ""),
+        ("invited@x", PASSWORD),
+        ("inactive@x", PASSWORD),
+        ("broken@x", "no hash"),
+        ("no e-mail at all", PASSWORD),
+        ("", PASSWORD),
+        (long.as_str(), PASSWORD),
+    ] {
+        let expected = (401, error("Invalid email or password"), vec![Effect::LoginFailed]);
+        assert_eq!(fixture.reply(login(email, password), NOW), expected, "{email}");
+    }
+}
+
+#[test]
+fn a_failed_login_takes_the_same_time_whatever_is_wrong() {
+    let fixture = Fixture::with_users();
+    fixture.store_user("invited@x", None, true);
+    let time = |email: &str| {
+        let started = Instant::now();
+        assert_eq!(fixture.ask(login(email, OTHER)).0, 401);
+        started.elapsed()
+    };
+    let emails = ["user@x", "nobody@x", "invited@x"];
+    let mut times: [Vec<Duration>; 3] = Default::default();
+    // Taken in turn, so that a busy machine slows all three down.
+    for _ in 0..15 {
+        for (email, times) in emails.iter().zip(&mut times) {
+            times.push(time(email));
+        }
+    }
+    let medians = times.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    });
+    for median in &medians[1..] {
+        let ratio = median.as_secs_f64() / medians[0].as_secs_f64();
+        assert!((0.5..2.0).contains(&ratio), "{medians:?}");
+    }
+}
+
+#[test]
+fn a_bcrypt_user_logs_in_and_is_argon2id_afterwards() {
+    let fixture = Fixture::with_users();
+    let bcrypt = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+    fixture.store_user("old@x", Some(bcrypt), true);
+    let stored = || fixture.user("old@x").password_hash.expect("a hash").expose().to_owned();
+    assert_eq!(fixture.ask(login("old@x", "U*V")).0, 401);
+    assert_eq!(stored(), bcrypt, "a wrong password changes nothing");
+    let token = fixture.token("old@x", "U*U");
+    assert!(stored().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", stored());
+    let upgraded = stored();
+    assert!(fixture.token("old@x", "U*U").is_some());
+    assert_eq!(stored(), upgraded, "once");
+    assert_eq!(fixture.ask(me(&token)).0, 200, "the upgrade ends no token");
+}
+
+// --- what ends tokens ---
+
+#[test]
+fn a_new_password_ends_all_tokens() {
+    let fixture = Fixture::with_users();
+    let user_id = fixture.user("user@x").user_id;
+    let tokens = [fixture.token("user@x", PASSWORD), fixture.token("user@x", PASSWORD)];
+    let change = update_me(&tokens[0], &json!({"password": OTHER}));
+    let ended = vec![Effect::Revoked { user_id, below_version: 1 }];
+    assert_eq!(fixture.reply(change, NOW), (200, json!({"success": true}), ended));
+    for token in &tokens {
+        assert_eq!(fixture.ask(me(token)).0, 401);
+    }
+    assert_eq!(fixture.ask(login("user@x", PASSWORD)).0, 401);
+    let token = fixture.token("user@x", OTHER);
+    assert_eq!(fixture.ask(me(&token)).0, 200);
+}
+
+#[test]
+fn demoting_deactivating_and_deleting_end_tokens_and_other_changes_do_not() {
+    let fixture = Fixture::with_users();
+    let admin = fixture.token("admin@x", PASSWORD);
+    let second = Secret::new(PASSWORD);
+    fixture.service.add_user("second@x", &second, Role::Admin, NOW).expect("added");
+    let user_id = fixture.user("second@x").user_id;
+    let revoked = |below_version| vec![Effect::Revoked { user_id: user_id.clone(), below_version }];
+    let mut token = fixture.token("second@x", PASSWORD);
+    let unchanged = json!({"role": "admin", "is_active": true, "email": "second@x"});
+    for (change, effects) in [
+        (json!({"nickname": "S"}), vec![]),
+        (unchanged, vec![]),
+        (json!({"role": "user"}), revoked(1)),
+        (json!({"role": "user", "nickname": "T"}), vec![]),
+        (json!({"role": "admin"}), vec![]),
+        (json!({"role": "user", "is_active": false}), revoked(2)),
+        (json!({"is_active": false}), vec![]),
+        (json!({"is_active": true}), vec![]),
+    ] {
+        let (status, _, happened) = fixture.reply(update_user(&admin, &user_id, &change), NOW);
+        assert_eq!((status, &happened), (200, &effects), "{change}");
+        if !effects.is_empty() {
+            assert_eq!(fixture.ask(me(&token)).0, 401, "{change}");
+        }
+        if fixture.user("second@x").is_active {
+            if !effects.is_empty() {
+                token = fixture.token("second@x", PASSWORD);
+            }
+            let expected = if fixture.user("second@x").version == 2 { 401 } else { 200 };
+            assert_eq!(fixture.ask(me(&token)).0, expected, "{change}");
+        }
+    }
+    let token = fixture.token("second@x", PASSWORD);
+    let (status, _, effects) = fixture.reply(delete_user(&admin, &user_id), NOW);
+    assert_eq!((status, effects), (200, revoked(u64::MAX)));
+    assert_eq!(fixture.ask(me(&token)).0, 401);
+    assert_eq!(fixture.ask(login("second@x", PASSWORD)).0, 401);
+}
+
+#[test]
+fn a_token_of_an_admin_who_was_demoted_elsewhere_is_worth_nothing() {
+    let fixture = Fixture::with_users();
+    let password = Secret::new(PASSWORD);
+    fixture.service.add_user("second@x", &password, Role::Admin, NOW).expect("added");
+    let token = fixture.token("second@x", PASSWORD);
+    let identity = fixture.service.authenticate(token.as_ref(), NOW).expect("logged in");
+    assert_eq!((identity.role, identity.version), (Role::Admin, 0));
+    // Another process on the same database, which ends no token.
+    let id = fixture.user("second@x").user_id;
+    let change = UserChange { role: Some(Role::User), ..UserChange::default() };
+    fixture.store.update_user(&id, &change).expect("changed");
+    let identity = fixture.service.authenticate(token.as_ref(), NOW).expect("still logged in");
+    assert_eq!(identity.role, Role::User, "the store is asked, not the token");
+    assert_eq!(fixture.ask(users(&token)).0, 403);
+}
+
+#[test]
+fn connected_users_whose_tokens_ended_are_found() {
+    let fixture = Fixture::with_users();
+    let identity = |email: &str| {
+        let token = fixture.token(email, PASSWORD);
+        fixture.service.authenticate(token.as_ref(), NOW).expect("logged in")
+    };
+    let password = Secret::new(PASSWORD);
+    fixture.service.add_user("gone@x", &password, Role::User, NOW).expect("added");
+    fixture.service.add_user("off@x", &password, Role::User, NOW).expect("added");
+    let [admin, user, gone, off] = ["admin@x", "user@x", "gone@x", "off@x"].map(identity);
+    let all = vec![user.clone(), gone.clone(), admin.clone(), off.clone(), user.clone()];
+    assert_eq!(fixture.service.ended(all.clone()), Ok(vec![]));
+    assert_eq!(fixture.service.ended(vec![]), Ok(vec![]));
+
+    fixture.service.set_password("user@x", &Secret::new(OTHER)).expect("set");
+    fixture.service.disable_user("off@x").expect("disabled");
+    fixture.store.delete_user(&gone.user_id).expect("deleted");
+    assert_eq!(fixture.service.ended(all), Ok(vec![user.clone(), gone, off, user]));
+}
+
+// --- the console ---
+
+#[test]
+fn the_console_adds_changes_and_disables_users() {
+    let fixture = Fixture::new();
+    let password = Secret::new(PASSWORD);
+    let add = |email: &str, password: &str| {
+        fixture.service.add_user(email, &Secret::new(password), Role::User, NOW)
+    };
+    let first = add(" First@X", PASSWORD).expect("added");
+    assert_eq!((first.email.as_str(), first.role), ("first@x", Role::Admin));
+    assert_eq!(add("second@x", PASSWORD).expect("added").role, Role::User);
+    assert!(matches!(add("second@x", PASSWORD), Err(AccountError::Store(StoreError::EmailTaken))));
+    assert!(matches!(add("x", PASSWORD), Err(AccountError::Input(_))));
+    assert!(matches!(add("third@x", "short"), Err(AccountError::Input(_))));
+    assert_eq!(fixture.emails(), ["first@x", "second@x"]);
+
+    let token = fixture.token("second@x", PASSWORD);
+    fixture.service.set_password(" SECOND@x", &Secret::new(OTHER)).expect("set");
+    assert_eq!(fixture.ask(me(&token)).0, 401);
+    assert!(fixture.token("second@x", OTHER).is_some());
+    fixture.service.disable_user("second@x").expect("disabled");
+    assert_eq!(fixture.ask(login("second@x", OTHER)).0, 401);
+    for result in [
+        fixture.service.set_password("nobody@x", &password),
+        fixture.service.disable_user("nobody@x"),
+    ] {
+        assert!(matches!(result, Err(AccountError::Store(StoreError::NotFound))));
+    }
+}
+
+#[test]
+fn a_password_from_the_console_ends_the_link() {
+    let fixture = Fixture::with_users();
+    let admin = fixture.token("admin@x", PASSWORD);
+    let link = link_token(&fixture.ask(invite(&admin, &json!({"email": "new@x"}))).1);
+    fixture.service.set_password("new@x", &Secret::new(PASSWORD)).expect("set");
+    assert_eq!(fixture.ask(setup_password(&link, OTHER)).0, 400);
+    assert!(fixture.token("new@x", PASSWORD).is_some());
+}

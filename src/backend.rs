@@ -1,0 +1,100 @@
+//! What the workers do: the engine's jobs, carried out against the store. Everything here may
+//! block; nothing here is called by the event loop.
+
+use std::fmt;
+use std::sync::Arc;
+
+use log::{info, warn};
+
+use crate::accounts::{AccountError, Service};
+use crate::engine::{Job, Outcome, RoomToSave};
+use crate::memory::MemoryBudget;
+use crate::protocol;
+use crate::rooms::{StoredRoom, TokenHash};
+use crate::store::{RoomRecord, Store, StoreError};
+use crate::time::UnixMillis;
+
+/// The store and the accounts in it, shared by all workers.
+pub struct Backend {
+    store: Arc<dyn Store>,
+    accounts: Service,
+    budget: MemoryBudget,
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backend").field("store", &self.store.name()).finish_non_exhaustive()
+    }
+}
+
+impl Backend {
+    /// `budget` is what the documents read from the store count against.
+    pub fn new(store: Arc<dyn Store>, accounts: Service, budget: MemoryBudget) -> Self {
+        Self { store, accounts, budget }
+    }
+
+    /// Carries out `job`.
+    pub fn run(&self, job: Job) -> Outcome {
+        match job {
+            Job::FindRoom { room_code } => Outcome::FoundRoom(self.find_room(&room_code)),
+            Job::SaveRoom(room) => Outcome::SavedRoom(self.save_room(&room)),
+            Job::Account { request, now } => Outcome::Account(self.accounts.handle(*request, now)),
+            Job::Authenticate { token, now } => {
+                Outcome::Authenticated(self.accounts.authenticate(token.as_ref(), now))
+            }
+            Job::CheckAccounts(identities) => {
+                Outcome::CheckedAccounts(self.accounts.ended(identities))
+            }
+            Job::Probe { now } => Outcome::Probed(self.probe(now)),
+        }
+    }
+
+    /// The room stored under `code` as it is, or else upper-cased.
+    fn find_room(&self, code: &str) -> Result<Option<StoredRoom>, StoreError> {
+        let upper = code.to_uppercase();
+        let found = match self.store.room(code)? {
+            None if upper != code => self.store.room(&upper)?,
+            found => found,
+        };
+        Ok(found.map(|record| self.stored_room(record)))
+    }
+
+    fn stored_room(&self, record: RoomRecord) -> StoredRoom {
+        let document =
+            record.document.map(|text| protocol::document_from_text(&text, &self.budget));
+        StoredRoom {
+            room_code: record.room_code,
+            room_id: record.room_id,
+            host_id: record.host_id,
+            host_auth: record.host_auth,
+            host_token: record.host_token_hash.map(TokenHash),
+            document,
+            created_at: record.created_at,
+        }
+    }
+
+    fn save_room(&self, room: &RoomToSave) -> Result<(), StoreError> {
+        let document = room.document.as_ref().map(protocol::document_text).transpose();
+        self.store.save_room(&RoomRecord {
+            room_code: room.room_code.clone(),
+            room_id: Some(room.room_id.clone()),
+            host_id: (!room.host_id.is_empty()).then(|| room.host_id.clone()),
+            host_auth: room.host_auth,
+            host_token_hash: room.host_token.map(|hash| hash.0),
+            document: document.map_err(|error| StoreError::Damaged(error.to_string()))?,
+            created_at: room.created_at,
+            updated_at: room.updated_at,
+        })
+    }
+
+    fn probe(&self, now: UnixMillis) -> Result<(), StoreError> {
+        self.store.ping()?;
+        match self.accounts.ensure_initial_admin(now) {
+            Ok(true) => info!("the administrator of the settings was made"),
+            Ok(false) => {}
+            Err(AccountError::Store(error)) => return Err(error),
+            Err(error) => warn!("the administrator of the settings was not made: {error}"),
+        }
+        Ok(())
+    }
+}

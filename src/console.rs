@@ -1,0 +1,83 @@
+//! What the person at the console can do without a login: manage users, make a copy. Part of the
+//! binary. Whoever may read the database may do all this anyway.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::Path;
+
+use sync_server::cli::UserCommand;
+use sync_server::config::Config;
+use sync_server::net::unix_now;
+use sync_server::secret::Secret;
+use sync_server::store::Role;
+
+use crate::{Failure, setup};
+
+/// `sync-server user …`.
+pub(crate) fn user(config: &Config, command: UserCommand) -> Result<(), Failure> {
+    let accounts = setup::accounts(config, setup::open_store(config)?)?;
+    match command {
+        UserCommand::Add { email, is_admin } => {
+            let role = if is_admin { Role::Admin } else { Role::User };
+            let user = accounts.add_user(&email, &password()?, role, unix_now())?;
+            println!("{} was added as {}", user.email, role_name(user.role));
+        }
+        UserCommand::List => {
+            for user in accounts.list_users()? {
+                let state = if user.is_active { "active" } else { "disabled" };
+                println!("{}  {}  {state}  {}", user.user_id, role_name(user.role), user.email);
+            }
+        }
+        UserCommand::Passwd { email } => {
+            let user = accounts.set_password(&email, &password()?)?;
+            println!("{} has a new password; earlier logins have ended", user.email);
+        }
+        UserCommand::Disable { email } => {
+            let user = accounts.disable_user(&email)?;
+            println!("{} can log in no more", user.email);
+        }
+    }
+    Ok(())
+}
+
+/// `sync-server backup FILE`.
+#[cfg(feature = "sqlite")]
+pub(crate) fn backup(config: &Config, target: &Path) -> Result<(), Failure> {
+    if config.mongodb_uri.is_some() {
+        return Err("the data is in MongoDB: use mongodump to copy it".into());
+    }
+    sync_server::store::sqlite::backup(&config.data_dir, target)?;
+    println!("copied to {}", target.display());
+    Ok(())
+}
+
+/// `sync-server backup FILE`, in a build that has nothing to copy.
+#[cfg(not(feature = "sqlite"))]
+pub(crate) fn backup(_: &Config, _: &Path) -> Result<(), Failure> {
+    Err("this build has no embedded store".into())
+}
+
+/// From a prompt without echo, twice; or, if standard input is no terminal, its first line.
+fn password() -> Result<Secret, Failure> {
+    if !io::stdin().is_terminal() {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line)?;
+        let password = line.trim_end_matches(['\r', '\n']);
+        if password.is_empty() {
+            return Err("no password came from standard input".into());
+        }
+        return Ok(Secret::new(password));
+    }
+    io::stderr().flush()?;
+    let first = rpassword::prompt_password("Password: ")?;
+    if rpassword::prompt_password("Once more: ")? != first {
+        return Err("the two are not the same".into());
+    }
+    Ok(Secret::new(first))
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "admin",
+        Role::User => "user",
+    }
+}

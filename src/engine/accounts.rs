@@ -1,0 +1,174 @@
+//! Account routes: throttled here, answered by a worker; tokens that end take their sockets along.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use log::info;
+
+use super::Engine;
+use super::desk::Waiting;
+use super::jobs::{Job, Purpose};
+use crate::accounts::{AccountReply, AccountRequest, Effect, Identity, LoginKey, login_email};
+use crate::config::AddressKey;
+use crate::http::{self, AccountRoute, Request, Response, Status};
+use crate::ids::ConnId;
+use crate::secret::Secret;
+use crate::session::Sessions;
+use crate::throttle::{RetryAfter, Throttle};
+use crate::time::{Now, Timestamp};
+use crate::ws::CloseReason;
+
+/// Failed logins in a minute for one e-mail from one address before it has to wait.
+const FAILURES_PER_EMAIL: u32 = 10;
+/// Failed logins in a minute from one address before it has to wait.
+const FAILURES_PER_ADDRESS: u32 = 30;
+
+/// What the answer to an account request has to be remembered for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// A login attempt: under these keys it was counted as failed beforehand, so that a hundred
+    /// attempts at once are not all let through before the first has failed.
+    login: Option<LoginKey>,
+}
+
+/// Counts failed logins.
+#[derive(Debug)]
+pub(super) struct LoginThrottles {
+    by_email: Throttle<LoginKey>,
+    by_address: Throttle<AddressKey>,
+}
+
+impl LoginThrottles {
+    pub(super) fn new(capacity: usize) -> Self {
+        let minute = Duration::from_secs(60);
+        let throttle = |failures| Throttle::new(failures, minute, failures, capacity);
+        let by_address =
+            Throttle::new(FAILURES_PER_ADDRESS, minute, FAILURES_PER_ADDRESS, capacity);
+        Self { by_email: throttle(FAILURES_PER_EMAIL), by_address }
+    }
+
+    /// Counts an attempt as failed until it turns out otherwise.
+    fn reserve(&mut self, key: LoginKey, now: Timestamp) -> Result<(), RetryAfter> {
+        self.by_address.check(key.address, now)?;
+        self.by_email.take(key, now)?;
+        self.by_address.take(key.address, now)
+    }
+
+    /// The attempt did not fail.
+    fn give_back(&mut self, key: LoginKey) {
+        self.by_email.give_back(key);
+        self.by_address.give_back(key.address);
+    }
+}
+
+impl Engine {
+    /// Hands an account request to a worker.
+    pub(super) fn ask_accounts(
+        &mut self,
+        sessions: &mut Sessions,
+        conn: ConnId,
+        route: AccountRoute,
+        request: &Request,
+        address: IpAddr,
+        now: Now,
+    ) {
+        let login = (route == AccountRoute::Login)
+            .then(|| login_email(request.body()))
+            .flatten()
+            .map(|email| LoginKey::new(&email, AddressKey::of(address)));
+        if let Some(key) = login
+            && let Err(wait) = self.desk.logins.reserve(key, now.at)
+        {
+            info!("{address}: too many failed logins");
+            let mut response = Response::error(
+                Status::TOO_MANY_REQUESTS,
+                "Too many failed logins; try again later",
+            );
+            response.set_header("Retry-After", &wait.seconds().to_string());
+            sessions.respond(conn, &response, now);
+            return;
+        }
+        let request = self.account_request(route, request);
+        let job = Job::Account { request: Box::new(request), now: now.unix };
+        let waiting = Waiting::Account(Asked { login });
+        self.wait_for(sessions, conn, job, Purpose::Request(conn), waiting, now);
+    }
+
+    /// A worker has answered an account request.
+    pub(super) fn account_answered(
+        &mut self,
+        sessions: &mut Sessions,
+        conn: ConnId,
+        reply: AccountReply,
+        now: Now,
+    ) {
+        let asked = match self.desk.waiting.remove(&conn) {
+            Some(Waiting::Account(asked)) => Some(asked),
+            _ => None,
+        };
+        for effect in &reply.effects {
+            match effect {
+                Effect::LoginFailed => info!("a login failed"),
+                Effect::LoginSucceeded => {}
+                Effect::StoreUnavailable(why) => self.desk.store_failed(why, now),
+                Effect::Revoked { user_id, below_version } => {
+                    self.close_clients(sessions, now, |client| {
+                        client.user_id == *user_id && client.version < *below_version
+                    });
+                }
+            }
+        }
+        let failed = reply.effects.iter().any(|effect| matches!(effect, Effect::LoginFailed));
+        if let Some(Asked { login: Some(key) }) = asked
+            && !failed
+        {
+            self.desk.logins.give_back(key);
+        }
+        if asked.is_some() {
+            let mut response = Response::json_text(Status::from_code(reply.status), reply.body);
+            if let Some(cookie) = &reply.set_cookie {
+                response.set_header("Set-Cookie", cookie);
+            }
+            sessions.respond(conn, &response, now);
+        }
+    }
+
+    /// Closes the sockets of those whose tokens have ended.
+    pub(super) fn revoke(&mut self, sessions: &mut Sessions, ended: &[Identity], now: Now) {
+        for identity in ended {
+            self.close_clients(sessions, now, |client| client == identity);
+        }
+    }
+
+    /// What the accounts need of `request`.
+    fn account_request(&self, route: AccountRoute, request: &Request) -> AccountRequest {
+        let credentials = http::credentials(request, &self.desk.config.allowed_origins);
+        let body = request.body().to_vec();
+        match route {
+            AccountRoute::Invite => {
+                let setup_token = request.header("x-setup-token").map(Secret::new);
+                AccountRequest::Invite { credentials, setup_token, body }
+            }
+            AccountRoute::SetupInfo => {
+                let token = request.query_value("token").unwrap_or_default();
+                AccountRequest::SetupInfo { token: Secret::new(token) }
+            }
+            AccountRoute::SetupPassword => AccountRequest::SetupPassword { body },
+            AccountRoute::Login => AccountRequest::Login { body },
+            AccountRoute::Logout => AccountRequest::Logout,
+            AccountRoute::Me => AccountRequest::Me { credentials },
+            AccountRoute::UpdateMe => AccountRequest::UpdateMe { credentials, body },
+            AccountRoute::Users => AccountRequest::Users { credentials },
+            AccountRoute::UpdateUser { id } => AccountRequest::UpdateUser { credentials, id, body },
+            AccountRoute::DeleteUser { id } => AccountRequest::DeleteUser { credentials, id },
+        }
+    }
+
+    fn close_clients(&self, sessions: &mut Sessions, now: Now, ended: impl Fn(&Identity) -> bool) {
+        for (conn, client) in self.desk.clients.identities() {
+            if ended(client) {
+                sessions.close(conn, CloseReason::Policy("the account's tokens have ended"), now);
+            }
+        }
+    }
+}
