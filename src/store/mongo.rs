@@ -1,1 +1,532 @@
+//! The store in MongoDB; with `mongo/documents.rs` the only user of the driver.
+//!
+//! Nothing is connected at the start: the first call of a worker does that, and each later call
+//! finds out anew whether the server is there. Existing Khun Phaen collections are used as they
+//! are: fields that are not ours stay untouched (`$set`, never a replacement).
+//!
+//! **One first user.** Whoever wants to be first agrees on one `_id` through the document
+//! `first_user` of `sync_meta`, then inserts the user under that `_id`. It is unique, so one
+//! insertion succeeds, whichever process makes it; a process that dies in between leaves the
+//! `_id` to the next one.
+//!
+//! **The last administrator.** Changes that could take one away wait for a lease in `sync_meta`,
+//! so that they happen one after the other, on a standalone server as well. A lease that its
+//! holder never gave back ends by itself.
 
+mod documents;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use log::{info, warn};
+use mongodb::IndexModel;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Bson, DateTime, Document, doc};
+use mongodb::error::{Error, ErrorKind, WriteFailure};
+use mongodb::options::{
+    Acknowledgment, ClientOptions, ConnectionString, IndexOptions, ReturnDocument, WriteConcern,
+};
+use mongodb::sync::{Client, Collection, Database};
+
+use super::{
+    AccountState, FirstUser, Profile, Role, RoomRecord, Store, StoreError, USERS_MAX, User,
+    UserChange,
+};
+use crate::secret::Secret;
+use crate::time::UnixMillis;
+
+/// How long to look for a server, and to connect to it, unless the URI says otherwise: together
+/// less than a job may take.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a server is asked whether it is there, so that one that is back is seen soon.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
+/// Bytes of a document beyond which MongoDB, whose limit is 16 MiB, is not even asked.
+const DOCUMENT_BYTES_MAX: usize = 15 << 20;
+/// How long a lease lasts if it is not given back: longer than the calls that it is held for.
+const LEASE_MS: i64 = 30_000;
+/// Attempts to get the lease, and the time between them.
+const LEASE_ATTEMPTS_MAX: u32 = 60;
+/// See [`LEASE_ATTEMPTS_MAX`].
+const LEASE_INTERVAL: Duration = Duration::from_millis(50);
+/// The server's error code for a unique index that is violated.
+const DUPLICATE_KEY: i32 = 11_000;
+/// The server's error codes for an index that exists in another form.
+const INDEX_CONFLICTS: [i32; 2] = [85, 86];
+/// The server's error code for a document over its limit.
+const OBJECT_TOO_LARGE: i32 = 10_334;
+
+/// See the [module](self).
+pub struct MongoStore {
+    uri: Secret,
+    database: String,
+    pool_size_max: u32,
+    connected: Mutex<Option<Database>>,
+    /// The indexes were made, or could not be.
+    is_prepared: AtomicBool,
+    /// No two rooms have one code, by the database's own word.
+    rooms_are_unique: AtomicBool,
+    /// No two users have one e-mail, by the database's own word.
+    users_are_unique: AtomicBool,
+}
+
+impl fmt::Debug for MongoStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MongoStore").field("database", &self.database).finish_non_exhaustive()
+    }
+}
+
+impl MongoStore {
+    /// A store at `uri` for `workers` workers. Neither names are resolved nor connections made.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with one line if `uri` can't be understood.
+    pub fn connect(uri: &Secret, database: &str, workers: usize) -> Result<Self, StoreError> {
+        ConnectionString::parse(uri.expose())
+            .map_err(|error| StoreError::Damaged(format!("MONGODB_URI: {}", brief(&error))))?;
+        Ok(Self {
+            uri: uri.clone(),
+            database: database.to_owned(),
+            pool_size_max: u32::try_from(workers).unwrap_or(16) + 1,
+            connected: Mutex::new(None),
+            is_prepared: AtomicBool::new(false),
+            rooms_are_unique: AtomicBool::new(true),
+            users_are_unique: AtomicBool::new(true),
+        })
+    }
+
+    /// The database; the driver and its threads start with the first call. With `mongodb+srv` that
+    /// call resolves names, and fails if there is no network: the next one tries again.
+    fn database(&self) -> Result<Database, StoreError> {
+        let mut connected = self.lock();
+        if let Some(database) = &*connected {
+            return Ok(database.clone());
+        }
+        let options = ClientOptions::parse(self.uri.expose()).run();
+        let mut options = options.map_err(|error| failed(&error))?;
+        options.app_name.get_or_insert_with(|| "khun-phaen-sync".to_owned());
+        options.server_selection_timeout.get_or_insert(SERVER_TIMEOUT);
+        options.connect_timeout.get_or_insert(SERVER_TIMEOUT);
+        options.heartbeat_freq.get_or_insert(HEARTBEAT_INTERVAL);
+        options.max_pool_size.get_or_insert(self.pool_size_max);
+        options.write_concern.get_or_insert_with(|| {
+            WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build()
+        });
+        let client = Client::with_options(options).map_err(|error| failed(&error))?;
+        let database = client.database(&self.database);
+        *connected = Some(database.clone());
+        Ok(database)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Database>> {
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn collection(&self, name: &str) -> Result<Collection<Document>, StoreError> {
+        Ok(self.database()?.collection(name))
+    }
+
+    fn rooms(&self) -> Result<Collection<Document>, StoreError> {
+        self.collection("rooms")
+    }
+
+    fn user_documents(&self) -> Result<Collection<Document>, StoreError> {
+        self.collection("users")
+    }
+
+    fn profiles(&self) -> Result<Collection<Document>, StoreError> {
+        self.collection("user_profiles")
+    }
+
+    fn meta(&self) -> Result<Collection<Document>, StoreError> {
+        self.collection("sync_meta")
+    }
+
+    /// Makes a unique index; false if the data that is there does not allow it.
+    fn index(&self, collection: &str, field: &str) -> Result<bool, StoreError> {
+        let options = IndexOptions::builder().unique(true).build();
+        let model = IndexModel::builder().keys(doc! { field: 1 }).options(options).build();
+        match self.collection(collection)?.create_index(model).run() {
+            Ok(_) => Ok(true),
+            Err(error) if code(&error).is_some_and(|c| INDEX_CONFLICTS.contains(&c)) => Ok(true),
+            Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
+                warn!(
+                    "MongoDB has several {collection} with the same {field}: no unique index is \
+                     made until that is mended"
+                );
+                Ok(false)
+            }
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    fn find_user(&self, filter: Document) -> Result<Option<User>, StoreError> {
+        let found = self.user_documents()?.find_one(filter).run();
+        match found.map_err(|error| failed(&error))? {
+            Some(document) => self.with_profile(&document).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A user with its profile, which old data may lack.
+    fn with_profile(&self, document: &Document) -> Result<User, StoreError> {
+        let mut user = documents::user(document)?;
+        let filter = doc! { "user_id": &user.user_id };
+        let profile = self.profiles()?.find_one(filter).run().map_err(|error| failed(&error))?;
+        user.profile = profile.as_ref().map(documents::profile).unwrap_or_default();
+        Ok(user)
+    }
+
+    /// Inserts `user` under `id`; false if that, or the e-mail, is taken.
+    fn insert_user(&self, id: ObjectId, user: &User) -> Result<bool, StoreError> {
+        let mut document = documents::from_user(user);
+        document.insert("_id", id);
+        match self.user_documents()?.insert_one(document).run() {
+            Ok(_) => {}
+            Err(error) if code(&error) == Some(DUPLICATE_KEY) => return Ok(false),
+            Err(error) => return Err(failed(&error)),
+        }
+        let filter = doc! { "user_id": &user.user_id };
+        let profile = documents::from_profile(&user.user_id, &user.profile);
+        let update = doc! { "$setOnInsert": profile };
+        let put = self.profiles()?.update_one(filter, update).upsert(true).run();
+        put.map(|_| true).map_err(|error| failed(&error))
+    }
+
+    fn update_profile(&self, user: &User, change: &UserChange) -> Result<(), StoreError> {
+        let fields = documents::profile_changes(change);
+        if fields.is_empty() {
+            return Ok(());
+        }
+        let id = if user.profile.id.is_empty() { &user.user_id } else { &user.profile.id };
+        let update = doc! { "$set": fields, "$setOnInsert": { "_id": id } };
+        let filter = doc! { "user_id": &user.user_id };
+        let updated = self.profiles()?.update_one(filter, update).upsert(true).run();
+        updated.map(drop).map_err(|error| failed(&error))
+    }
+
+    /// Runs `act` while nobody else, in any process, takes an administrator away.
+    fn with_admin_lease<T>(
+        &self,
+        act: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let owner = ObjectId::new();
+        self.take_lease(owner)?;
+        let result = act();
+        let filter = doc! { "_id": "admin_lease", "owner": owner };
+        let free = doc! { "$set": { "until": DateTime::from_millis(0) } };
+        if let Err(error) = self.meta()?.update_one(filter, free).run() {
+            // It ends by itself.
+            info!("a lease could not be given back: {}", brief(&error));
+        }
+        result
+    }
+
+    fn take_lease(&self, owner: ObjectId) -> Result<(), StoreError> {
+        for _ in 0..LEASE_ATTEMPTS_MAX {
+            let now = DateTime::now();
+            let until = DateTime::from_millis(now.timestamp_millis() + LEASE_MS);
+            let filter = doc! { "_id": "admin_lease", "until": { "$lt": now } };
+            let update = doc! { "$set": { "owner": owner, "until": until } };
+            match self.meta()?.update_one(filter, update).upsert(true).run() {
+                Ok(_) => return Ok(()),
+                // It exists and is held: the upsert found nothing to update and could not insert.
+                Err(error) if code(&error) == Some(DUPLICATE_KEY) => pause(LEASE_INTERVAL),
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        Err(StoreError::Unavailable("another server is changing the administrators".to_owned()))
+    }
+
+    /// Refuses to take away the rights of `user` if nobody else has them.
+    fn guard_last_admin(&self, user: &User) -> Result<(), StoreError> {
+        if !rules(user) {
+            return Ok(());
+        }
+        let others = doc! { "user_id": { "$ne": &user.user_id } };
+        let others = self.user_documents()?.find(others).run().map_err(|error| failed(&error))?;
+        for other in others {
+            let other = other.map_err(|error| failed(&error))?;
+            if documents::user(&other).is_ok_and(|other| rules(&other)) {
+                return Ok(());
+            }
+        }
+        Err(StoreError::LastAdmin)
+    }
+
+    fn apply(&self, user: &User, change: &UserChange) -> Result<User, StoreError> {
+        let update = documents::user_changes(change);
+        if !update.is_empty() {
+            let filter = doc! { "user_id": &user.user_id };
+            let updated = self.user_documents()?.update_one(filter, update).run();
+            match updated {
+                Ok(result) if result.matched_count == 0 => return Err(StoreError::NotFound),
+                Ok(_) => {}
+                Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
+                    return Err(StoreError::EmailTaken);
+                }
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        self.update_profile(user, change)?;
+        self.user_by_id(&user.user_id)?.ok_or(StoreError::NotFound)
+    }
+
+    /// Looks whether an e-mail is taken, where no unique index does.
+    fn check_email(&self, email: &str, except: &str) -> Result<(), StoreError> {
+        if self.users_are_unique.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        match self.user_by_email(email)? {
+            Some(other) if other.user_id != except => Err(StoreError::EmailTaken),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Store for MongoStore {
+    fn name(&self) -> &'static str {
+        "MongoDB"
+    }
+
+    fn ping(&self) -> Result<(), StoreError> {
+        let answer = self.database()?.run_command(doc! { "ping": 1 }).run();
+        answer.map_err(|error| failed(&error))?;
+        if !self.is_prepared.load(Ordering::Relaxed) {
+            let users = self.index("users", "email")?;
+            let rooms = self.index("rooms", "room_code")?;
+            self.users_are_unique.store(users, Ordering::Relaxed);
+            self.rooms_are_unique.store(rooms, Ordering::Relaxed);
+            self.is_prepared.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn room(&self, room_code: &str) -> Result<Option<RoomRecord>, StoreError> {
+        let found = self.rooms()?.find_one(doc! { "room_code": room_code }).run();
+        let found = found.map_err(|error| failed(&error))?;
+        found.as_ref().map(documents::room).transpose()
+    }
+
+    fn save_room(&self, room: &RoomRecord) -> Result<(), StoreError> {
+        if room.document.as_ref().is_some_and(|text| text.len() > DOCUMENT_BYTES_MAX) {
+            return Err(StoreError::TooLarge);
+        }
+        if !self.rooms_are_unique.load(Ordering::Relaxed)
+            && let Some(stored) = self.room(&room.room_code)?
+            && stored.room_id.is_some()
+            && stored.room_id != room.room_id
+        {
+            return Err(StoreError::Conflict);
+        }
+        // `null` matches a field that is not there, too: a room of the old backend.
+        let filter = doc! { "room_code": &room.room_code, "room_id": { "$in": [&room.room_id, Bson::Null] } };
+        let created_at = DateTime::from_millis(room.created_at.0);
+        let update = doc! {
+            "$set": documents::from_room(room),
+            "$setOnInsert": { "created_at": created_at },
+        };
+        match self.rooms()?.update_one(filter, update).upsert(true).run() {
+            Ok(_) => Ok(()),
+            Err(error) => match code(&error) {
+                Some(DUPLICATE_KEY) => Err(StoreError::Conflict),
+                Some(OBJECT_TOO_LARGE) => Err(StoreError::TooLarge),
+                _ => Err(failed(&error)),
+            },
+        }
+    }
+
+    fn has_users(&self) -> Result<bool, StoreError> {
+        let any = self.user_documents()?.find_one(doc! {}).projection(doc! { "_id": 1 }).run();
+        any.map(|user| user.is_some()).map_err(|error| failed(&error))
+    }
+
+    fn create_first_user(&self, user: &User) -> Result<FirstUser, StoreError> {
+        if self.has_users()? {
+            return Ok(FirstUser::AlreadyThere);
+        }
+        let mine = ObjectId::new();
+        let update = doc! { "$setOnInsert": { "user": mine } };
+        let agreed = self
+            .meta()?
+            .find_one_and_update(doc! { "_id": "first_user" }, update)
+            .upsert(true)
+            .return_document(ReturnDocument::After)
+            .run();
+        let id = match agreed {
+            Ok(agreed) => agreed.and_then(|agreed| agreed.get_object_id("user").ok()),
+            // Two upserts at once: one of them is told so, and can read what the other wrote.
+            Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
+                let found = self.meta()?.find_one(doc! { "_id": "first_user" }).run();
+                let found = found.map_err(|error| failed(&error))?;
+                found.and_then(|agreed| agreed.get_object_id("user").ok())
+            }
+            Err(error) => return Err(failed(&error)),
+        };
+        let id = id.ok_or_else(|| {
+            StoreError::Damaged("sync_meta.first_user in MongoDB is not ours".to_owned())
+        })?;
+        let inserted = self.insert_user(id, user)?;
+        Ok(if inserted { FirstUser::Created } else { FirstUser::AlreadyThere })
+    }
+
+    fn create_user(&self, user: &User) -> Result<(), StoreError> {
+        self.check_email(&user.email, &user.user_id)?;
+        let inserted = self.insert_user(ObjectId::new(), user)?;
+        if inserted { Ok(()) } else { Err(StoreError::EmailTaken) }
+    }
+
+    fn user_by_email(&self, email: &str) -> Result<Option<User>, StoreError> {
+        if let Some(user) = self.find_user(doc! { "email": email })? {
+            return Ok(Some(user));
+        }
+        // The old backend stored e-mails as they were typed.
+        let pattern = format!("^{}$", documents::escaped(email));
+        self.find_user(doc! { "email": { "$regex": pattern, "$options": "i" } })
+    }
+
+    fn user_by_id(&self, id: &str) -> Result<Option<User>, StoreError> {
+        let by_user_id = self.find_user(doc! { "user_id": id })?;
+        match (by_user_id, ObjectId::parse_str(id)) {
+            (None, Ok(object_id)) => self.find_user(doc! { "_id": object_id }),
+            (found, _) => Ok(found),
+        }
+    }
+
+    fn user_by_setup_token(&self, token: &Secret) -> Result<Option<User>, StoreError> {
+        self.find_user(doc! { "setup_token": token.expose() })
+    }
+
+    fn users(&self) -> Result<Vec<User>, StoreError> {
+        let limit = i64::try_from(USERS_MAX).unwrap_or(i64::MAX);
+        let found = self.user_documents()?.find(doc! {}).sort(doc! { "_id": 1 }).limit(limit).run();
+        let mut users = Vec::new();
+        for document in found.map_err(|error| failed(&error))? {
+            users.push(documents::user(&document.map_err(|error| failed(&error))?)?);
+        }
+        let mut profiles = std::collections::HashMap::new();
+        for document in self.profiles()?.find(doc! {}).run().map_err(|error| failed(&error))? {
+            let document = document.map_err(|error| failed(&error))?;
+            if let Ok(user_id) = document.get_str("user_id") {
+                profiles.insert(user_id.to_owned(), documents::profile(&document));
+            }
+        }
+        for user in &mut users {
+            user.profile = profiles.remove(&user.user_id).unwrap_or_default();
+        }
+        // Dates are strings in some documents and dates in others, so they are compared here.
+        users.sort_by_key(|user| user.created_at);
+        Ok(users)
+    }
+
+    fn update_user(&self, id: &str, change: &UserChange) -> Result<User, StoreError> {
+        let user = self.user_by_id(id)?.ok_or(StoreError::NotFound)?;
+        if let Some(email) = &change.email {
+            self.check_email(email, &user.user_id)?;
+        }
+        if change.role != Some(Role::User) && change.is_active != Some(false) {
+            return self.apply(&user, change);
+        }
+        self.with_admin_lease(|| {
+            let user = self.user_by_id(id)?.ok_or(StoreError::NotFound)?;
+            self.guard_last_admin(&user)?;
+            self.apply(&user, change)
+        })
+    }
+
+    fn delete_user(&self, id: &str) -> Result<User, StoreError> {
+        self.with_admin_lease(|| {
+            let user = self.user_by_id(id)?.ok_or(StoreError::NotFound)?;
+            self.guard_last_admin(&user)?;
+            let filter = doc! { "user_id": &user.user_id };
+            let deleted = self.user_documents()?.delete_one(filter.clone()).run();
+            deleted.map_err(|error| failed(&error))?;
+            let deleted = self.profiles()?.delete_one(filter).run();
+            deleted.map_err(|error| failed(&error))?;
+            Ok(user)
+        })
+    }
+
+    fn consume_setup_token(
+        &self,
+        token: &Secret,
+        password_hash: &Secret,
+        now: UnixMillis,
+    ) -> Result<User, StoreError> {
+        let user = self
+            .user_by_setup_token(token)?
+            .filter(|user| user.setup_expires_at.is_some_and(|expires| now < expires))
+            .ok_or(StoreError::NotFound)?;
+        let change = UserChange {
+            password_hash: Some(password_hash.clone()),
+            end_tokens: true,
+            ..UserChange::default()
+        };
+        // Whoever finds the token still there has used it.
+        let filter = doc! { "user_id": &user.user_id, "setup_token": token.expose() };
+        let update = documents::user_changes(&change);
+        let updated = self.user_documents()?.update_one(filter, update).run();
+        match updated.map_err(|error| failed(&error))?.matched_count {
+            0 => Err(StoreError::NotFound),
+            _ => self.user_by_id(&user.user_id)?.ok_or(StoreError::NotFound),
+        }
+    }
+
+    fn upgrade_password_hash(
+        &self,
+        user_id: &str,
+        old: &Secret,
+        new: &Secret,
+    ) -> Result<bool, StoreError> {
+        let filter = doc! { "user_id": user_id, "password_hash": old.expose() };
+        let update = doc! { "$set": { "password_hash": new.expose() } };
+        let updated = self.user_documents()?.update_one(filter, update).run();
+        updated.map(|result| result.matched_count > 0).map_err(|error| failed(&error))
+    }
+
+    fn account_states(&self, user_ids: &[String]) -> Result<Vec<Option<AccountState>>, StoreError> {
+        let filter = doc! { "user_id": { "$in": user_ids } };
+        let mut states = std::collections::HashMap::new();
+        for found in self.user_documents()?.find(filter).run().map_err(|error| failed(&error))? {
+            let user = documents::user(&found.map_err(|error| failed(&error))?)?;
+            let User { version, role, is_active, .. } = user;
+            states.insert(user.user_id, AccountState { version, role, is_active });
+        }
+        Ok(user_ids.iter().map(|user_id| states.get(user_id).copied()).collect())
+    }
+}
+
+/// Whether `user` can administer.
+fn rules(user: &User) -> bool {
+    user.is_active && user.role == Role::Admin && user.password_hash.is_some()
+}
+
+/// Waits on a worker's thread, which may block.
+#[expect(clippy::disallowed_methods, reason = "workers may wait; the event loop never comes here")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// The server's code for what went wrong, if it was the server that said so.
+fn code(error: &Error) -> Option<i32> {
+    match error.kind.as_ref() {
+        ErrorKind::Command(command) => Some(command.code),
+        ErrorKind::Write(WriteFailure::WriteError(write)) => Some(write.code),
+        _ => None,
+    }
+}
+
+/// The driver's words without the debris around them. It never has the URI's password in them.
+fn brief(error: &Error) -> String {
+    let text = match error.kind.as_ref() {
+        ErrorKind::ServerSelection { .. } => "no MongoDB server answers".to_owned(),
+        ErrorKind::Authentication { .. } => "MongoDB refuses the user or password".to_owned(),
+        other => other.to_string(),
+    };
+    text.lines().next().unwrap_or_default().chars().take(200).collect()
+}
+
+fn failed(error: &Error) -> StoreError {
+    StoreError::Unavailable(brief(error))
+}
