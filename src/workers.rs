@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use crate::ids::JobId;
 
-/// Stack of one worker, in bytes. Only the pages that a job touches are ever resident. Hashing
-/// keeps its memory on the heap, `SQLite` needs less than 128 KiB; the deepest user is the
-/// `MongoDB` driver, whose futures are polled on the calling thread and are large in debug builds.
+/// Stack of one worker, in bytes. Only pages that a job touches are ever resident, so this costs
+/// address space. Hashing keeps its memory on the heap; the deepest user is the `MongoDB` driver,
+/// whose futures are polled on the calling thread: between 128 and 256 KiB in a debug build.
 const STACK_BYTES: usize = 1 << 20;
 
 /// A pool that turns jobs `J` into outcomes `O`.

@@ -98,3 +98,6 @@ impl Service {
         Ok(self.store.update_user(&user.user_id, change)?)
     }
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;

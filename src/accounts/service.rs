@@ -298,6 +298,7 @@ impl Service {
     pub(super) fn new_user(&self, invite: Invite, now: UnixMillis) -> Result<User, AccountError> {
         let password_hash = invite.password.map(|new| self.hash(&new)).transpose()?;
         let setup_token = password_hash.is_none().then(|| self.fresh_link());
+        let link_end = UnixMillis(now.0.saturating_add(LINK_TTL_MS));
         let (profile, discord_id) = invite.profile.into_profile(self.fresh_id(now));
         Ok(User {
             id: String::new(),
@@ -306,7 +307,7 @@ impl Service {
             role: invite.role,
             password_hash,
             created_at: now,
-            setup_expires_at: setup_token.is_some().then_some(UnixMillis(now.0 + LINK_TTL_MS)),
+            setup_expires_at: setup_token.is_some().then_some(link_end),
             setup_token,
             is_active: true,
             discord_id,

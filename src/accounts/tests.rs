@@ -1,5 +1,8 @@
 //! What the tests of this directory share.
 
+#[cfg(feature = "sqlite")]
+pub(crate) mod fixture;
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};

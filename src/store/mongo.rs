@@ -26,7 +26,7 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::options::{
-    Acknowledgment, ClientOptions, ConnectionString, IndexOptions, ReturnDocument, WriteConcern,
+    Acknowledgment, ClientOptions, ConnectionString, IndexOptions, WriteConcern,
 };
 use mongodb::sync::{Client, Collection, Database};
 
@@ -46,7 +46,7 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 const DOCUMENT_BYTES_MAX: usize = 15 << 20;
 /// How long a lease lasts if it is not given back: longer than the calls that it is held for.
 const LEASE_MS: i64 = 30_000;
-/// Attempts to get the lease, and the time between them.
+/// Attempts to get what another server holds, and the time between them.
 const LEASE_ATTEMPTS_MAX: u32 = 60;
 /// See [`LEASE_ATTEMPTS_MAX`].
 const LEASE_INTERVAL: Duration = Duration::from_millis(50);
@@ -192,6 +192,28 @@ impl MongoStore {
         let update = doc! { "$setOnInsert": profile };
         let put = self.profiles()?.update_one(filter, update).upsert(true).run();
         put.map(|_| true).map_err(|error| failed(&error))
+    }
+
+    /// The `_id` that all who want to be the first user agree on.
+    fn first_user_id(&self) -> Result<ObjectId, StoreError> {
+        let marker = doc! { "_id": "first_user", "user": ObjectId::new() };
+        match self.meta()?.insert_one(marker).run() {
+            Ok(_) => {}
+            // Somebody was faster; what counts is what is there.
+            Err(error) if code(&error) == Some(DUPLICATE_KEY) => {}
+            Err(error) => return Err(failed(&error)),
+        }
+        for _ in 0..LEASE_ATTEMPTS_MAX {
+            let agreed = self.meta()?.find_one(doc! { "_id": "first_user" }).run();
+            if let Some(agreed) = agreed.map_err(|error| failed(&error))? {
+                return agreed.get_object_id("user").map_err(|_| {
+                    StoreError::Damaged("sync_meta.first_user in MongoDB is not ours".to_owned())
+                });
+            }
+            // The other's insertion is acknowledged in a moment.
+            pause(LEASE_INTERVAL);
+        }
+        Err(StoreError::Unavailable("another server is making the first user".to_owned()))
     }
 
     fn update_profile(&self, user: &User, change: &UserChange) -> Result<(), StoreError> {
@@ -346,27 +368,7 @@ impl Store for MongoStore {
         if self.has_users()? {
             return Ok(FirstUser::AlreadyThere);
         }
-        let mine = ObjectId::new();
-        let update = doc! { "$setOnInsert": { "user": mine } };
-        let agreed = self
-            .meta()?
-            .find_one_and_update(doc! { "_id": "first_user" }, update)
-            .upsert(true)
-            .return_document(ReturnDocument::After)
-            .run();
-        let id = match agreed {
-            Ok(agreed) => agreed.and_then(|agreed| agreed.get_object_id("user").ok()),
-            // Two upserts at once: one of them is told so, and can read what the other wrote.
-            Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
-                let found = self.meta()?.find_one(doc! { "_id": "first_user" }).run();
-                let found = found.map_err(|error| failed(&error))?;
-                found.and_then(|agreed| agreed.get_object_id("user").ok())
-            }
-            Err(error) => return Err(failed(&error)),
-        };
-        let id = id.ok_or_else(|| {
-            StoreError::Damaged("sync_meta.first_user in MongoDB is not ours".to_owned())
-        })?;
+        let id = self.first_user_id()?;
         let inserted = self.insert_user(id, user)?;
         Ok(if inserted { FirstUser::Created } else { FirstUser::AlreadyThere })
     }
