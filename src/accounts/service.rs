@@ -5,6 +5,7 @@
 //! the store, in one step with doing it: other processes may work on the same database.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use log::warn;
@@ -54,6 +55,12 @@ pub struct Service {
     setup_token: Option<Secret>,
     tokens: Tokens,
     entropy: Entropy,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("store", &self.store.name()).finish_non_exhaustive()
+    }
 }
 
 type Answer = Result<AccountReply, AccountError>;

@@ -29,7 +29,7 @@ impl TempDir {
 impl Drop for TempDir {
     fn drop(&mut self) {
         // A directory that stays behind is no reason to fail a test.
-        let _ = fs::remove_dir_all(&self.0);
+        let _best_effort = fs::remove_dir_all(&self.0);
     }
 }
 

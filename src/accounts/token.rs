@@ -3,6 +3,7 @@
 //! The only user of `jsonwebtoken`. Knows no user, no store and no clock: what a token says is
 //! only true as long as the user it names agrees, which [`super::Service`] asks the store.
 
+use std::fmt;
 use std::sync::Once;
 
 use hmac::digest::KeyInit;
@@ -52,13 +53,19 @@ pub struct Tokens {
     ttl_seconds: i64,
 }
 
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("ttl_seconds", &self.ttl_seconds).finish_non_exhaustive()
+    }
+}
+
 impl Tokens {
     /// Tokens signed with the bytes of `secret` that count for `ttl_seconds`.
     pub fn new(secret: &Secret, ttl_seconds: u64) -> Self {
         static INSTALL: Once = Once::new();
         INSTALL.call_once(|| {
             // Fails only if there is one already, and nothing else in the process sets one.
-            let _ = HMAC_SHA_256_ONLY.install_default();
+            let _other_caller_was_first = HMAC_SHA_256_ONLY.install_default();
         });
         let mut validation = Validation::new(Algorithm::HS256);
         // The crate would read the OS clock; `check` compares with the time it is given.

@@ -76,7 +76,7 @@ impl Random {
 
     /// Less than `bound`.
     fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(bound).unwrap()).unwrap()
+        usize::try_from(self.next() % u64::try_from(bound).expect("small")).expect("small")
     }
 
     fn percent(&mut self, chance: usize) -> bool {

@@ -151,7 +151,7 @@ impl Model {
         if self.config.sync_writers == SyncWriters::Host && !self.member(&code, conn).is_host {
             return self.end(conn, "HostOnly");
         }
-        let room = self.rooms.get_mut(&code).unwrap();
+        let room = self.rooms.get_mut(&code).expect("the model knows it");
         room.image.document = Some(document.to_owned());
         room.version += 1;
         let is_conflicted = room.is_conflicted;
@@ -186,8 +186,9 @@ impl Model {
     /// Takes `conn` out of its room, if it is in one.
     fn go(&mut self, conn: ConnId, now: u64) {
         let Some(code) = self.room_of(conn).map(str::to_owned) else { return };
-        let room = self.rooms.get_mut(&code).unwrap();
-        let at = room.members.iter().position(|member| member.conn == conn).unwrap();
+        let room = self.rooms.get_mut(&code).expect("the model knows it");
+        let at =
+            room.members.iter().position(|member| member.conn == conn).expect("the model knows it");
         let gone = room.members.remove(at);
         if room.members.is_empty() {
             room.empty_since = now;
@@ -237,7 +238,7 @@ impl Model {
                 continue;
             }
             if self.is_asked_for(&code) {
-                self.rooms.get_mut(&code).unwrap().empty_since = now;
+                self.rooms.get_mut(&code).expect("the model knows it").empty_since = now;
             } else {
                 self.rooms.remove(&code);
                 self.expected.push(Effect::Changed(code, "Expired".to_owned()));
@@ -249,7 +250,7 @@ impl Model {
         self.is_draining = true;
         let codes: Vec<String> = self.rooms.keys().cloned().collect();
         for code in codes {
-            let room = self.rooms.get_mut(&code).unwrap();
+            let room = self.rooms.get_mut(&code).expect("the model knows it");
             if room.version_under_way.is_none() {
                 room.failures = 0;
             }
@@ -392,7 +393,7 @@ impl Model {
                 (self.open(image, 0, "Created", now), "created")
             }
         };
-        let room = self.rooms.get_mut(&code).unwrap();
+        let room = self.rooms.get_mut(&code).expect("the model knows it");
         if room.members.is_empty() {
             room.empty_since = now;
         }
@@ -403,7 +404,7 @@ impl Model {
     fn enter(&mut self, code: &str, conn: ConnId, wish: &JoinWish, now: u64) {
         let server_asks = self.config.host_auth == HostAuth::Token;
         self.joins += 1;
-        let room = self.rooms.get_mut(code).unwrap();
+        let room = self.rooms.get_mut(code).expect("the model knows it");
         let host_id = room.image.host_id.clone().unwrap_or_default();
         let token = room.image.token;
         let needs_token = room.image.needs_token || (server_asks && token.is_some());
@@ -416,7 +417,7 @@ impl Model {
         }
         let is_first = room.members.iter().all(|member| member.peer != wish.peer);
         if is_first {
-            room.peers.push((wish.peer.clone(), i64::try_from(now).unwrap()));
+            room.peers.push((wish.peer.clone(), i64::try_from(now).expect("the model knows it")));
         }
         let member = Member {
             conn,
@@ -435,7 +436,7 @@ impl Model {
             self.expected.push(Effect::Send(conn, format!("document {document}")));
         }
         if is_first {
-            let peer = self.peer_texts(code).pop().unwrap();
+            let peer = self.peer_texts(code).pop().expect("the model knows it");
             self.tell_others(code, conn, format!("joined {peer}"));
         }
     }
@@ -479,7 +480,7 @@ impl Model {
     }
 
     fn settle(&mut self, code: &str, now: u64) {
-        let room = self.rooms.get_mut(code).unwrap();
+        let room = self.rooms.get_mut(code).expect("the model knows it");
         if self.is_draining && room.failures == 0 {
             room.not_before = 0;
         }
@@ -497,7 +498,7 @@ impl Model {
         let Some(idle) = self.config.idle_timeout else { return false };
         let may_forget =
             !self.config.store || room.is_conflicted || room.stored_version == room.version;
-        let idle_ms = u64::try_from(idle.as_millis()).unwrap();
+        let idle_ms = u64::try_from(idle.as_millis()).expect("the model knows it");
         room.members.is_empty()
             && may_forget
             && room.version_under_way.is_none()
@@ -518,7 +519,11 @@ impl Model {
     }
 
     fn member(&self, code: &str, conn: ConnId) -> &Member {
-        self.rooms[code].members.iter().find(|member| member.conn == conn).unwrap()
+        self.rooms[code]
+            .members
+            .iter()
+            .find(|member| member.conn == conn)
+            .expect("the model knows it")
     }
 
     fn tell_others(&mut self, code: &str, from: ConnId, text: String) {
@@ -573,6 +578,6 @@ fn new_image(
         needs_token,
         token,
         document: None,
-        created_at: i64::try_from(now).unwrap(),
+        created_at: i64::try_from(now).expect("the model knows it"),
     }
 }

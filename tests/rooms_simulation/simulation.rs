@@ -425,7 +425,7 @@ impl Simulation {
     }
 
     fn now(&self) -> Now {
-        let unix = UnixMillis(i64::try_from(self.now_ms).unwrap());
+        let unix = UnixMillis(i64::try_from(self.now_ms).expect("small"));
         Now { at: Timestamp::from_millis(self.now_ms), unix }
     }
 
@@ -436,7 +436,7 @@ impl Simulation {
 
     fn open_connection(&mut self, index: usize) -> ConnId {
         self.opened += 1;
-        ConnId { index: u32::try_from(index).unwrap(), generation: self.opened }
+        ConnId { index: u32::try_from(index).expect("small"), generation: self.opened }
     }
 
     fn note(&mut self, line: String) {

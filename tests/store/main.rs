@@ -4,6 +4,11 @@
 //! database at once, and after a crash. Method: each check is given a new database, and a way to
 //! open it a second time.
 
+#![cfg_attr(
+    feature = "mongodb",
+    expect(clippy::disallowed_methods, reason = "how long a call takes is what is tested")
+)]
+
 #[cfg(feature = "mongodb")]
 mod mongo;
 #[cfg(feature = "mongodb")]

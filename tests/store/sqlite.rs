@@ -49,7 +49,7 @@ fn mode(path: &Path) -> u32 {
 fn sqlite_does_what_every_store_must() {
     suite::run(|| {
         let directory = Directory::new();
-        move || Arc::new(SqliteStore::open(&directory.data()).expect("open")) as Arc<dyn Store>
+        move || -> Arc<dyn Store> { Arc::new(SqliteStore::open(&directory.data()).expect("open")) }
     });
 }
 

@@ -13,12 +13,15 @@ use sync_server::time::UnixMillis;
 /// Opens a store; each call gives another handle on the same database.
 pub(crate) type Open<'a> = &'a dyn Fn() -> Arc<dyn Store>;
 
+/// One check; it is given a new database.
+type Check = fn(Open<'_>);
+
 /// All checks. `fresh` gives a new, empty database each time.
 pub(crate) fn run<'a, F>(fresh: impl Fn() -> F)
 where
     F: Fn() -> Arc<dyn Store> + 'a,
 {
-    let checks: [(&str, fn(Open<'_>)); 12] = [
+    let checks: [(&str, Check); 12] = [
         ("rooms are kept as they are", rooms_are_kept),
         ("a room is never overwritten by another", rooms_keep_their_identity),
         ("a big document is kept", big_documents),
@@ -153,7 +156,7 @@ fn users_are_kept(open: Open<'_>) {
     let users = open().users().expect("users");
     let without_ids: Vec<User> =
         users.iter().map(|user| User { id: String::new(), ..user.clone() }).collect();
-    assert_eq!(without_ids, [invited.clone(), later.clone()], "the oldest first");
+    assert_eq!(without_ids, [invited, later], "the oldest first");
     let found = store.user_by_email("later@example.com").expect("an answer").expect("there");
     assert_eq!(store.user_by_id(&found.id), Ok(Some(found.clone())));
     assert_eq!(store.user_by_id("id-later"), Ok(Some(found)));

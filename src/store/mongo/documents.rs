@@ -257,7 +257,8 @@ mod tests {
 
     #[test]
     fn hashes_survive_their_text() {
-        let hash: [u8; 32] = std::array::from_fn(|index| index as u8 * 7);
+        let hash: [u8; 32] =
+            std::array::from_fn(|index| u8::try_from(index * 7).expect("below 256"));
         assert_eq!(bytes(&hex(&hash)), Some(hash));
         for bad in ["", "zz", &"é".repeat(32), &"-1".repeat(32)] {
             assert_eq!(bytes(bad), None);

@@ -1,5 +1,7 @@
 //! What is checked after each step.
 
+use sync_server::rooms::RoomView;
+
 use super::{Seen, Simulation};
 use crate::effect::{Effect, document_number};
 use crate::model::Model;
@@ -110,7 +112,7 @@ impl Simulation {
         assert_eq!(self.rooms.unsaved(), self.model.unsaved());
         for &conn in &self.connections {
             let code = self.model.room_of(conn);
-            assert_eq!(self.rooms.room_of(conn).map(|room| room.code()), code);
+            assert_eq!(self.rooms.room_of(conn).map(RoomView::code), code);
             let Some(code) = code else { continue };
             let belief = &self.beliefs[&conn];
             assert_eq!(belief.peers, self.model.peer_ids(code), "{conn} in {code}");

@@ -1,0 +1,373 @@
+//! Holds the documents to the code: what the server has, both READMEs name; what they show, they
+//! show alike; where they point, something is.
+//!
+//! Each check is a function from texts to faults, and its test begins with texts that have one.
+
+use std::fs;
+use std::path::Path;
+
+use sync_server::config::SETTINGS;
+use sync_server::http::ROUTES;
+use sync_server::protocol::ErrorCode;
+use sync_server::ws::CloseReason;
+
+const READMES: [&str; 2] = ["README.md", "README.th.md"];
+
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "README.th.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+];
+
+const ENVIRONMENT: &str = ".env.example";
+
+/// Variables that only the MongoDB container reads.
+const FOREIGN_VARIABLES: [&str; 2] = ["MONGO_INITDB_ROOT_USERNAME", "MONGO_INITDB_ROOT_PASSWORD"];
+
+/// Folders of one machine; nobody else has them.
+const MACHINE_FOLDERS: [&str; 4] = ["/work", "/root", "/home", "/tmp/wt"];
+
+type Faults = Vec<String>;
+
+fn read(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// Fails with all faults of all `files`.
+fn hold(files: &[&str], check: impl Fn(&str, &str) -> Faults) {
+    let faults: Faults = files
+        .iter()
+        .flat_map(|file| check(file, &read(file)).into_iter().map(move |f| format!("{file}: {f}")))
+        .collect();
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+/// The text without its fenced blocks, and those blocks with their first lines.
+fn split_code(text: &str) -> (String, Vec<String>) {
+    let (mut prose, mut blocks, mut block) = (String::new(), Vec::new(), None::<String>);
+    for line in text.lines() {
+        match &mut block {
+            Some(code) if line == "```" => {
+                blocks.push(std::mem::take(code));
+                block = None;
+            }
+            Some(code) => {
+                code.push_str(line);
+                code.push('\n');
+            }
+            None if line.starts_with("```") => block = Some(format!("{line}\n")),
+            None => {
+                prose.push_str(line);
+                prose.push('\n');
+            }
+        }
+    }
+    assert!(block.is_none(), "a fenced block has no end");
+    (prose, blocks)
+}
+
+/// What of `rows` begins no line of `text`.
+fn missing_rows<'a>(text: &str, rows: impl IntoIterator<Item = &'a str>) -> Faults {
+    let missing = rows.into_iter().filter(|row| !text.lines().any(|line| line.starts_with(row)));
+    missing.map(|row| format!("no table has a row {row}")).collect()
+}
+
+/// Rows whose first column is code of the given shape, but not among `known`.
+fn unknown_rows(text: &str, known: &[&str], is_shaped: impl Fn(&str) -> bool) -> Faults {
+    let names = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let unknown = names.filter(|name| is_shaped(name) && !known.contains(name));
+    unknown.map(|name| format!("{name} is in a table, but not in the code")).collect()
+}
+
+fn setting_faults(text: &str) -> Faults {
+    let rows: Vec<String> = SETTINGS
+        .iter()
+        .map(|setting| match setting.default {
+            "" => format!("| `{}` | – |", setting.name),
+            default => format!("| `{}` | `{default}` |", setting.name),
+        })
+        .collect();
+    let names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+    let is_setting = |name: &str| name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    let mut faults = missing_rows(text, rows.iter().map(String::as_str));
+    faults.extend(unknown_rows(text, &names, is_setting));
+    faults
+}
+
+fn route_faults(text: &str) -> Faults {
+    let rows: Vec<String> = ROUTES.iter().map(|route| format!("| `{route}` |")).collect();
+    let mut faults = missing_rows(text, rows.iter().map(String::as_str));
+    faults.extend(unknown_rows(text, ROUTES, |name| name.contains(" /")));
+    faults
+}
+
+/// Every error code. The `match` has to be extended with the enum, and the array with it.
+fn error_codes() -> [&'static str; 12] {
+    use ErrorCode as E;
+    let all = [
+        E::BadMessage,
+        E::UnknownAction,
+        E::RoomNotFound,
+        E::NotInRoom,
+        E::HostOnly,
+        E::RoomFull,
+        E::TooManyRooms,
+        E::TooLarge,
+        E::RateLimited,
+        E::Unauthorized,
+        E::StoreUnavailable,
+        E::Internal,
+    ];
+    match all[0] {
+        E::BadMessage
+        | E::UnknownAction
+        | E::RoomNotFound
+        | E::NotInRoom
+        | E::HostOnly
+        | E::RoomFull
+        | E::TooManyRooms
+        | E::TooLarge
+        | E::RateLimited
+        | E::Unauthorized
+        | E::StoreUnavailable
+        | E::Internal => {}
+    }
+    all.map(ErrorCode::as_str)
+}
+
+fn error_faults(text: &str) -> Faults {
+    let rows = error_codes().map(|code| format!("| `{code}` |"));
+    missing_rows(text, rows.iter().map(String::as_str))
+}
+
+/// Every close code. The `match` has to be extended with the enum, and the array with it.
+fn close_codes() -> [u16; 9] {
+    use CloseReason as C;
+    let all = [
+        C::Normal,
+        C::GoingAway,
+        C::ProtocolError,
+        C::InvalidUtf8,
+        C::Policy(""),
+        C::MessageTooBig,
+        C::Internal,
+        C::TooSlow,
+        C::TryAgainLater,
+    ];
+    match all[0] {
+        C::Normal
+        | C::GoingAway
+        | C::ProtocolError
+        | C::InvalidUtf8
+        | C::Policy(_)
+        | C::MessageTooBig
+        | C::Internal
+        | C::TooSlow
+        | C::TryAgainLater => {}
+    }
+    all.map(CloseReason::code)
+}
+
+fn close_faults(text: &str) -> Faults {
+    let rows = close_codes().map(|code| format!("| {code} |"));
+    missing_rows(text, rows.iter().map(String::as_str))
+}
+
+/// The first block in which two texts differ.
+fn code_faults(one: &str, other: &str) -> Faults {
+    let (one, other) = (split_code(one).1, split_code(other).1);
+    if one.len() != other.len() {
+        return vec![format!("{} and {} fenced blocks", one.len(), other.len())];
+    }
+    let differing = one.iter().zip(&other).find(|(a, b)| a != b);
+    differing.map(|(a, b)| format!("two blocks differ:\n{a}\n{b}")).into_iter().collect()
+}
+
+/// Headings by level and rows by columns: what a translation has to keep.
+fn shape(text: &str) -> Vec<String> {
+    let (prose, _) = split_code(text);
+    let shape_of = |line: &str| {
+        let level = line.bytes().take_while(|&byte| byte == b'#').count();
+        match line.bytes().next() {
+            Some(b'#') => Some(format!("heading {level}")),
+            Some(b'|') => Some(format!("row of {}", line.matches(" |").count())),
+            _ => None,
+        }
+    };
+    prose.lines().filter_map(shape_of).collect()
+}
+
+/// The anchor that a heading gets where the documents are shown.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| !c.is_ascii_punctuation() || matches!(c, '-' | '_'));
+    kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+fn has_anchor(text: &str, wanted: &str) -> bool {
+    let (prose, _) = split_code(text);
+    prose.lines().any(|line| {
+        let heading = line.trim_start_matches('#');
+        heading.len() < line.len() && anchor(heading.trim()) == wanted
+    })
+}
+
+/// Links to files that are not there, and to headings that are not in them. `file_text` gives a
+/// file's text, if there is such a file.
+fn link_faults(text: &str, file_text: impl Fn(&str) -> Option<String>) -> Faults {
+    let (prose, _) = split_code(text);
+    let mut faults = Faults::new();
+    for target in prose.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        if target.starts_with("https://") {
+            continue;
+        }
+        let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+        let linked = if file.is_empty() { Some(text.to_owned()) } else { file_text(file) };
+        match linked {
+            None => faults.push(format!("there is no file {file}")),
+            Some(linked) if !heading.is_empty() && !has_anchor(&linked, heading) => {
+                faults.push(format!("{target}: there is no such heading"));
+            }
+            Some(_) => {}
+        }
+    }
+    faults
+}
+
+fn path_faults(text: &str) -> Faults {
+    let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '-');
+    let begins = |before: &str| !before.ends_with(|c: char| c.is_alphanumeric() || c == '}');
+    let is_named = |folder: &&&str| {
+        text.match_indices(**folder)
+            .any(|(at, _)| begins(&text[..at]) && ends(&text[at + folder.len()..]))
+    };
+    MACHINE_FOLDERS.iter().filter(is_named).map(|folder| format!("{folder} is one's own")).collect()
+}
+
+/// `.env.example`: every setting with its default, commented out, below a comment that explains it;
+/// nothing that is set, and nothing that nobody reads.
+fn environment_faults(text: &str) -> Faults {
+    let mut faults = Faults::new();
+    let mut assigned = Vec::new();
+    let mut explained = false;
+    for line in text.lines() {
+        let assignment = line.strip_prefix('#').filter(|rest| !rest.starts_with(' '));
+        match (assignment.and_then(|rest| rest.split_once('=')), line) {
+            (Some((name, value)), _) => {
+                if !explained {
+                    faults.push(format!("{name} is not explained"));
+                }
+                assigned.push((name, value));
+            }
+            (None, "") => explained = false,
+            (None, comment) if comment.starts_with("# ") => explained = true,
+            (None, other) => faults.push(format!("neither a comment nor a default: {other}")),
+        }
+    }
+    let expected: Vec<(&str, &str)> = SETTINGS
+        .iter()
+        .map(|setting| (setting.name, setting.default))
+        .chain(FOREIGN_VARIABLES.map(|name| (name, "")))
+        .collect();
+    let lacking = expected.iter().filter(|pair| !assigned.contains(pair));
+    faults.extend(lacking.map(|(name, default)| format!("no line #{name}={default}")));
+    let unknown = assigned.iter().filter(|pair| !expected.contains(pair));
+    faults.extend(unknown.map(|(name, value)| format!("{name}={value} is not the default")));
+    faults
+}
+
+#[test]
+fn every_setting_is_in_both_readmes_with_its_default() {
+    let good = read("README.md");
+    for (from, to) in [
+        ("| `PORT` | `3001` |", "| `PORT` | `80` |"),
+        ("| `JWT_SECRET` | – |", "| `JWT_SECRETS` | – |"),
+        ("| `DB_NAME` | ", ""),
+    ] {
+        assert!(!setting_faults(&good.replace(from, to)).is_empty(), "{from} can be missing");
+    }
+    hold(&READMES, |_, text| setting_faults(text));
+}
+
+#[test]
+fn every_route_is_in_both_readmes() {
+    let good = read("README.md");
+    assert!(!route_faults(&good.replace("| `GET /health` |", "")).is_empty());
+    assert!(!route_faults(&format!("{good}\n| `GET /admin` | – |\n")).is_empty());
+    hold(&READMES, |_, text| route_faults(text));
+}
+
+#[test]
+fn every_error_code_is_in_both_readmes() {
+    assert_eq!(error_faults("| `bad_message` | text |").len(), error_codes().len() - 1);
+    hold(&READMES, |_, text| error_faults(text));
+}
+
+#[test]
+fn every_close_code_is_in_both_readmes() {
+    assert_eq!(close_faults("| 1013 | text |").len(), close_codes().len() - 2);
+    hold(&READMES, |_, text| close_faults(text));
+}
+
+#[test]
+fn both_readmes_show_the_same_code() {
+    let faults = |one, other| code_faults(one, other).len();
+    assert_eq!(faults("```sh\nls\n```\n", "text\n```sh\nls\n```\n"), 0);
+    assert_eq!(faults("```sh\nls\n```\n", "```sh\nls -l\n```\n"), 1);
+    assert_eq!(faults("```sh\nls\n```\n", "```text\nls\n```\n"), 1);
+    assert_eq!(faults("```sh\nls\n```\n", ""), 1);
+    hold(&["README.th.md"], |_, text| code_faults(&read("README.md"), text));
+}
+
+#[test]
+fn both_readmes_have_the_same_headings_and_tables() {
+    assert_ne!(shape("## A\n| a | b |"), shape("# A\n| a | b |"));
+    assert_ne!(shape("| a | b |"), shape("| a |"));
+    assert_eq!(shape("## A\ntext\n| a | b |"), shape("## B\n| c | d |"));
+    assert_eq!(shape(&read("README.md")), shape(&read("README.th.md")));
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let file = |name: &str| (name == "there.md").then(|| "# Some `code`, and more\n".to_owned());
+    for bad in ["[a](gone.md)", "[a](#nothing)", "[a](there.md#nothing)"] {
+        assert_eq!(link_faults(bad, file).len(), 1, "{bad}");
+    }
+    let good = "# คำ สั่ง\n[a](there.md#some-code-and-more) [b](#คำ-สั่ง) [c](https://gone.example)";
+    assert_eq!(link_faults(good, file), Faults::new());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = |name: &str| fs::read_to_string(root.join(name)).ok();
+    hold(&DOCUMENTS, |_, document| link_faults(document, text));
+}
+
+#[test]
+fn no_document_names_a_folder_of_one_machine() {
+    for bad in ["see /work/main", "in `/root`", "cd /tmp/wt/docs", "/home/ann"] {
+        assert_eq!(path_faults(bad).len(), 1, "{bad}");
+    }
+    assert_eq!(path_faults("/workers, src/work, ${dir}/root-ca"), Faults::new());
+    hold(&DOCUMENTS, |_, text| path_faults(text));
+    hold(&[ENVIRONMENT], |_, text| path_faults(text));
+}
+
+#[test]
+fn the_example_of_settings_is_complete_and_sets_nothing() {
+    let good = read(ENVIRONMENT);
+    for (from, to) in [
+        ("#PORT=3001", "PORT=3001"),
+        ("#PORT=3001", "#PORT=80"),
+        ("#PORT=3001", "#PORTS=3001"),
+        ("#PORT=3001", ""),
+        ("#JWT_SECRET=", "#JWT_SECRET=secret"),
+        ("#MONGO_INITDB_ROOT_PASSWORD=", ""),
+        ("# Allowed: 0 to 65535.\n#PORT", "\n#PORT"),
+    ] {
+        let text = good.replacen(from, to, 1);
+        assert_ne!(text, good, "{from} is there to be replaced");
+        assert!(!environment_faults(&text).is_empty(), "{from} may become {to}");
+    }
+    hold(&[ENVIRONMENT], |_, text| environment_faults(text));
+}
