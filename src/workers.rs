@@ -263,7 +263,7 @@ mod tests {
             step.began.send(step.answer).expect("the test keeps the receiver");
             if let Some(gate) = step.gate {
                 // A dropped sender opens the gate as well.
-                let _ = gate.recv();
+                let _opened_or_dropped = gate.recv();
             }
             step.answer
         });

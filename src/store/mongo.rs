@@ -343,7 +343,8 @@ impl Store for MongoStore {
             return Err(StoreError::Conflict);
         }
         // `null` matches a field that is not there, too: a room of the old backend.
-        let filter = doc! { "room_code": &room.room_code, "room_id": { "$in": [&room.room_id, Bson::Null] } };
+        let same_room = doc! { "$in": [&room.room_id, Bson::Null] };
+        let filter = doc! { "room_code": &room.room_code, "room_id": same_room };
         let created_at = DateTime::from_millis(room.created_at.0);
         let update = doc! {
             "$set": documents::from_room(room),
