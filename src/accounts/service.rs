@@ -48,7 +48,7 @@ pub struct Settings {
     pub initial_admin: Option<InitialAdmin>,
 }
 
-/// The accounts: see the [module](self).
+/// The accounts: it answers every route of them.
 pub struct Service {
     pub(super) store: Arc<dyn Store>,
     pub(super) initial_admin: Option<InitialAdmin>,

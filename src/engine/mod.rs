@@ -6,7 +6,7 @@
 //! [`Job`] and comes back as an [`Outcome`]. It touches no socket, no thread and no clock.
 //!
 //! It has two halves, so that the borrow checker keeps the order of things: [`Rooms`] decides,
-//! and the [`Desk`] — everything else — carries out what they decided while they are borrowed.
+//! and the `Desk` — everything else — carries out what they decided while they are borrowed.
 
 mod accounts;
 mod actions;

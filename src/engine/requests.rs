@@ -123,10 +123,6 @@ impl Engine {
             Route::Account(route) => {
                 self.ask_accounts(sessions, conn, route, request, address, now);
             }
-            Route::Metrics => {
-                let error = http::RouteError::NotFound;
-                sessions.respond(conn, &Response::from(&error), now);
-            }
         }
     }
 

@@ -6,7 +6,7 @@
 //! could see two different requests (two lengths, a length beside chunks, folded lines), the
 //! request is refused, so that a proxy in front and this server never disagree.
 //!
-//! The order of things: [`RequestParser`] → [`Request`] → [`route`] → [`Response`] →
+//! The order of things: [`RequestParser`] → [`Request`] → [`route()`] → [`Response`] →
 //! [`ResponseEncoder`], or for `/ws` [`check_upgrade`] → [`ResponseEncoder::encode_upgrade`].
 
 mod body;

@@ -9,7 +9,6 @@ pub const ROUTES: &[&str] = &[
     "GET /",
     "GET /health",
     "GET /health/ready",
-    "GET /metrics",
     "GET /ws",
     "POST /api/rooms",
     "GET /api/rooms/{code}",
@@ -44,8 +43,6 @@ pub enum Route {
     Health,
     /// `GET /health/ready`
     Ready,
-    /// `GET /metrics`
-    Metrics,
     /// `GET /ws`
     WebSocket,
     /// `POST /api/rooms`
@@ -118,7 +115,6 @@ pub fn route(method: &str, path: &str) -> Result<Route, RouteError> {
         "/" => (GET, on_get(method, Route::Index)),
         "/health" => (GET, on_get(method, Route::Health)),
         "/health/ready" => (GET, on_get(method, Route::Ready)),
-        "/metrics" => (GET, on_get(method, Route::Metrics)),
         "/ws" => (GET, on_get(method, Route::WebSocket)),
         "/api/rooms" => (POST, on_post(method, Route::CreateRoom)),
         _ => match path.strip_prefix("/api/rooms/") {

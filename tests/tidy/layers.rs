@@ -51,7 +51,6 @@ const USES: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("secret", &[]),
     ("memory", &[]),
-    ("metrics", &["time"]),
     ("throttle", &["time"]),
     ("config", &["secret"]),
     ("cli", &["config"]),
@@ -67,8 +66,8 @@ const USES: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
-            "accounts", "config", "http", "ids", "memory", "metrics", "protocol", "rooms",
-            "secret", "session", "store", "throttle", "time", "ws",
+            "accounts", "config", "http", "ids", "memory", "protocol", "rooms", "secret",
+            "session", "store", "throttle", "time", "ws",
         ],
     ),
     ("backend", &["accounts", "engine", "memory", "protocol", "rooms", "store", "time"]),

@@ -22,7 +22,7 @@ fn methods_and_paths_become_routes() {
         ("GET", "/health", Ok(Route::Health)),
         ("HEAD", "/health", Ok(Route::Health)),
         ("GET", "/health/ready", Ok(Route::Ready)),
-        ("GET", "/metrics", Ok(Route::Metrics)),
+        ("GET", "/metrics", Err(NotFound)),
         ("GET", "/ws", Ok(Route::WebSocket)),
         ("POST", "/api/rooms", Ok(Route::CreateRoom)),
         ("GET", "/api/rooms/ABC-d_9", Ok(room("ABC-d_9"))),
