@@ -126,6 +126,9 @@ impl Engine {
         }
         if asked.is_some() {
             let mut response = Response::json_text(Status::from_code(reply.status), reply.body);
+            if reply.status == Status::SERVICE_UNAVAILABLE.code() {
+                response.set_header("Retry-After", "5");
+            }
             if let Some(cookie) = &reply.set_cookie {
                 response.set_header("Set-Cookie", cookie);
             }

@@ -146,7 +146,9 @@ fn of_24_first_users_at_once_one_is_made_on_mongodb_through_two_servers() {
     let Some(mongo) = mongodb("first") else { return };
     let settings = [("INITIAL_SETUP_TOKEN", SETUP_TOKEN), ("MONGODB_URI", mongo.uri())];
     let servers = [Server::start(&settings), Server::start(&settings)].map(Arc::new);
-    servers.iter().for_each(|server| wait_until_healthy(server));
+    for server in &servers {
+        wait_until_healthy(server);
+    }
     assert_eq!(first_users(&servers), 1);
 }
 
