@@ -39,9 +39,9 @@ use crate::time::UnixMillis;
 
 /// How long to look for a server, and to connect to it, unless the URI says otherwise: together
 /// less than a job may take.
-const SERVER_TIMEOUT: Duration = Duration::from_secs(3);
+const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a server is asked whether it is there, so that one that is back is seen soon.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
 /// Bytes of a document beyond which MongoDB, whose limit is 16 MiB, is not even asked.
 const DOCUMENT_BYTES_MAX: usize = 15 << 20;
 /// How long a lease lasts if it is not given back: longer than the calls that it is held for.
@@ -67,8 +67,6 @@ pub struct MongoStore {
     is_prepared: AtomicBool,
     /// No two rooms have one code, by the database's own word.
     rooms_are_unique: AtomicBool,
-    /// No two users have one e-mail, by the database's own word.
-    users_are_unique: AtomicBool,
 }
 
 impl fmt::Debug for MongoStore {
@@ -78,33 +76,58 @@ impl fmt::Debug for MongoStore {
 }
 
 impl MongoStore {
-    /// A store at `uri` for `workers` workers. Neither names are resolved nor connections made.
+    /// A store at `uri` for `workers` workers. No connection is waited for, and the names of
+    /// `mongodb+srv` are looked up by the first call.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] with one line if `uri` can't be understood.
+    /// [`StoreError::Damaged`] with one line if `uri` or `database` can't be meant.
     pub fn connect(uri: &Secret, database: &str, workers: usize) -> Result<Self, StoreError> {
-        ConnectionString::parse(uri.expose())
-            .map_err(|error| StoreError::Damaged(format!("MONGODB_URI: {}", brief(&error))))?;
-        Ok(Self {
+        let wrong = |error: Error| StoreError::Damaged(format!("MONGODB_URI: {}", brief(&error)));
+        let parsed = ConnectionString::parse(uri.expose()).map_err(wrong)?;
+        if parsed.write_concern.as_ref().is_some_and(|w| w.w == Some(Acknowledgment::Nodes(0))) {
+            let line = "MONGODB_URI: with w=0 nobody would know what is stored";
+            return Err(StoreError::Damaged(line.to_owned()));
+        }
+        if database.is_empty() || database.contains(['/', '\\', '.', ' ', '"', '$', '\0']) {
+            return Err(StoreError::Damaged("DB_NAME is no name of a database".to_owned()));
+        }
+        let store = Self {
             uri: uri.clone(),
             database: database.to_owned(),
             pool_size_max: u32::try_from(workers).unwrap_or(16) + 1,
             connected: Mutex::new(None),
             is_prepared: AtomicBool::new(false),
             rooms_are_unique: AtomicBool::new(true),
-            users_are_unique: AtomicBool::new(true),
-        })
+        };
+        if !uri.expose().starts_with("mongodb+srv:") {
+            store.open().map_err(wrong)?;
+        }
+        Ok(store)
     }
 
-    /// The database; the driver and its threads start with the first call. With `mongodb+srv` that
-    /// call resolves names, and fails if there is no network: the next one tries again.
+    /// The database, ready for use: whoever asks first makes the indexes.
     fn database(&self) -> Result<Database, StoreError> {
+        let database = self.open().map_err(|error| failed(&error))?;
+        if !self.is_prepared.load(Ordering::Relaxed) {
+            make_index(&database, "users", "email")?;
+            let rooms = make_index(&database, "rooms", "room_code")?;
+            self.rooms_are_unique.store(rooms, Ordering::Relaxed);
+            let model = IndexModel::builder().keys(doc! { "user_id": 1 }).build();
+            let users = database.collection::<Document>("users");
+            users.create_index(model).run().map_err(|error| failed(&error))?;
+            self.is_prepared.store(true, Ordering::Relaxed);
+        }
+        Ok(database)
+    }
+
+    /// The driver and its threads start with the first call. With `mongodb+srv` that looks up
+    /// names, and fails if there is no network: the next one tries again.
+    fn open(&self) -> Result<Database, Error> {
         let mut connected = self.lock();
         if let Some(database) = &*connected {
             return Ok(database.clone());
         }
-        let options = ClientOptions::parse(self.uri.expose()).run();
-        let mut options = options.map_err(|error| failed(&error))?;
+        let mut options = ClientOptions::parse(self.uri.expose()).run()?;
         options.app_name.get_or_insert_with(|| "khun-phaen-sync".to_owned());
         options.server_selection_timeout.get_or_insert(SERVER_TIMEOUT);
         options.connect_timeout.get_or_insert(SERVER_TIMEOUT);
@@ -113,7 +136,7 @@ impl MongoStore {
         options.write_concern.get_or_insert_with(|| {
             WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build()
         });
-        let client = Client::with_options(options).map_err(|error| failed(&error))?;
+        let client = Client::with_options(options)?;
         let database = client.database(&self.database);
         *connected = Some(database.clone());
         Ok(database)
@@ -143,24 +166,6 @@ impl MongoStore {
         self.collection("sync_meta")
     }
 
-    /// Makes a unique index; false if the data that is there does not allow it.
-    fn index(&self, collection: &str, field: &str) -> Result<bool, StoreError> {
-        let options = IndexOptions::builder().unique(true).build();
-        let model = IndexModel::builder().keys(doc! { field: 1 }).options(options).build();
-        match self.collection(collection)?.create_index(model).run() {
-            Ok(_) => Ok(true),
-            Err(error) if code(&error).is_some_and(|c| INDEX_CONFLICTS.contains(&c)) => Ok(true),
-            Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
-                warn!(
-                    "MongoDB has several {collection} with the same {field}: no unique index is \
-                     made until that is mended"
-                );
-                Ok(false)
-            }
-            Err(error) => Err(failed(&error)),
-        }
-    }
-
     fn find_user(&self, filter: Document) -> Result<Option<User>, StoreError> {
         let found = self.user_documents()?.find_one(filter).run();
         match found.map_err(|error| failed(&error))? {
@@ -174,7 +179,7 @@ impl MongoStore {
         let mut user = documents::user(document)?;
         let filter = doc! { "user_id": &user.user_id };
         let profile = self.profiles()?.find_one(filter).run().map_err(|error| failed(&error))?;
-        user.profile = profile.as_ref().map(documents::profile).unwrap_or_default();
+        user.profile = documents::profile_of(&user, profile.as_ref());
         Ok(user)
     }
 
@@ -221,8 +226,7 @@ impl MongoStore {
         if fields.is_empty() {
             return Ok(());
         }
-        let id = if user.profile.id.is_empty() { &user.user_id } else { &user.profile.id };
-        let update = doc! { "$set": fields, "$setOnInsert": { "_id": id } };
+        let update = doc! { "$set": fields, "$setOnInsert": { "_id": &user.profile.id } };
         let filter = doc! { "user_id": &user.user_id };
         let updated = self.profiles()?.update_one(filter, update).upsert(true).run();
         updated.map(drop).map_err(|error| failed(&error))
@@ -295,11 +299,10 @@ impl MongoStore {
         self.user_by_id(&user.user_id)?.ok_or(StoreError::NotFound)
     }
 
-    /// Looks whether an e-mail is taken, where no unique index does.
+    /// Looks whether an e-mail is taken. The unique index decides between two who ask at once; it
+    /// does not see that one of the old backend is the same in capitals, and old data may have
+    /// kept it from being made.
     fn check_email(&self, email: &str, except: &str) -> Result<(), StoreError> {
-        if self.users_are_unique.load(Ordering::Relaxed) {
-            return Ok(());
-        }
         match self.user_by_email(email)? {
             Some(other) if other.user_id != except => Err(StoreError::EmailTaken),
             _ => Ok(()),
@@ -314,19 +317,13 @@ impl Store for MongoStore {
 
     fn ping(&self) -> Result<(), StoreError> {
         let answer = self.database()?.run_command(doc! { "ping": 1 }).run();
-        answer.map_err(|error| failed(&error))?;
-        if !self.is_prepared.load(Ordering::Relaxed) {
-            let users = self.index("users", "email")?;
-            let rooms = self.index("rooms", "room_code")?;
-            self.users_are_unique.store(users, Ordering::Relaxed);
-            self.rooms_are_unique.store(rooms, Ordering::Relaxed);
-            self.is_prepared.store(true, Ordering::Relaxed);
-        }
-        Ok(())
+        answer.map(drop).map_err(|error| failed(&error))
     }
 
     fn room(&self, room_code: &str) -> Result<Option<RoomRecord>, StoreError> {
-        let found = self.rooms()?.find_one(doc! { "room_code": room_code }).run();
+        // Of several with one code, which only old data can have, the newest counts.
+        let newest = doc! { "last_sync": -1 };
+        let found = self.rooms()?.find_one(doc! { "room_code": room_code }).sort(newest).run();
         let found = found.map_err(|error| failed(&error))?;
         found.as_ref().map(documents::room).transpose()
     }
@@ -345,11 +342,7 @@ impl Store for MongoStore {
         // `null` matches a field that is not there, too: a room of the old backend.
         let same_room = doc! { "$in": [&room.room_id, Bson::Null] };
         let filter = doc! { "room_code": &room.room_code, "room_id": same_room };
-        let created_at = DateTime::from_millis(room.created_at.0);
-        let update = doc! {
-            "$set": documents::from_room(room),
-            "$setOnInsert": { "created_at": created_at },
-        };
+        let update = doc! { "$set": documents::from_room(room) };
         match self.rooms()?.update_one(filter, update).upsert(true).run() {
             Ok(_) => Ok(()),
             Err(error) => match code(&error) {
@@ -384,6 +377,9 @@ impl Store for MongoStore {
         if let Some(user) = self.find_user(doc! { "email": email })? {
             return Ok(Some(user));
         }
+        if email != email.to_lowercase() {
+            return Ok(None);
+        }
         // The old backend stored e-mails as they were typed.
         let pattern = format!("^{}$", documents::escaped(email));
         self.find_user(doc! { "email": { "$regex": pattern, "$options": "i" } })
@@ -412,11 +408,11 @@ impl Store for MongoStore {
         for document in self.profiles()?.find(doc! {}).run().map_err(|error| failed(&error))? {
             let document = document.map_err(|error| failed(&error))?;
             if let Ok(user_id) = document.get_str("user_id") {
-                profiles.insert(user_id.to_owned(), documents::profile(&document));
+                profiles.insert(user_id.to_owned(), document.clone());
             }
         }
         for user in &mut users {
-            user.profile = profiles.remove(&user.user_id).unwrap_or_default();
+            user.profile = documents::profile_of(user, profiles.get(&user.user_id));
         }
         // Dates are strings in some documents and dates in others, so they are compared here.
         users.sort_by_key(|user| user.created_at);
@@ -497,6 +493,24 @@ impl Store for MongoStore {
             states.insert(user.user_id, AccountState { version, role, is_active });
         }
         Ok(user_ids.iter().map(|user_id| states.get(user_id).copied()).collect())
+    }
+}
+
+/// Makes a unique index; false if the data that is there does not allow it.
+fn make_index(database: &Database, collection: &str, field: &str) -> Result<bool, StoreError> {
+    let options = IndexOptions::builder().unique(true).build();
+    let model = IndexModel::builder().keys(doc! { field: 1 }).options(options).build();
+    match database.collection::<Document>(collection).create_index(model).run() {
+        Ok(_) => Ok(true),
+        Err(error) if code(&error).is_some_and(|c| INDEX_CONFLICTS.contains(&c)) => Ok(true),
+        Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
+            warn!(
+                "MongoDB has several {collection} with the same {field}: no unique index is made \
+                 until that is mended"
+            );
+            Ok(false)
+        }
+        Err(error) => Err(failed(&error)),
     }
 }
 

@@ -5,8 +5,9 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::SETUP_TOKEN;
+use crate::mongodb_server;
 use crate::support::{Deadline, Server, WebSocketClient};
-use crate::{SETUP_TOKEN, mongodb};
 
 /// Asks as `token`, if there is one; the status and the body.
 fn ask(server: &Server, method: &str, path: &str, token: &str, body: &Value) -> (u16, Value) {
@@ -39,10 +40,11 @@ fn the_whole_flow_works_on_sqlite() {
 
 #[test]
 fn the_whole_flow_works_on_mongodb() {
-    let Some(mongo) = mongodb("flow") else { return };
+    let Some(mongo) = mongodb_server::Server::start() else { return };
+    let uri = mongo.uri();
     let settings = [
         ("INITIAL_SETUP_TOKEN", SETUP_TOKEN),
-        ("MONGODB_URI", mongo.uri()),
+        ("MONGODB_URI", uri.as_str()),
         ("JWT_SECRET", "a secret that is longer than 32 bytes"),
     ];
     let server = Server::start(&settings);
@@ -143,8 +145,9 @@ fn of_24_first_users_at_once_one_is_made_on_sqlite() {
 
 #[test]
 fn of_24_first_users_at_once_one_is_made_on_mongodb_through_two_servers() {
-    let Some(mongo) = mongodb("first") else { return };
-    let settings = [("INITIAL_SETUP_TOKEN", SETUP_TOKEN), ("MONGODB_URI", mongo.uri())];
+    let Some(mongo) = mongodb_server::Server::start() else { return };
+    let uri = mongo.uri();
+    let settings = [("INITIAL_SETUP_TOKEN", SETUP_TOKEN), ("MONGODB_URI", uri.as_str())];
     let servers = [Server::start(&settings), Server::start(&settings)].map(Arc::new);
     for server in &servers {
         wait_until_healthy(server);

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use serde_json::json;
 
-use crate::mongodb;
+use crate::mongodb_server;
 use crate::support::{Deadline, Server};
 
 #[test]
@@ -31,26 +31,28 @@ fn without_its_database_the_server_serves_rooms_and_says_503_for_accounts() {
 
 #[test]
 fn a_database_that_is_killed_and_comes_back_has_everything_that_was_acknowledged() {
-    let Some(mut mongo) = mongodb("away") else { return };
-    let settings = [("MONGODB_URI", mongo.uri()), ("SYNC_WRITERS", "any")];
+    let Some(mut mongo) = mongodb_server::Server::start() else { return };
+    let uri = mongo.uri();
+    let settings = [("MONGODB_URI", uri.as_str()), ("SYNC_WRITERS", "any")];
     let server = Server::start(&settings);
     let room = server.create_room(&json!({ "desired_room_code": "AWAY" }));
     assert_eq!(room["room_code"], "AWAY");
     let mut ann = server.join("AWAY", "ann");
     ann.send_json(&json!({ "action": "sync_document", "document": "before", "id": 1 }));
     ann.expect(&json!({ "type": "ack", "id": 1 }));
-    mongo.kill();
-    ann.send_json(&json!({ "action": "sync_document", "document": "meanwhile", "id": 2 }));
-    let mut bob = server.join("AWAY", "bob");
-    assert_eq!(bob.expect_type("document_sync")["document"], "meanwhile", "the room goes on");
-    server.wait_for_log("the store does not answer");
-    assert!(mongo.restart());
+    mongo.restart_after_kill(|| {
+        let newer = json!({ "action": "sync_document", "document": "meanwhile", "id": 2 });
+        ann.send_json(&newer);
+        let mut bob = server.join("AWAY", "bob");
+        assert_eq!(bob.expect_type("document_sync")["document"], "meanwhile", "it goes on");
+        server.wait_for_log("the store does not answer");
+    });
     let deadline = Deadline::start();
     while server.get("/health").json()["store"] != "ok" {
         assert!(!deadline.left().is_zero(), "it never recovered: {}", server.log());
     }
     ann.wait_for(|message| message["type"] == "ack" && message["id"] == 2);
-    let other = Server::start(&[("MONGODB_URI", mongo.uri())]);
+    let other = Server::start(&[("MONGODB_URI", uri.as_str())]);
     let body = json!({ "desired_room_code": "AWAY" }).to_string();
     let restored = other.http("POST", "/api/rooms", &[], &body);
     assert_eq!((restored.status, &restored.json()["has_document"]), (200, &json!(true)));

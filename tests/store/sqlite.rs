@@ -1,126 +1,205 @@
-//! The suite over SQLite, and what only a file can do wrong.
+//! The suite on `SQLite`, and what can be wrong with a file.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use sync_server::store::sqlite::{FILE_NAME, SqliteStore, backup};
-use sync_server::store::{Store, StoreError};
+use rusqlite::Connection;
+use sync_server::store::sqlite::{self, FILE_NAME, SqliteStore};
+use sync_server::store::{FirstUser, Role, RoomRecord, Store, StoreError};
 
-use crate::suite::{self, admin, room};
+use crate::cases::{Database, room, user};
+use crate::temporary::TemporaryDir;
 
-/// A directory that goes when the test ends.
-struct Directory(PathBuf);
+struct FileDatabase(TemporaryDir);
 
-impl Directory {
-    fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("store-{}-{number}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        // Left by a run that was killed and had the same process number.
-        let _left_over = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("a directory");
-        Self(path)
-    }
-
-    fn data(&self) -> PathBuf {
-        self.0.join("data")
-    }
-
-    fn file(&self) -> PathBuf {
-        self.data().join(FILE_NAME)
+impl Database for FileDatabase {
+    fn open(&self) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(self.0.path()).unwrap())
     }
 }
 
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _best_effort = fs::remove_dir_all(&self.0);
-    }
-}
+crate::suite! { Some(FileDatabase(TemporaryDir::new())) }
 
 fn mode(path: &Path) -> u32 {
-    fs::metadata(path).expect("there").permissions().mode() & 0o777
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[track_caller]
+fn check_refused(dir: &Path, expected: &str) {
+    let path = dir.join(FILE_NAME);
+    let before = fs::read(&path).ok();
+    let error = SqliteStore::open(dir).map(drop).unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(fs::read(&path).ok() == before, "the file was changed");
 }
 
 #[test]
-fn sqlite_does_what_every_store_must() {
-    suite::run(|| {
-        let directory = Directory::new();
-        move || -> Arc<dyn Store> { Arc::new(SqliteStore::open(&directory.data()).expect("open")) }
-    });
-}
-
-#[test]
-fn only_the_owner_may_read() {
-    let directory = Directory::new();
-    let store = SqliteStore::open(&directory.data()).expect("open");
-    store.create_user(&admin("a")).expect("created");
-    assert_eq!(mode(&directory.data()), 0o700);
-    for name in [FILE_NAME, "sync.db-wal", "sync.db-shm"] {
-        assert_eq!(mode(&directory.data().join(name)), 0o600, "{name}");
+fn only_the_owner_may_read_what_is_made() {
+    let dir = TemporaryDir::new();
+    let data = dir.path().join("a/b");
+    let store = SqliteStore::open(&data).unwrap();
+    store.save_room(&room("CODE", "r1")).unwrap();
+    assert_eq!((mode(&data), mode(&dir.path().join("a"))), (0o700, 0o700));
+    let mut files = 0;
+    for entry in fs::read_dir(&data).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        files += 1;
     }
+    assert_eq!(files, 3, "the file, its log and the log's index");
 }
 
 #[test]
-fn what_is_no_database_is_refused_and_left_alone() {
-    let directory = Directory::new();
-    drop(SqliteStore::open(&directory.data()).expect("open"));
-    let mut damaged = fs::read(directory.file()).expect("read");
-    damaged[..64].fill(b'x');
-    for bytes in [b"not a database, by any means; a note that somebody left".repeat(40), damaged] {
-        fs::write(directory.file(), &bytes).expect("written");
-        let error = SqliteStore::open(&directory.data()).expect_err("refused");
-        let line = error.to_string();
-        assert!(matches!(error, StoreError::Damaged(_)), "{line}");
-        assert!(line.contains("sync.db") && line.contains("damaged"), "{line}");
-        assert!(!line.contains('\n'));
-        assert!(fs::read(directory.file()).expect("read") == bytes, "it was changed");
+fn an_existing_file_is_closed_to_others() {
+    let dir = TemporaryDir::new();
+    let path = dir.path().join(FILE_NAME);
+    drop(SqliteStore::open(dir.path()).unwrap());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    drop(SqliteStore::open(dir.path()).unwrap());
+    assert_eq!(mode(&path), 0o600);
+}
+
+#[test]
+fn what_was_stored_is_there_after_a_restart() {
+    let dir = TemporaryDir::new();
+    let saved = RoomRecord { document: Some("text".to_owned()), ..room("CODE", "r1") };
+    let store = SqliteStore::open(dir.path()).unwrap();
+    store.save_room(&saved).unwrap();
+    store.create_first_user(&user(1, Role::Admin)).unwrap();
+    drop(store);
+    let store = SqliteStore::open(dir.path()).unwrap();
+    assert_eq!(store.room("CODE"), Ok(Some(saved)));
+    assert_eq!(store.create_first_user(&user(2, Role::Admin)), Ok(FirstUser::AlreadyThere));
+}
+
+#[test]
+fn what_is_no_database_is_left_alone() {
+    let dir = TemporaryDir::new();
+    fs::write(dir.path().join(FILE_NAME), "dear diary, ".repeat(1_000)).unwrap();
+    check_refused(dir.path(), "sync.db is damaged or no database");
+}
+
+#[test]
+fn a_file_damaged_in_the_middle_is_left_alone() {
+    let dir = TemporaryDir::new();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    for number in 0..200 {
+        store.create_user(&user(number, Role::User)).unwrap();
     }
+    drop(store);
+    let path = dir.path().join(FILE_NAME);
+    let mut file = File::options().write(true).open(&path).unwrap();
+    file.seek(SeekFrom::Start(8 * 4_096)).unwrap();
+    file.write_all(&[0xff; 3 * 4_096]).unwrap();
+    drop(file);
+    check_refused(dir.path(), "sync.db is damaged");
 }
 
 #[test]
-fn data_of_a_newer_version_is_refused_and_left_alone() {
-    let directory = Directory::new();
-    drop(SqliteStore::open(&directory.data()).expect("open"));
-    let connection = rusqlite::Connection::open(directory.file()).expect("open");
-    connection.pragma_update(None, "user_version", 99).expect("set");
-    drop(connection);
-    let before = fs::read(directory.file()).expect("read");
-    let error = SqliteStore::open(&directory.data()).expect_err("refused");
+fn a_file_cut_off_is_left_alone() {
+    let dir = TemporaryDir::new();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    for number in 0..200 {
+        store.create_user(&user(number, Role::User)).unwrap();
+    }
+    drop(store);
+    let path = dir.path().join(FILE_NAME);
+    File::options().write(true).open(path).unwrap().set_len(5 * 4_096 + 100).unwrap();
+    check_refused(dir.path(), "sync.db is damaged");
+}
+
+#[test]
+fn a_file_of_a_newer_version_is_left_alone() {
+    let dir = TemporaryDir::new();
+    drop(SqliteStore::open(dir.path()).unwrap());
+    let connection = Connection::open(dir.path().join(FILE_NAME)).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    connection.close().unwrap();
+    check_refused(dir.path(), "schema 99, known 1");
+    let error = SqliteStore::open(dir.path()).map(drop).unwrap_err();
     assert_eq!(error, StoreError::TooNew { found: 99, known: 1 });
-    assert!(fs::read(directory.file()).expect("read") == before);
 }
 
 #[test]
-fn a_directory_that_cannot_be_is_said_in_one_line() {
-    let directory = Directory::new();
-    let file = directory.0.join("file");
-    fs::write(&file, "").expect("written");
-    let line = SqliteStore::open(&file.join("data")).expect_err("refused").to_string();
-    assert!(line.starts_with("DATA_DIR ") && !line.contains('\n'), "{line}");
+fn the_database_of_another_program_is_left_alone() {
+    let dir = TemporaryDir::new();
+    let connection = Connection::open(dir.path().join(FILE_NAME)).unwrap();
+    connection.execute_batch("CREATE TABLE recipes (name TEXT)").unwrap();
+    connection.close().unwrap();
+    check_refused(dir.path(), "of another program");
 }
 
 #[test]
-fn a_backup_is_whole_and_overwrites_nothing() {
-    let directory = Directory::new();
-    let store = SqliteStore::open(&directory.data()).expect("open");
-    store.save_room(&room("R", &"x".repeat(100_000))).expect("saved");
-    store.create_user(&admin("a")).expect("created");
-    let copies = directory.0.join("copies");
-    fs::create_dir(&copies).expect("made");
-    let target = copies.join(FILE_NAME);
-    backup(&directory.data(), &target).expect("copied while open");
-    store.save_room(&room("R", "later")).expect("saved");
+fn a_directory_that_cannot_be_is_named() {
+    let dir = TemporaryDir::new();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    check_refused(&file.join("data"), "cannot create the directory");
+    check_refused(Path::new("/proc/self"), "cannot create /proc/self/sync.db");
+}
+
+#[test]
+fn a_busy_file_is_waited_for() {
+    let dir = TemporaryDir::new();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    let other = Connection::open(dir.path().join(FILE_NAME)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::thread::scope(|scope| {
+        let saving = scope.spawn(|| store.save_room(&room("CODE", "r1")));
+        // Readers do not wait for it.
+        assert_eq!(store.room("CODE"), Ok(None));
+        other.execute_batch("COMMIT").unwrap();
+        assert_eq!(saving.join().unwrap(), Ok(()));
+    });
+    assert!(store.room("CODE").unwrap().is_some());
+}
+
+#[test]
+fn a_backup_is_whole_and_private_and_replaces_nothing() {
+    let dir = TemporaryDir::new();
+    let data = dir.path().join("data");
+    let store = SqliteStore::open(&data).unwrap();
+    let saved = RoomRecord { document: Some("x".repeat(1 << 20)), ..room("CODE", "r1") };
+    store.save_room(&saved).unwrap();
+    store.create_first_user(&user(1, Role::Admin)).unwrap();
+
+    let restored = dir.path().join("restored");
+    fs::create_dir(&restored).unwrap();
+    let target = restored.join(FILE_NAME);
+    sqlite::backup(&data, &target).unwrap();
     assert_eq!(mode(&target), 0o600);
-    let copy = SqliteStore::open(&copies).expect("a store");
-    assert_eq!(copy.room("R"), Ok(Some(room("R", &"x".repeat(100_000)))));
-    assert_eq!(copy.users().expect("users").len(), 1);
-    let before = fs::read(&target).expect("read");
-    assert!(backup(&directory.data(), &target).is_err(), "the file is there already");
-    assert!(fs::read(&target).expect("read") == before);
-    assert!(backup(&copies.join("nothing"), &copies.join("new")).is_err());
-    assert!(!copies.join("new").exists());
+    assert_eq!(fs::read_dir(&restored).unwrap().count(), 1, "one file is all");
+    let error = sqlite::backup(&data, &target).unwrap_err().to_string();
+    assert!(error.contains("exists"), "{error}");
+    let error = sqlite::backup(&data, &dir.path().join("no/where")).unwrap_err().to_string();
+    assert!(error.contains("cannot create"), "{error}");
+
+    let missing = dir.path().join("missing");
+    let error = sqlite::backup(&missing, &dir.path().join("copy")).unwrap_err().to_string();
+    assert!(error.contains("cannot read"), "{error}");
+    assert!(!missing.exists() && !dir.path().join("copy").exists());
+
+    // Later changes are not in it.
+    store.save_room(&RoomRecord { document: Some("new".to_owned()), ..saved.clone() }).unwrap();
+    let copy = SqliteStore::open(&restored).unwrap();
+    assert!(copy.room("CODE").unwrap() == Some(saved));
+    assert_eq!(copy.users().unwrap().len(), 1);
+}
+
+#[test]
+fn a_migration_that_two_begin_is_made_once() {
+    for _ in 0..10 {
+        let dir = TemporaryDir::new();
+        std::thread::scope(|scope| {
+            let opening: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| SqliteStore::open(dir.path()).map(drop))).collect();
+            for thread in opening {
+                assert_eq!(thread.join().unwrap(), Ok(()));
+            }
+        });
+    }
 }

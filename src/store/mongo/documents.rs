@@ -20,7 +20,7 @@ pub(super) fn user(document: &Document) -> Result<User, StoreError> {
         Some(Bson::String(id)) => id.clone(),
         _ => String::new(),
     };
-    let Some(email) = text(document, "email") else {
+    let Some(email) = text(document, "email").map(|email| email.trim().to_lowercase()) else {
         return Err(StoreError::Damaged(format!("user {id} in MongoDB has no email")));
     };
     let created_at = date(document, "created_at").unwrap_or_default();
@@ -44,10 +44,13 @@ pub(super) fn user(document: &Document) -> Result<User, StoreError> {
     })
 }
 
-/// A profile.
-pub(super) fn profile(document: &Document) -> Profile {
+/// The profile of `user`; old data may have none, then it is called as the user is.
+pub(super) fn profile_of(user: &User, document: Option<&Document>) -> Profile {
+    let Some(document) = document else {
+        return Profile { id: user.user_id.clone(), ..Profile::default() };
+    };
     Profile {
-        id: text(document, "_id").unwrap_or_default(),
+        id: text(document, "_id").unwrap_or_else(|| user.user_id.clone()),
         first_name: text(document, "first_name"),
         last_name: text(document, "last_name"),
         nickname: text(document, "nickname"),
@@ -114,6 +117,7 @@ pub(super) fn from_room(room: &RoomRecord) -> Document {
         "host_auth": host_auth,
         "host_token_hash": room.host_token_hash.as_ref().map(hex),
         "document": &room.document,
+        "created_at": DateTime::from_millis(room.created_at.0),
         "last_sync": DateTime::from_millis(room.updated_at.0),
     }
 }
@@ -241,7 +245,10 @@ mod tests {
             "something_else": 5,
         };
         let user = user(&old).expect("a user");
-        assert_eq!(user.id, "070707070707070707070707");
+        assert_eq!(
+            (user.id.as_str(), user.email.as_str()),
+            ("07".repeat(12).as_str(), "somchai@example.com")
+        );
         assert_eq!((user.role, user.is_active, user.version), (Role::Admin, true, 0));
         assert_eq!(user.created_at.rfc3339(), "2025-01-01T20:04:05.000Z");
         assert!(user.setup_token.is_none() && user.setup_expires_at.is_none());
