@@ -3,6 +3,7 @@
 //!
 //! `cargo run --release --example echo -- 9001`
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,7 +75,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.limits.message_bytes_max = 64 << 20;
     config.limits.send_queue_bytes_max = 128 << 20;
     config.limits.memory_budget_bytes = 512 << 20;
-    let listener = Listener::bind(config.bind_addr, port)?;
+    let listener = Listener::bind(Ipv4Addr::LOCALHOST.into(), port)?;
     println!("echoing on {}", listener.address());
     let sessions = Sessions::new(&config, MemoryBudget::new(config.limits.memory_budget_bytes));
     let echo = Echo { bytes_max: config.limits.message_bytes_max };
