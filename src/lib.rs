@@ -1,21 +1,49 @@
-//! Khun Phaen Sync Server.
+//! Live shared rooms over WebSocket: the library behind `sync-server`.
+//!
+//! One thread owns all sockets and all rooms; whatever blocks runs on a few workers. Everything
+//! that decides something is a state machine that is handed bytes, outcomes and the time, and can
+//! be driven by a test without a socket:
+//!
+//! ```text
+//!      net          the event loop: sockets, signals, the clock
+//!       |
+//!    session        connections without their sockets   workers   threads for what blocks
+//!     |    |                                                |
+//!   http   ws       bytes <-> requests, messages         backend  jobs, carried out
+//!       |                                                 |    |
+//!     engine        the application: who asks for what  accounts store
+//!     |    |
+//!  rooms  protocol  who shares what; JSON text <-> actions and events
+//! ```
+//!
+//! `ARCHITECTURE.md` tells the rest. The modules, in reading order:
 
-pub mod accounts;
-pub mod backend;
-pub mod cli;
+// What everybody may know.
 pub mod config;
-pub mod engine;
-pub mod http;
+pub mod hex;
 pub mod ids;
-pub mod logging;
 pub mod memory;
-pub mod net;
-pub mod protocol;
-pub mod rooms;
 pub mod secret;
-pub mod session;
-pub mod store;
 pub mod throttle;
 pub mod time;
-pub mod workers;
+
+// What is decided.
+pub mod http;
+pub mod protocol;
+pub mod rooms;
 pub mod ws;
+
+// Who is connected, and what that means.
+pub mod engine;
+pub mod session;
+
+// What blocks.
+pub mod accounts;
+pub mod backend;
+pub mod store;
+pub mod workers;
+
+// The world outside.
+pub mod cli;
+pub mod logging;
+pub mod net;

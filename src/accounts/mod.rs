@@ -23,14 +23,5 @@ pub use service::{LINK_TTL_MS, Service, Settings};
 /// Fills its argument with bytes that nobody can guess. Comes from the system's generator.
 pub type Entropy = fn(&mut [u8]);
 
-/// `bytes` in lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes everything");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Entropy, hex};
+use super::Entropy;
+use crate::hex;
 use crate::secret::Secret;
 
 /// The file's name in the data directory.
@@ -100,9 +101,9 @@ fn create(data_dir: &Path, path: &Path, entropy: Entropy) -> io::Result<()> {
     entropy(&mut secret);
     let mut suffix = [0; 8];
     entropy(&mut suffix);
-    let draft = data_dir.join(format!("{SECRET_FILE}.{}", hex(&suffix)));
+    let draft = data_dir.join(format!("{SECRET_FILE}.{}", hex::encode(&suffix)));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let written = writeln!(file, "{}", hex(&secret)).and_then(|()| file.sync_all());
+    let written = writeln!(file, "{}", hex::encode(&secret)).and_then(|()| file.sync_all());
     let linked = written.and_then(|()| fs::hard_link(&draft, path));
     fs::remove_file(&draft)?;
     match linked {

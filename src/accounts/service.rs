@@ -12,6 +12,7 @@ use log::warn;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::Entropy;
 use super::api::{
     AccountError, AccountReply, AccountRequest, AuthError, CLEAR_TOKEN_COOKIE, Effect, Identity,
     role_name,
@@ -20,8 +21,8 @@ use super::input::{EMAIL_BYTES_MAX, Invite, Login, SetupPassword, UpdateMe, Upda
 use super::password::{self, SALT_BYTES, Verdict};
 use super::token::Tokens;
 use super::views::{Invited, LinkHolder, LoggedIn, Me, Success, UserList};
-use super::{Entropy, hex};
 use crate::config::InitialAdmin;
+use crate::hex;
 use crate::secret::Secret;
 use crate::store::{FirstUser, Role, Store, StoreError, User, UserChange};
 use crate::time::UnixMillis;
@@ -343,7 +344,7 @@ impl Service {
     fn fresh_link(&self) -> Secret {
         let mut bytes = [0; LINK_BYTES];
         (self.entropy)(&mut bytes);
-        Secret::new(hex(&bytes))
+        Secret::new(hex::encode(&bytes))
     }
 
     /// A UUID of version 7 (RFC 9562, section 5.7).

@@ -15,6 +15,7 @@ use super::requests::Creation;
 use super::shutdown::Shutdown;
 use crate::accounts::{AuthError, Identity};
 use crate::config::{AddressKey, Config};
+use crate::hex;
 use crate::http::{Response, Status, Upgrade};
 use crate::ids::{ConnId, RoomKey};
 use crate::memory::MemoryBudget;
@@ -350,12 +351,12 @@ impl Desk {
     }
 
     pub(super) fn fresh_peer_id(&mut self) -> String {
-        format!("peer_{}", hex(&self.random::<4>()))
+        format!("peer_{}", hex::encode(&self.random::<4>()))
     }
 
     /// 256 bits as 64 hexadecimal digits.
     pub(super) fn fresh_token(&mut self) -> String {
-        hex(&self.random::<32>())
+        hex::encode(&self.random::<32>())
     }
 
     // --- the store ---
@@ -480,13 +481,4 @@ fn error_code(error: RoomError) -> ErrorCode {
         RoomError::TooManyRooms => ErrorCode::TooManyRooms,
         RoomError::StoreUnavailable => ErrorCode::StoreUnavailable,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
 }

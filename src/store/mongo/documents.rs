@@ -7,6 +7,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Profile, Role, RoomRecord, StoreError, User, UserChange};
 use crate::config::HostAuth;
+use crate::hex;
 use crate::secret::Secret;
 use crate::time::UnixMillis;
 
@@ -70,7 +71,7 @@ pub(super) fn room(document: &Document) -> Result<RoomRecord, StoreError> {
         room_id: text(document, "room_id"),
         host_id: text(document, "host_id"),
         host_auth: if needs_token { HostAuth::Token } else { HostAuth::PeerId },
-        host_token_hash: text(document, "host_token_hash").and_then(|hex| bytes(&hex)),
+        host_token_hash: text(document, "host_token_hash").and_then(|text| hex::decode(&text)),
         document: text(document, "document"),
         created_at: date(document, "created_at").unwrap_or(updated_at),
         updated_at,
@@ -115,7 +116,7 @@ pub(super) fn from_room(room: &RoomRecord) -> Document {
         "room_id": &room.room_id,
         "host_id": &room.host_id,
         "host_auth": host_auth,
-        "host_token_hash": room.host_token_hash.as_ref().map(hex),
+        "host_token_hash": room.host_token_hash.map(|hash| hex::encode(&hash)),
         "document": &room.document,
         "created_at": DateTime::from_millis(room.created_at.0),
         "last_sync": DateTime::from_millis(room.updated_at.0),
@@ -208,26 +209,6 @@ fn date(document: &Document, field: &str) -> Option<UnixMillis> {
     }
 }
 
-fn hex(bytes: &[u8; 32]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn bytes(hex: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if hex.len() != 64 || !hex.is_ascii() {
-        return None;
-    }
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&hex[2 * index..2 * index + 2], 16).ok()?;
-    }
-    Some(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,16 +241,6 @@ mod tests {
         let invited = super::user(&invited).expect("a user");
         assert_eq!(invited.setup_expires_at, Some(UnixMillis(1_000 + SETUP_LINK_MS)));
         assert!(super::user(&doc! { "role": "user" }).is_err());
-    }
-
-    #[test]
-    fn hashes_survive_their_text() {
-        let hash: [u8; 32] =
-            std::array::from_fn(|index| u8::try_from(index * 7).expect("below 256"));
-        assert_eq!(bytes(&hex(&hash)), Some(hash));
-        for bad in ["", "zz", &"é".repeat(32), &"-1".repeat(32)] {
-            assert_eq!(bytes(bad), None);
-        }
     }
 
     #[test]
