@@ -54,10 +54,12 @@ impl LoginThrottles {
         self.by_address.take(key.address, now)
     }
 
-    /// The attempt did not fail.
-    fn give_back(&mut self, key: LoginKey) {
-        self.by_email.give_back(key);
-        self.by_address.give_back(key.address);
+    /// What was asked turned out to be no failed login.
+    pub(super) fn not_failed(&mut self, asked: Asked) {
+        if let Some(key) = asked.login {
+            self.by_email.give_back(key);
+            self.by_address.give_back(key.address);
+        }
     }
 }
 
@@ -119,10 +121,10 @@ impl Engine {
             }
         }
         let failed = reply.effects.iter().any(|effect| matches!(effect, Effect::LoginFailed));
-        if let Some(Asked { login: Some(key) }) = asked
+        if let Some(asked) = asked
             && !failed
         {
-            self.desk.logins.give_back(key);
+            self.desk.logins.not_failed(asked);
         }
         if asked.is_some() {
             let mut response = Response::json_text(Status::from_code(reply.status), reply.body);

@@ -29,7 +29,7 @@ use crate::rooms::{Rooms, RoomsConfig, StoreUnavailable};
 use crate::session::{Dispatch, Sessions};
 use crate::store::StoreError;
 use crate::time::{Now, Timestamp};
-use desk::Desk;
+use desk::{Desk, Waiting};
 use effects::Effects;
 use jobs::Purpose;
 
@@ -172,7 +172,9 @@ impl Engine {
                 rooms.lookup_done(&code, Err(StoreUnavailable), now, effects);
             }),
             Purpose::Request(conn) | Purpose::Authentication(conn) => {
-                self.desk.waiting.remove(&conn);
+                if let Some(Waiting::Account(asked)) = self.desk.waiting.remove(&conn) {
+                    self.desk.logins.not_failed(asked);
+                }
                 Desk::store_unavailable(sessions, conn, now);
             }
             Purpose::Revocations => self.desk.revocations_checked(),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use log::debug;
+use log::{Level, log};
 
 use super::Sessions;
 use super::send_queue::SendQueue;
@@ -75,7 +75,8 @@ impl Sessions {
         if !session.is_open_websocket() {
             return;
         }
-        debug!("{conn} {}: closing: {reason}", session.address);
+        let level = if reason.is_fault() { Level::Warn } else { Level::Debug };
+        log!(level, "{conn} {}: closing: {reason}", session.address);
         self.push_close_frame(conn, reason);
         self.depart(conn);
         if let Some(session) = self.session_mut(conn) {

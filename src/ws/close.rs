@@ -42,6 +42,12 @@ impl CloseReason {
         self.row().1
     }
 
+    /// Whether somebody should know of it who reads the log: a rule was broken, a reader was too
+    /// slow, or the server failed.
+    pub fn is_fault(self) -> bool {
+        matches!(self, Self::Policy(_) | Self::TooSlow | Self::Internal)
+    }
+
     fn row(self) -> (u16, &'static str) {
         match self {
             Self::Normal => (1000, ""),
