@@ -1,11 +1,18 @@
-//! The command line, and where settings come from: the environment and a `.env` file.
+//! The command line: what was asked for, what there is to ask for, and where settings come from.
+//!
+//! Reads the environment and the `.env` file, and nothing else; prints nothing.
 
-use std::collections::HashMap;
+mod environment;
+mod help;
+
+pub use environment::{EnvironmentError, variables};
+pub use help::{render_help, render_markdown_table};
+
 use std::ffi::OsString;
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::config::SETTINGS;
+use lexopt::Arg::{Long, Short, Value};
+use lexopt::{Parser, ValueExt};
 
 /// What the person at the console wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +27,7 @@ pub enum Command {
     CheckConfig,
     /// Manage the users, without a login.
     User(UserCommand),
-    /// Copy the embedded store, also while it is in use.
+    /// Copy the embedded store, also while it is in use, to this file.
     Backup(PathBuf),
 }
 
@@ -48,206 +55,180 @@ pub enum UserCommand {
     },
 }
 
-/// A command line that can't be understood, or settings that can't be read.
+/// A command line that can't be understood: one line, with a hint where to read on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct CliError(String);
+#[error("{problem} (see sync-server --help)")]
+pub struct UsageError {
+    problem: String,
+}
 
 /// Reads the arguments, without the program's name.
 ///
 /// # Errors
-/// [`CliError`] with one line.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, CliError> {
-    use lexopt::Arg::{Long, Short, Value};
-    let mut parser = lexopt::Parser::from_args(arguments);
-    let mut command = Command::Serve;
-    while let Some(argument) = parser.next().map_err(|error| usage(&error.to_string()))? {
-        command = match argument {
-            Long("help") | Short('h') => return Ok(Command::Help),
-            Long("version") | Short('V') => return Ok(Command::Version),
-            Long("check-config") => Command::CheckConfig,
-            Value(value) if value == "help" => return Ok(Command::Help),
-            Value(value) if value == "user" => return user(&mut parser).map(Command::User),
-            Value(value) if value == "backup" => {
-                let target =
-                    parser.value().map_err(|_| usage("backup needs a file to write to"))?;
-                nothing_more(&mut parser)?;
-                return Ok(Command::Backup(target.into()));
-            }
-            other => return Err(usage(&other.unexpected().to_string())),
-        };
-    }
-    Ok(command)
+/// [`UsageError`] for the first argument that makes no sense.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
+    let mut parser = Parser::from_args(arguments);
+    let command = match parser.next()? {
+        None => Command::Serve,
+        // People add these to what they were about to write: what follows is forgiven.
+        Some(Long("help") | Short('h')) => return Ok(Command::Help),
+        Some(Long("version") | Short('V')) => return Ok(Command::Version),
+        Some(Long("check-config")) => Command::CheckConfig,
+        Some(Value(word)) => match word.to_str() {
+            Some("help") => return Ok(Command::Help),
+            Some("user") => return user(&mut parser),
+            Some("backup") => backup(&mut parser)?,
+            _ => return Err(UsageError::new(format!("there is no command '{}'", word.display()))),
+        },
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    end(&mut parser, command)
 }
 
-/// What follows `user`.
-fn user(parser: &mut lexopt::Parser) -> Result<UserCommand, CliError> {
-    use lexopt::Arg::{Long, Value};
+/// `user add EMAIL [--admin]`, `user list`, `user passwd EMAIL`, `user disable EMAIL`.
+fn user(parser: &mut Parser) -> Result<Command, UsageError> {
     let mut words = Vec::new();
     let mut is_admin = false;
-    while let Some(argument) = parser.next().map_err(|error| usage(&error.to_string()))? {
+    while let Some(argument) = parser.next()? {
         match argument {
-            Long("admin") => is_admin = true,
-            Value(word) if words.len() < 2 => words.push(word.to_string_lossy().into_owned()),
-            other => return Err(usage(&other.unexpected().to_string())),
+            Long("help") | Short('h') => return Ok(Command::Help),
+            Long("admin") if !is_admin => is_admin = true,
+            Value(word) if words.len() < 2 => words.push(word.string()?),
+            other => return Err(other.unexpected().into()),
         }
     }
     let mut words = words.into_iter();
-    let (action, email) = (words.next(), words.next());
-    match (action.as_deref(), email) {
-        (Some("list"), None) => Ok(UserCommand::List),
-        (Some("add"), Some(email)) => Ok(UserCommand::Add { email, is_admin }),
-        (Some("passwd"), Some(email)) => Ok(UserCommand::Passwd { email }),
-        (Some("disable"), Some(email)) => Ok(UserCommand::Disable { email }),
-        (Some(action @ ("add" | "passwd" | "disable")), None) => {
-            Err(usage(&format!("user {action} needs an e-mail address")))
+    let (action, email) = (words.next().unwrap_or_default(), words.next());
+    let command = match (action.as_str(), email, is_admin) {
+        ("add", Some(email), is_admin) => UserCommand::Add { email, is_admin },
+        ("list", None, false) => UserCommand::List,
+        ("passwd", Some(email), false) => UserCommand::Passwd { email },
+        ("disable", Some(email), false) => UserCommand::Disable { email },
+        ("add" | "passwd" | "disable", None, _) => {
+            return Err(UsageError::new(format!("user {action} needs an e-mail address")));
         }
-        _ => Err(usage("user needs add, list, passwd or disable")),
+        ("list", Some(_), _) => return Err(UsageError::new("user list takes no e-mail address")),
+        ("list" | "passwd" | "disable", _, true) => {
+            return Err(UsageError::new("only user add takes --admin"));
+        }
+        _ => return Err(UsageError::new("user needs one of add, list, passwd, disable")),
+    };
+    Ok(Command::User(command))
+}
+
+/// `backup FILE`.
+fn backup(parser: &mut Parser) -> Result<Command, UsageError> {
+    match parser.next()? {
+        Some(Value(file)) if !file.is_empty() => Ok(Command::Backup(file.into())),
+        Some(Long("help") | Short('h')) => Ok(Command::Help),
+        _ => Err(UsageError::new("backup needs a file to write to")),
     }
 }
 
-fn nothing_more(parser: &mut lexopt::Parser) -> Result<(), CliError> {
-    match parser.next().map_err(|error| usage(&error.to_string()))? {
-        Some(argument) => Err(usage(&argument.unexpected().to_string())),
-        None => Ok(()),
+/// `command`, if nothing follows but a request for help.
+fn end(parser: &mut Parser, command: Command) -> Result<Command, UsageError> {
+    match parser.next()? {
+        None => Ok(command),
+        Some(Long("help") | Short('h')) => Ok(Command::Help),
+        Some(other) => Err(other.unexpected().into()),
     }
 }
 
-fn usage(problem: &str) -> CliError {
-    CliError(format!("{problem} (sync-server --help shows what there is)"))
+impl UsageError {
+    /// `problem` may hold what was typed, so it is made one line.
+    fn new(problem: impl Into<String>) -> Self {
+        Self { problem: problem.into().replace(char::is_control, "?") }
+    }
 }
 
-/// The variables of the environment over those of the file `dot_env`, which need not exist.
-///
-/// # Errors
-/// [`CliError`] if the file can't be read or has a line that is no assignment.
-pub fn variables(dot_env: &Path) -> Result<HashMap<String, String>, CliError> {
-    let mut variables = HashMap::new();
-    match dotenvy::from_path_iter(dot_env) {
-        Ok(pairs) => {
-            for (number, pair) in pairs.enumerate() {
-                // What the line holds may be a secret: only its place is told.
-                let (name, value) = pair.map_err(|_| {
-                    CliError(format!(
-                        "{}: assignment {} cannot be read; write NAME=value, and put a value with \
-                         spaces, # or $ between single quotes",
-                        dot_env.display(),
-                        number + 1
-                    ))
-                })?;
-                variables.insert(name, value);
-            }
-        }
-        Err(dotenvy::Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => {
-            return Err(CliError(format!("{} cannot be read: {error}", dot_env.display())));
-        }
+impl From<lexopt::Error> for UsageError {
+    fn from(error: lexopt::Error) -> Self {
+        Self::new(error.to_string())
     }
-    for (name, value) in std::env::vars_os() {
-        // A variable that is no text is not ours.
-        if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string())
-            && !value.is_empty()
-        {
-            variables.insert(name, value);
-        }
-    }
-    Ok(variables)
-}
-
-/// The text of `--help`.
-pub fn help() -> String {
-    let mut text = format!(
-        "sync-server {}: live shared rooms over WebSocket\n\n\
-         Usage: sync-server [COMMAND | --check-config | --help | --version]\n\n\
-         Without arguments it serves until it gets SIGINT or SIGTERM.\n\n  \
-         user add EMAIL [--admin]  makes a user; asks for the password, or reads it from stdin\n  \
-         user list                 shows all users\n  \
-         user passwd EMAIL         sets a password, and ends the user's logins\n  \
-         user disable EMAIL        ends the user's logins, and allows no new one\n  \
-         backup FILE               copies the embedded store, also while it is in use\n  \
-         --check-config            says whether the settings are valid, and ends\n  \
-         --help                    shows this\n  \
-         --version                 shows the version\n\n\
-         Settings come from the environment, then from a file .env in the working directory:\n\n",
-        env!("CARGO_PKG_VERSION")
-    );
-    let width = SETTINGS.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
-    for setting in SETTINGS {
-        let default = if setting.default.is_empty() { "-" } else { setting.default };
-        // Writing to a String cannot fail.
-        let _infallible = writeln!(
-            text,
-            "  {:width$}  {}\n  {:width$}  default {default}; {}",
-            setting.name, setting.help, "", setting.allowed
-        );
-    }
-    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parsed(arguments: &[&str]) -> Result<Command, CliError> {
+    fn parsed(arguments: &[&str]) -> Result<Command, UsageError> {
         parse(arguments.iter().map(OsString::from))
     }
 
     #[test]
-    fn arguments_are_understood_or_explained() {
-        assert_eq!(parsed(&[]), Ok(Command::Serve));
-        assert_eq!(parsed(&["--check-config"]), Ok(Command::CheckConfig));
-        for help in ["--help", "-h", "help"] {
-            assert_eq!(parsed(&[help]), Ok(Command::Help));
-        }
-        assert_eq!(parsed(&["-V"]), Ok(Command::Version));
-        assert_eq!(parsed(&["backup", "x.db"]), Ok(Command::Backup("x.db".into())));
-        let email = "a@b.c".to_owned();
-        let add = UserCommand::Add { email: email.clone(), is_admin: true };
-        assert_eq!(parsed(&["user", "add", "--admin", "a@b.c"]), Ok(Command::User(add)));
-        assert_eq!(parsed(&["user", "list"]), Ok(Command::User(UserCommand::List)));
-        let passwd = UserCommand::Passwd { email };
-        assert_eq!(parsed(&["user", "passwd", "a@b.c"]), Ok(Command::User(passwd)));
-        for bad in [
-            &["--port"][..],
-            &["serve"],
-            &["-x"],
-            &["user"],
-            &["user", "add"],
-            &["user", "rename", "a@b.c"],
-            &["user", "list", "a@b.c"],
-            &["user", "add", "a@b.c", "password"],
-            &["backup"],
-            &["backup", "a", "b"],
-        ] {
-            let line = parsed(bad).expect_err("not a command").to_string();
-            assert!(line.contains("--help shows") && !line.contains('\n'), "{line}");
+    fn arguments_are_understood() {
+        let email = || "a@b.c".to_owned();
+        let add = |is_admin| Command::User(UserCommand::Add { email: email(), is_admin });
+        let table: [(&[&str], Command); 22] = [
+            (&[], Command::Serve),
+            (&["--help"], Command::Help),
+            (&["-h"], Command::Help),
+            (&["help"], Command::Help),
+            (&["help", "user"], Command::Help),
+            (&["--help", "--nonsense"], Command::Help),
+            (&["--check-config", "--help"], Command::Help),
+            (&["user", "--help"], Command::Help),
+            (&["user", "add", "-h"], Command::Help),
+            (&["backup", "--help"], Command::Help),
+            (&["--version"], Command::Version),
+            (&["-V"], Command::Version),
+            (&["--check-config"], Command::CheckConfig),
+            (&["user", "list"], Command::User(UserCommand::List)),
+            (&["user", "add", "a@b.c"], add(false)),
+            (&["user", "add", "--admin", "a@b.c"], add(true)),
+            (&["user", "add", "a@b.c", "--admin"], add(true)),
+            (&["user", "passwd", "a@b.c"], Command::User(UserCommand::Passwd { email: email() })),
+            (&["user", "disable", "a@b.c"], Command::User(UserCommand::Disable { email: email() })),
+            (&["backup", "x.db"], Command::Backup("x.db".into())),
+            (&["--", "backup", "--x"], Command::Backup("--x".into())),
+            (&["backup", "x.db", "-h"], Command::Help),
+        ];
+        for (arguments, expected) in table {
+            assert_eq!(parsed(arguments), Ok(expected), "{arguments:?}");
         }
     }
 
     #[test]
-    fn help_shows_every_setting_within_a_hundred_columns() {
-        let help = help();
-        for setting in SETTINGS {
-            assert!(help.contains(setting.name) && help.contains(setting.help));
+    fn what_makes_no_sense_is_said_in_one_line_with_a_hint() {
+        let table: [(&[&str], &str); 22] = [
+            (&["--port"], "invalid option '--port'"),
+            (&["-x"], "invalid option '-x'"),
+            (&["serve"], "there is no command 'serve'"),
+            (&["user\n"], "there is no command 'user?'"),
+            (&["--a\nb"], "invalid option '--a?b'"),
+            (&[""], "there is no command ''"),
+            (&["--check-config", "now"], "unexpected argument \"now\""),
+            (&["--check-config=now"], "unexpected argument for option '--check-config': \"now\""),
+            (&["user"], "user needs one of add, list, passwd, disable"),
+            (&["user", "rename", "a@b.c"], "user needs one of add, list, passwd, disable"),
+            (&["user", "add"], "user add needs an e-mail address"),
+            (&["user", "passwd"], "user passwd needs an e-mail address"),
+            (&["user", "disable"], "user disable needs an e-mail address"),
+            (&["user", "list", "a@b.c"], "user list takes no e-mail address"),
+            (&["user", "list", "--admin"], "only user add takes --admin"),
+            (&["user", "passwd", "a@b.c", "--admin"], "only user add takes --admin"),
+            (&["user", "add", "--admin", "--admin", "a"], "invalid option '--admin'"),
+            (&["user", "add", "a@b.c", "password"], "unexpected argument \"password\""),
+            (&["user", "add", "--role", "a@b.c"], "invalid option '--role'"),
+            (&["backup"], "backup needs a file to write to"),
+            (&["backup", "--fast"], "backup needs a file to write to"),
+            (&["backup", "a", "b"], "unexpected argument \"b\""),
+        ];
+        for (arguments, problem) in table {
+            let error = parsed(arguments).expect_err("no command").to_string();
+            assert_eq!(error, format!("{problem} (see sync-server --help)"), "{arguments:?}");
         }
-        let widest = help.lines().max_by_key(|line| line.chars().count()).unwrap_or("");
-        assert!(widest.chars().count() <= 100, "{widest}");
     }
 
+    #[cfg(unix)]
     #[test]
-    fn a_dot_env_file_is_read_and_need_not_exist() {
-        let directory = std::env::temp_dir().join(format!("sync-cli-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).expect("a directory");
-        let file = directory.join(".env");
-        std::fs::write(&file, "# note\nSYNC_A='p$ss #1'\nexport SYNC_B=two\n").expect("written");
-        let variables_read = variables(&file).expect("a good file");
-        assert_eq!(variables_read["SYNC_A"], "p$ss #1");
-        assert_eq!(variables_read["SYNC_B"], "two");
-        std::fs::write(&file, "SYNC_A=1\nsecret without equals\n").expect("written");
-        let line = variables(&file).expect_err("a bad line").to_string();
-        assert!(line.contains("assignment 2") && !line.contains("secret"), "{line}");
-        assert!(variables(&directory).is_err(), "a directory is no file");
-        std::fs::remove_dir_all(&directory).expect("removed");
-        assert!(variables(&file).is_ok());
+    fn arguments_that_are_no_text_do_not_panic() {
+        use std::os::unix::ffi::OsStringExt;
+        let odd = || OsString::from_vec(vec![b'a', 0xFF]);
+        assert_eq!(parse(["backup".into(), odd()]), Ok(Command::Backup(odd().into())));
+        for arguments in [vec![odd()], vec!["user".into(), "add".into(), odd()]] {
+            let error = parse(arguments).expect_err("no command").to_string();
+            assert!(error.ends_with("(see sync-server --help)"), "{error}");
+        }
     }
 }

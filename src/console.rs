@@ -10,7 +10,7 @@ use sync_server::net::unix_now;
 use sync_server::secret::Secret;
 use sync_server::store::Role;
 
-use crate::{Failure, setup};
+use crate::{Failure, print_out, setup};
 
 /// `sync-server user …`.
 pub(crate) fn user(config: &Config, command: UserCommand) -> Result<(), Failure> {
@@ -19,21 +19,26 @@ pub(crate) fn user(config: &Config, command: UserCommand) -> Result<(), Failure>
         UserCommand::Add { email, is_admin } => {
             let role = if is_admin { Role::Admin } else { Role::User };
             let user = accounts.add_user(&email, &password()?, role, unix_now())?;
-            println!("{} was added as {}", user.email, role_name(user.role));
+            print_out(&format!("{} was added as {}\n", user.email, role_name(user.role)));
         }
         UserCommand::List => {
             for user in accounts.list_users()? {
                 let state = if user.is_active { "active" } else { "disabled" };
-                println!("{}  {}  {state}  {}", user.user_id, role_name(user.role), user.email);
+                print_out(&format!(
+                    "{}  {}  {state}  {}\n",
+                    user.user_id,
+                    role_name(user.role),
+                    user.email
+                ));
             }
         }
         UserCommand::Passwd { email } => {
             let user = accounts.set_password(&email, &password()?)?;
-            println!("{} has a new password; earlier logins have ended", user.email);
+            print_out(&format!("{} has a new password; earlier logins have ended\n", user.email));
         }
         UserCommand::Disable { email } => {
             let user = accounts.disable_user(&email)?;
-            println!("{} can log in no more", user.email);
+            print_out(&format!("{} can log in no more\n", user.email));
         }
     }
     Ok(())
@@ -46,7 +51,7 @@ pub(crate) fn backup(config: &Config, target: &Path) -> Result<(), Failure> {
         return Err("the data is in MongoDB: use mongodump to copy it".into());
     }
     sync_server::store::sqlite::backup(&config.data_dir, target)?;
-    println!("copied to {}", target.display());
+    print_out(&format!("copied to {}\n", target.display()));
     Ok(())
 }
 

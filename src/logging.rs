@@ -1,72 +1,136 @@
 //! The log: one line an event on standard error, as text or as JSON.
 //!
-//! Whatever a client sends may end up in a line, so control characters are escaped on the way
-//! out: nobody can forge a line, or move the cursor of somebody who reads it.
+//! Whatever a client sends may end up in a line, so what could forge a line, or move the cursor of
+//! somebody who reads it, is escaped on the way out. A line is written in one piece; one that
+//! cannot be written is lost, and nothing else happens.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use log::{LevelFilter, Log, Metadata, Record};
-use simplelog::{ConfigBuilder, WriteLogger, format_description};
+use simplelog::{ConfigBuilder, FormatItem, WriteLogger, format_description};
 
 use crate::config::LogFormat;
 
-/// Starts logging to standard error. Only the first call in a process counts.
+/// Of a message. What is longer is cut: a log is no place for a client's document.
+const MESSAGE_BYTES_MAX: usize = 4096;
+
+/// What the targets of our own modules begin with. Only they are heard: what libraries log may
+/// hold messages, and what matters of it comes back as an error anyway.
+const OWN_TARGET: &str = "sync_server";
+
+const TEXT_TIME: &[FormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+/// The time and all before it; the rest of the object is the line's message.
+const JSON_TIME: &[FormatItem<'_>] = format_description!(
+    "{\"time\":\"[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z\","
+);
+
+/// Starts logging to standard error, what is at least as important as `level`. Only the first
+/// call in a process counts.
 pub fn start(level: LevelFilter, format: LogFormat) {
-    let logger: Box<dyn Log> = match format {
-        LogFormat::Text => text_logger(level, io::stderr()),
-        LogFormat::Json => Box::new(JsonLogger { level }),
-    };
-    if log::set_boxed_logger(logger).is_ok() {
+    if log::set_boxed_logger(logger(level, format, io::stderr())).is_ok() {
         log::set_max_level(level);
     }
 }
 
-/// `2026-11-23T11:39:29.007Z [INFO] message`, for our own modules only: libraries log at debug what
-/// may hold messages.
-fn text_logger(level: LevelFilter, out: impl Write + Send + 'static) -> Box<dyn Log> {
+fn logger(level: LevelFilter, format: LogFormat, out: impl Write + Send + 'static) -> Box<dyn Log> {
+    let time = match format {
+        LogFormat::Text => TEXT_TIME,
+        LogFormat::Json => JSON_TIME,
+    };
+    // Time and message are simplelog's; the level is ours, for it puts that into brackets.
     let config = ConfigBuilder::new()
-        .set_time_format_custom(format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
-        ))
-        .set_level_padding(simplelog::LevelPadding::Off)
+        .set_time_format_custom(time)
+        .set_max_level(LevelFilter::Off)
         .set_thread_level(LevelFilter::Off)
         .set_target_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)
         .add_filter_allow_str(OWN_TARGET)
         .build();
-    Box::new(Escaping(WriteLogger::new(level, config, out)))
+    let lines = WholeLines { out, line: Vec::new() };
+    Box::new(Renderer { format, inner: WriteLogger::new(level, config, lines) })
 }
 
-/// What the targets of our own modules begin with.
-const OWN_TARGET: &str = "sync_server";
+/// Makes a line of level and message, before the logger behind it locks its output: a message
+/// that logs or panics while it is formatted harms nobody else.
+struct Renderer<L> {
+    format: LogFormat,
+    inner: Box<L>,
+}
 
-/// Escapes each message before the logger behind it writes it.
-struct Escaping(Box<dyn Log>);
-
-impl Log for Escaping {
+impl<L: Log> Log for Renderer<L> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.0.enabled(metadata)
+        metadata.target().starts_with(OWN_TARGET) && self.inner.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        let message = escaped(&record.args().to_string());
-        self.0.log(
-            &Record::builder()
-                .metadata(record.metadata().clone())
-                .args(format_args!("{message}"))
-                .build(),
-        );
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let message = cut(record.args().to_string());
+        let level = record.level();
+        let line = match self.format {
+            LogFormat::Text => format!("{level:<5} {}", text(&message)),
+            LogFormat::Json => format!("\"level\":\"{level}\",\"message\":{}}}", json(&message)),
+        };
+        let mut rendered = Record::builder();
+        rendered.metadata(record.metadata().clone());
+        self.inner.log(&rendered.args(format_args!("{line}")).build());
     }
 
     fn flush(&self) {
-        self.0.flush();
+        self.inner.flush();
     }
 }
 
-fn escaped(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
+/// Collects what is written until a line is whole, and then writes it at once: simplelog writes a
+/// line in a dozen pieces, each of which would be a system call.
+struct WholeLines<W> {
+    out: W,
+    line: Vec<u8>,
+}
+
+impl<W: Write> Write for WholeLines<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        if bytes.ends_with(b"\n") {
+            let result = self.out.write_all(&self.line);
+            self.line.clear();
+            result?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// At most [`MESSAGE_BYTES_MAX`] bytes of `message`.
+fn cut(mut message: String) -> String {
+    if message.len() > MESSAGE_BYTES_MAX {
+        let end = (0..=MESSAGE_BYTES_MAX).rev().find(|end| message.is_char_boundary(*end));
+        message.truncate(end.unwrap_or(0));
+        message.push('…');
+    }
+    message
+}
+
+/// Whether a terminal, or a program that reads lines, may take `character` for more than text:
+/// controls, other ends of lines, and what turns the direction of writing.
+fn is_dangerous(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}')
+        || matches!(character, '\u{2066}'..='\u{2069}')
+}
+
+/// `message` with what is dangerous as Rust writes it in a literal.
+fn text(message: &str) -> String {
+    let mut line = String::with_capacity(message.len());
+    for character in message.chars() {
+        if is_dangerous(character) {
             line.extend(character.escape_default());
         } else {
             line.push(character);
@@ -75,59 +139,38 @@ fn escaped(text: &str) -> String {
     line
 }
 
-/// One JSON object a line.
-struct JsonLogger {
-    level: LevelFilter,
-}
-
-#[derive(serde::Serialize)]
-struct JsonLine<'a> {
-    time: String,
-    level: &'a str,
-    message: String,
-}
-
-impl Log for JsonLogger {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= self.level && metadata.target().starts_with(OWN_TARGET)
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) {
-            return;
-        }
-        let line = JsonLine {
-            time: wall_clock(),
-            level: record.level().as_str(),
-            message: record.args().to_string(),
-        };
-        if let Ok(mut text) = serde_json::to_string(&line) {
-            text.push('\n');
-            let _nobody_reads = io::stderr().write_all(text.as_bytes());
+/// `message` as a JSON string, also with those escapes that JSON does not ask for.
+fn json(message: &str) -> String {
+    let string = serde_json::Value::from(message).to_string();
+    let mut line = String::with_capacity(string.len());
+    for character in string.chars() {
+        if is_dangerous(character) {
+            // All of them are below U+10000: one escape each.
+            write!(line, "\\u{:04x}", u32::from(character)).expect("a String takes everything");
+        } else {
+            line.push(character);
         }
     }
-
-    fn flush(&self) {}
-}
-
-fn wall_clock() -> String {
-    let format =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    time::OffsetDateTime::now_utc().format(format).unwrap_or_default()
+    line
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use log::Level;
+    use serde_json::{Value, json};
+
     use super::*;
 
+    /// Where a test's lines go: what each call of `write` got.
     #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
+    struct Pieces(Arc<Mutex<Vec<Vec<u8>>>>);
 
-    impl Write for Shared {
+    impl Write for Pieces {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("not poisoned").write(bytes)
+            self.0.lock().expect("not poisoned").push(bytes.to_vec());
+            Ok(bytes.len())
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -135,38 +178,127 @@ mod tests {
         }
     }
 
-    fn logged(target: &str, message: &str) -> String {
-        let out = Shared::default();
-        let logger = text_logger(LevelFilter::Info, out.clone());
-        logger.log(
-            &Record::builder()
-                .level(log::Level::Warn)
-                .target(target)
-                .args(format_args!("{message}"))
-                .build(),
-        );
-        let bytes = out.0.lock().expect("not poisoned").clone();
-        String::from_utf8(bytes).expect("UTF-8")
+    /// An output that is closed.
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    fn log_to(logger: &dyn Log, level: Level, target: &str, message: &str) {
+        let mut record = Record::builder();
+        record.level(level).target(target);
+        logger.log(&record.args(format_args!("{message}")).build());
+    }
+
+    /// The pieces that one event is written in.
+    fn pieces(format: LogFormat, level: Level, target: &str, message: &str) -> Vec<String> {
+        let out = Pieces::default();
+        log_to(&*logger(LevelFilter::Info, format, out.clone()), level, target, message);
+        let pieces = out.0.lock().expect("not poisoned");
+        pieces.iter().map(|piece| String::from_utf8(piece.clone()).expect("UTF-8")).collect()
+    }
+
+    /// The one line of an event, without its end.
+    fn line(format: LogFormat, level: Level, message: &str) -> String {
+        let mut pieces = pieces(format, level, "sync_server::net", message);
+        assert_eq!(pieces.len(), 1, "{pieces:?}");
+        let line = pieces.pop().expect("one piece");
+        assert_eq!(line.matches('\n').count(), 1, "{line}");
+        line.strip_suffix('\n').expect("a whole line").to_owned()
+    }
+
+    fn is_time(text: &str) -> bool {
+        let shape: String =
+            text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        shape == "0000-00-00T00:00:00.000Z"
     }
 
     #[test]
-    fn a_line_has_time_level_and_message() {
-        let line = logged("sync_server::net", "สวัสดี");
-        let (time, rest) = line.split_once(' ').expect("two parts");
-        assert!(time.starts_with("20") && time.ends_with('Z') && time.len() == 24, "{time}");
-        assert_eq!(rest, "[WARN] สวัสดี\n");
+    fn a_line_of_text_has_time_level_and_message() {
+        for (level, message, expected) in [
+            (Level::Error, "gone", "ERROR gone"),
+            (Level::Warn, "สวัสดี \"you\" \\n", "WARN  สวัสดี \"you\" \\n"),
+            (Level::Info, "", "INFO  "),
+        ] {
+            let line = line(LogFormat::Text, level, message);
+            let (time, rest) = line.split_once(' ').expect("a time");
+            assert!(is_time(time), "{time}");
+            assert_eq!(rest, expected);
+        }
     }
 
     #[test]
-    fn nobody_can_forge_a_line() {
-        let line = logged("sync_server", "a\nb\r\u{1b}[2J\u{85}");
-        assert!(line.ends_with("a\\nb\\r\\u{1b}[2J\\u{85}\n"), "{line}");
-        assert_eq!(line.lines().count(), 1);
-        assert_eq!(logged("sync_server", "\n").lines().count(), 1);
+    fn a_line_of_json_is_one_object_with_time_level_and_message() {
+        for message in ["gone", "สวัสดี \"you\" \\n", "a\nb\r\u{1b}[2J\u{7f}\u{9b}\u{2028}", ""]
+        {
+            let line = line(LogFormat::Json, Level::Warn, message);
+            assert!(!line.chars().any(is_dangerous), "{line}");
+            let mut value: Value = serde_json::from_str(&line).expect("JSON");
+            assert!(is_time(value["time"].as_str().expect("a string")), "{line}");
+            value["time"] = Value::Null;
+            assert_eq!(value, json!({ "time": null, "level": "WARN", "message": message }));
+        }
     }
 
     #[test]
-    fn libraries_are_not_heard() {
-        assert_eq!(logged("tungstenite::protocol", "a message body"), "");
+    fn nobody_can_forge_a_line_or_move_the_cursor() {
+        let forged = "a\nINFO  b\r\u{1b}[2J\u{8}\u{85}\u{9b}\u{2029}\u{202e}";
+        let line = line(LogFormat::Text, Level::Info, forged);
+        assert!(!line.chars().any(is_dangerous), "{line}");
+        let end = "a\\nINFO  b\\r\\u{1b}[2J\\u{8}\\u{85}\\u{9b}\\u{2029}\\u{202e}";
+        assert!(line.ends_with(end), "{line}");
+        assert_eq!(text("ก\u{200b}ข 👩\u{200d}💻"), "ก\u{200b}ข 👩\u{200d}💻", "just text");
+    }
+
+    #[test]
+    fn only_our_own_events_of_the_level_are_written() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            for (level, target, expected) in [
+                (Level::Info, "sync_server", 1),
+                (Level::Error, "sync_server::net::listener", 1),
+                (Level::Debug, "sync_server", 0),
+                (Level::Error, "tungstenite::protocol", 0),
+                (Level::Info, "mio", 0),
+            ] {
+                let count = pieces(format, level, target, "x").len();
+                assert_eq!(count, expected, "{level} {target}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_messages_are_cut() {
+        let rendered = |message: &str| {
+            let line = line(LogFormat::Text, Level::Info, message);
+            line.split_once("INFO  ").expect("a level").1.to_owned()
+        };
+        let longest = "x".repeat(MESSAGE_BYTES_MAX);
+        assert_eq!(rendered(&longest), longest);
+        assert_eq!(rendered(&format!("{longest}y")), format!("{longest}…"));
+        let thai = rendered(&"ก".repeat(MESSAGE_BYTES_MAX));
+        assert_eq!(thai, format!("{}…", "ก".repeat(MESSAGE_BYTES_MAX / 3)));
+    }
+
+    #[test]
+    fn an_output_that_is_closed_harms_nobody() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let logger = logger(LevelFilter::Info, format, Closed);
+            for _ in 0..3 {
+                log_to(&*logger, Level::Error, "sync_server", "nobody reads this");
+            }
+            logger.flush();
+        }
+        let mut lines = WholeLines { out: Closed, line: Vec::new() };
+        for _ in 0..3 {
+            assert!(writeln!(lines, "nobody reads this").is_err());
+            assert!(lines.line.is_empty(), "what is lost is not kept");
+        }
     }
 }

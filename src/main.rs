@@ -3,6 +3,7 @@
 mod console;
 mod setup;
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,19 +39,24 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode, Failure> {
     match cli::parse(std::env::args_os().skip(1))? {
-        Command::Help => print!("{}", cli::help()),
-        Command::Version => println!("sync-server {}", env!("CARGO_PKG_VERSION")),
+        Command::Help => print_out(&cli::render_help()),
+        Command::Version => print_out(concat!("sync-server ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::CheckConfig => {
             for warning in setup::read_config()?.warnings() {
-                println!("warning: {warning}");
+                print_out(&format!("warning: {warning}\n"));
             }
-            println!("the settings are valid");
+            print_out("configuration is valid\n");
         }
         Command::User(command) => console::user(&setup::read_config()?, command)?,
         Command::Backup(target) => console::backup(&setup::read_config()?, &target)?,
         Command::Serve => return serve(setup::read_config()?),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints `text`. That nobody reads it (`--help | head`) is no failure.
+pub(crate) fn print_out(text: &str) {
+    let _nobody_reads = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn serve(mut config: Config) -> Result<ExitCode, Failure> {

@@ -2,9 +2,14 @@
 
 use std::fmt;
 
+use subtle::ConstantTimeEq;
+
 /// A token, password or URI with a password in it. Its only way out is [`Secret::expose`], so
 /// that a reader can find every place where it leaves.
-#[derive(Clone, PartialEq, Eq)]
+///
+/// Two are compared in a time that depends on their lengths only: whoever writes `==` has not
+/// to think of it.
+#[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
@@ -18,6 +23,14 @@ impl Secret {
         &self.0
     }
 }
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,5 +53,14 @@ mod tests {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
         assert_eq!(secret.expose(), "hunter2");
+    }
+
+    #[test]
+    fn secrets_are_equal_if_their_bytes_are() {
+        let table =
+            [("", "", true), ("abc", "abc", true), ("abc", "abd", false), ("abc", "ab", false)];
+        for (one, other, expected) in table {
+            assert_eq!(Secret::new(one) == Secret::new(other), expected, "{one} {other}");
+        }
     }
 }

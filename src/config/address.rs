@@ -1,9 +1,15 @@
-//! Addresses and origins: what an operator lists, and how a client's address is counted.
+//! Addresses and origins: what an operator lists, and how a client's address is found and counted.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Proxies that a request is followed through.
+/// Proxies that a request is followed back through. What is further away is not looked at.
 const HOPS_MAX: usize = 32;
+
+/// Of one item of `X-Forwarded-For`: the longest IPv6 address in brackets, and a port.
+const HOP_BYTES_MAX: usize = 64;
+
+/// Items in each of the two lists; they are searched from one end to the other.
+const ITEMS_MAX: usize = 256;
 
 /// What a per-address limit is keyed by: an IPv4 address, or the /64 of an IPv6 address (one
 /// subscriber usually has a whole /64). An IPv4-mapped IPv6 address counts as IPv4.
@@ -21,7 +27,8 @@ pub enum AllowedOrigins {
     /// `*`: every origin, without credentials.
     #[default]
     Any,
-    /// Only these, with credentials; each `scheme://host[:port]` in lower case.
+    /// Only these, with credentials; each `null`, or `scheme://host[:port]` in lower case and
+    /// without the port that the scheme has anyway: as browsers send it (RFC 6454, section 6.2).
     List(Vec<String>),
 }
 
@@ -29,7 +36,9 @@ pub enum AllowedOrigins {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<Network>);
 
-/// An address and how many of its first bits count.
+/// The addresses whose first `prefix` bits are those of `address`.
+///
+/// Invariant: `prefix` is at most 32 for IPv4, 128 for IPv6; `address` is no mapped IPv4 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Network {
     address: IpAddr,
@@ -41,27 +50,26 @@ impl AddressKey {
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(v4) => Self::V4(v4),
-            // The upper half of 128 bits fits 64.
-            IpAddr::V6(v6) => Self::V6Net((v6.to_bits() >> 64) as u64),
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, ..] = v6.segments().map(u64::from);
+                Self::V6Net((a << 48) | (b << 32) | (c << 16) | d)
+            }
         }
     }
 }
 
 impl AllowedOrigins {
-    /// Reads `*` or a comma list; `None` if an item is no origin.
+    /// Reads `*`, or a comma list of at most 256 origins; `None` if an item is none, or if there
+    /// is no item.
     pub fn parse(text: &str) -> Option<Self> {
         if text.trim() == "*" {
             return Some(Self::Any);
         }
-        let items = text.split(',').map(|item| item.trim().trim_end_matches('/'));
-        let origins: Option<Vec<String>> = items
-            .filter(|item| !item.is_empty())
-            .map(|item| is_origin(item).then(|| item.to_ascii_lowercase()))
-            .collect();
-        origins.filter(|origins| !origins.is_empty()).map(Self::List)
+        let origins: Vec<String> = items(text).map(origin).collect::<Option<_>>()?;
+        (1..=ITEMS_MAX).contains(&origins.len()).then_some(Self::List(origins))
     }
 
-    /// Whether pages of `origin` (as in the request's `Origin`) may use the server.
+    /// Whether pages of `origin`, as in the request's `Origin`, may use the server.
     pub fn allows(&self, origin: &str) -> bool {
         match self {
             Self::Any => true,
@@ -70,22 +78,19 @@ impl AllowedOrigins {
             }
         }
     }
-}
 
-/// `null` (a page from a file), or scheme, host and perhaps port, without a path.
-fn is_origin(text: &str) -> bool {
-    let Some((scheme, host)) = text.split_once("://") else { return text == "null" };
-    !scheme.is_empty()
-        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
-        && !host.is_empty()
-        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))
+    /// Whether `null` is listed.
+    pub(super) fn has_null(&self) -> bool {
+        matches!(self, Self::List(origins) if origins.iter().any(|origin| origin == "null"))
+    }
 }
 
 impl TrustedProxies {
-    /// Reads a comma list of addresses and networks (`10.0.0.0/8`); `None` if an item is neither.
+    /// Reads a comma list of at most 256 addresses and networks (`10.0.0.0/8`); `None` if an item
+    /// is neither.
     pub fn parse(text: &str) -> Option<Self> {
-        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-        items.map(Network::parse).collect::<Option<Vec<_>>>().map(Self)
+        let networks: Vec<Network> = items(text).map(Network::parse).collect::<Option<_>>()?;
+        (networks.len() <= ITEMS_MAX).then_some(Self(networks))
     }
 
     /// Whether `address` is one of them. IPv4 addresses in IPv6 form are seen through.
@@ -93,43 +98,22 @@ impl TrustedProxies {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(address))
     }
-}
 
-impl Network {
-    fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix.parse::<u8>().ok()?)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().ok()?;
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.unwrap_or(bits);
-        (prefix <= bits).then_some(Self { address, prefix })
-    }
-
-    fn contains(self, address: IpAddr) -> bool {
-        match (address, self.address) {
-            (IpAddr::V4(a), IpAddr::V4(n)) => {
-                let ignored = 32 - u32::from(self.prefix);
-                let mask = u32::MAX.checked_shl(ignored).unwrap_or(0);
-                a.to_bits() & mask == n.to_bits() & mask
-            }
-            (IpAddr::V6(a), IpAddr::V6(n)) => {
-                let ignored = 128 - u32::from(self.prefix);
-                let mask = u128::MAX.checked_shl(ignored).unwrap_or(0);
-                a.to_bits() & mask == n.to_bits() & mask
-            }
-            _ => false,
-        }
+    /// Whether `0.0.0.0/0` or `::/0` is listed.
+    pub(super) fn has_whole_internet(&self) -> bool {
+        self.0.iter().any(|network| network.prefix == 0)
     }
 }
 
-/// The client's address: the rightmost in `forwarded_for` (all values of `X-Forwarded-For`, joined)
-/// that is not a trusted proxy's. Only what trusted proxies wrote is believed, so an entry that
-/// is no address ends the walk at the last one that is.
-pub fn client_address(peer: IpAddr, forwarded_for: &str, proxies: &TrustedProxies) -> IpAddr {
+/// The client's address: the rightmost in `x_forwarded_for` (all values of that header field
+/// joined by commas, empty if there is none) that is no trusted proxy's.
+///
+/// Each proxy adds the address that it was asked from on the right, so an item is to be believed
+/// if everything right of it, and `peer`, is trusted. If `peer` is not, the header says nothing.
+/// An item that is no address ends the walk at the item right of it: the last thing known.
+pub fn client_address(peer: IpAddr, x_forwarded_for: &str, proxies: &TrustedProxies) -> IpAddr {
     let mut client = peer.to_canonical();
-    for hop in forwarded_for.rsplit(',').take(HOPS_MAX) {
+    for hop in x_forwarded_for.rsplit(',').take(HOPS_MAX) {
         if !proxies.contains(client) {
             break;
         }
@@ -139,8 +123,97 @@ pub fn client_address(peer: IpAddr, forwarded_for: &str, proxies: &TrustedProxie
     client
 }
 
+/// `host[:port]` as it stands behind `://`: an IPv6 address in brackets, an IPv4 address or a
+/// name; `None` if it is malformed.
+pub(super) fn authority(text: &str) -> Option<(&str, Option<u16>)> {
+    let host_end = match text.strip_prefix('[') {
+        Some(rest) => {
+            let length = rest.find(']')?;
+            rest[..length].parse::<Ipv6Addr>().ok()?;
+            length + "[]".len()
+        }
+        None => text.find(':').unwrap_or(text.len()),
+    };
+    let (host, port) = text.split_at(host_end);
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if host.is_empty() || !(host.starts_with('[') || host.bytes().all(is_name)) {
+        return None;
+    }
+    if port.is_empty() {
+        return Some((host, None));
+    }
+    let digits = port.strip_prefix(':').filter(|port| port.bytes().all(|b| b.is_ascii_digit()))?;
+    Some((host, Some(digits.parse().ok().filter(|port| *port != 0)?)))
+}
+
+impl Network {
+    fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => {
+                let is_number = prefix.bytes().all(|byte| byte.is_ascii_digit());
+                (address, Some(prefix.parse::<u8>().ok().filter(|_| is_number)?))
+            }
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().ok()?;
+        let prefix = prefix.unwrap_or(bits(address));
+        if prefix > bits(address) {
+            return None;
+        }
+        // `::ffff:10.0.0.0/104` is `10.0.0.0/8`; clients are compared in that form.
+        let canonical = address.to_canonical();
+        match prefix.checked_sub(bits(address) - bits(canonical)) {
+            Some(prefix) => Some(Self { address: canonical, prefix }),
+            None => Some(Self { address, prefix }),
+        }
+    }
+
+    fn contains(self, address: IpAddr) -> bool {
+        match (address, self.address) {
+            (IpAddr::V4(address), IpAddr::V4(network)) => {
+                let differing = address.to_bits() ^ network.to_bits();
+                differing.leading_zeros() >= u32::from(self.prefix)
+            }
+            (IpAddr::V6(address), IpAddr::V6(network)) => {
+                let differing = address.to_bits() ^ network.to_bits();
+                differing.leading_zeros() >= u32::from(self.prefix)
+            }
+            _ => false,
+        }
+    }
+}
+
+fn bits(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+/// The items of a comma list, without blanks around them; empty ones don't count.
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+/// An origin as browsers send it, or `None`. A `/` at its end, as copied from an address bar, is
+/// forgiven.
+fn origin(text: &str) -> Option<String> {
+    if text == "null" {
+        return Some(text.to_owned());
+    }
+    let text = text.to_ascii_lowercase();
+    let (scheme, rest) = text.split_once("://")?;
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let (host, port) = authority(rest.strip_suffix('/').unwrap_or(rest)).filter(|_| is_scheme)?;
+    match (scheme, port) {
+        ("http", Some(80)) | ("https", Some(443)) | (_, None) => Some(format!("{scheme}://{host}")),
+        (_, Some(port)) => Some(format!("{scheme}://{host}:{port}")),
+    }
+}
+
 /// An address, perhaps with a port, IPv6 perhaps in brackets.
 fn hop_address(text: &str) -> Option<IpAddr> {
+    if text.len() > HOP_BYTES_MAX {
+        return None;
+    }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let with_port = || text.parse::<SocketAddr>().map(|address| address.ip());
     bare.parse().or_else(|_| with_port()).ok()
@@ -157,63 +230,149 @@ mod tests {
     #[test]
     fn ipv6_counts_by_its_network_and_mapped_ipv4_as_ipv4() {
         let key = |text| AddressKey::of(ip(text));
+        assert_eq!(key("2001:db8::1"), AddressKey::V6Net(0x2001_0db8_0000_0000));
         assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
         assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
         assert_eq!(key("::ffff:10.0.0.1"), key("10.0.0.1"));
+        assert_ne!(key("10.0.0.1"), key("10.0.0.2"));
     }
 
     #[test]
     fn networks_contain_what_their_prefix_says() {
-        let proxies = TrustedProxies::parse("10.0.0.0/8, 192.168.1.7,fd00::/8 ,::1").unwrap();
+        let listed = "10.0.0.0/8, 192.168.1.7,, fd00::/8 ,::1,::ffff:172.16.0.0/108";
+        let proxies = TrustedProxies::parse(listed).expect("addresses and networks");
         for (address, expected) in [
             ("10.255.0.1", true),
             ("11.0.0.1", false),
             ("192.168.1.7", true),
-            ("192.168.1.8", false),
+            ("192.168.1.6", false),
             ("::ffff:10.1.2.3", true),
             ("fdab::1", true),
             ("fe80::1", false),
             ("::1", true),
+            ("::", false),
+            ("172.31.255.255", true),
+            ("172.32.0.0", false),
         ] {
             assert_eq!(proxies.contains(ip(address)), expected, "{address}");
         }
-        assert!(TrustedProxies::parse("0.0.0.0/0").unwrap().contains(ip("8.8.8.8")));
-        for bad in ["10.0.0.0/33", "ten", "10.0.0.0/-1", "::/129", "10.0.0.0/"] {
+        for (all, address) in [("0.0.0.0/0", "8.8.8.8"), ("::/0", "2001:db8::1")] {
+            let proxies = TrustedProxies::parse(all).expect("a network");
+            assert!(proxies.contains(ip(address)) && proxies.has_whole_internet(), "{all}");
+        }
+        assert!(!proxies.has_whole_internet());
+        for bad in
+            ["10.0.0.0/33", "ten", "10.0.0.0/-1", "10.0.0.0/+8", "::/129", "10.0.0.0/", "/8", "1.2"]
+        {
             assert_eq!(TrustedProxies::parse(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn the_client_is_the_rightmost_untrusted_hop() {
-        let proxies = TrustedProxies::parse("10.0.0.0/8,::1").unwrap();
+        let proxies = TrustedProxies::parse("10.0.0.0/8,::1").expect("addresses and networks");
         for (peer, header, expected) in [
             ("8.8.8.8", "1.2.3.4", "8.8.8.8"),
+            ("8.8.8.8", "10.0.0.1", "8.8.8.8"),
             ("10.0.0.1", "1.2.3.4", "1.2.3.4"),
             ("10.0.0.1", "6.6.6.6, 1.2.3.4, 10.0.0.2", "1.2.3.4"),
+            ("10.0.0.1", "6.6.6.6,1.2.3.4,\t10.0.0.2 ", "1.2.3.4"),
             ("10.0.0.1", "1.2.3.4:567", "1.2.3.4"),
             ("::1", "[2001:db8::1]:80", "2001:db8::1"),
             ("::1", "[2001:db8::1]", "2001:db8::1"),
+            ("::1", "2001:db8::1", "2001:db8::1"),
+            ("::ffff:10.0.0.1", "::ffff:1.2.3.4", "1.2.3.4"),
             ("10.0.0.1", "1.2.3.4, unknown, 10.0.0.2", "10.0.0.2"),
+            ("10.0.0.1", "1.2.3.4, , 10.0.0.2", "10.0.0.2"),
+            ("10.0.0.1", "_hidden", "10.0.0.1"),
+            ("10.0.0.1", "[1.2.3.4", "10.0.0.1"),
             ("10.0.0.1", "", "10.0.0.1"),
             ("10.0.0.1", "10.0.0.3", "10.0.0.3"),
         ] {
-            assert_eq!(client_address(ip(peer), header, &proxies), ip(expected), "{header}");
+            assert_eq!(client_address(ip(peer), header, &proxies), ip(expected), "{header:?}");
         }
-        let long = "10.0.0.9,".repeat(100_000);
-        assert_eq!(client_address(ip("10.0.0.1"), &long, &proxies), ip("10.0.0.1"));
+    }
+
+    #[test]
+    fn a_long_header_is_followed_only_so_far() {
+        let proxies = TrustedProxies::parse("10.0.0.0/8").expect("a network");
+        let hops = |count: usize| format!("1.2.3.4{}", ",10.0.0.9".repeat(count));
+        let client = |header: &str| client_address(ip("10.0.0.1"), header, &proxies);
+        assert_eq!(client(&hops(HOPS_MAX - 1)), ip("1.2.3.4"));
+        assert_eq!(client(&hops(HOPS_MAX)), ip("10.0.0.9"));
+        assert_eq!(client(&hops(100_000)), ip("10.0.0.9"));
+        assert_eq!(client(&"1".repeat(100_000)), ip("10.0.0.1"));
+    }
+
+    #[test]
+    fn origins_are_kept_as_browsers_send_them() {
+        let check = |text: &str, expected: &[&str]| {
+            let expected = expected.iter().map(|origin| (*origin).to_owned()).collect();
+            assert_eq!(AllowedOrigins::parse(text), Some(AllowedOrigins::List(expected)), "{text}");
+        };
+        check("https://App.Example.com/", &["https://app.example.com"]);
+        check("https://a:443, http://a:80,", &["https://a", "http://a"]);
+        check("http://a:443,https://a:8443", &["http://a:443", "https://a:8443"]);
+        check("http://[::1]:5173,null", &["http://[::1]:5173", "null"]);
+        check(
+            "tauri://localhost,chrome-extension://ab",
+            &["tauri://localhost", "chrome-extension://ab"],
+        );
+        assert_eq!(AllowedOrigins::parse(" * "), Some(AllowedOrigins::Any));
+        for bad in [
+            "",
+            ",",
+            "app.example.com",
+            "https://",
+            "://a",
+            "1://a",
+            "https://a/b",
+            "https://a?b",
+            "https://a//",
+            "https://a,*",
+            "https://*.example.com",
+            "https://u@a",
+            "https://a:",
+            "https://a:0",
+            "https://a:+1",
+            "https://a:65536",
+            "https://a:1:2",
+            "https://[a]",
+            "https://[::1",
+            "https://[::1]x",
+            "NULL",
+            "https://ก",
+        ] {
+            assert_eq!(AllowedOrigins::parse(bad), None, "{bad}");
+        }
     }
 
     #[test]
     fn origins_are_compared_without_case() {
-        let origins = AllowedOrigins::parse("https://App.example.com/, http://localhost:5173,null");
-        let origins = origins.unwrap();
-        assert!(origins.allows("https://app.example.com"));
-        assert!(origins.allows("null"));
-        assert!(!origins.allows("https://app.example.com:8443"));
-        assert!(!origins.allows("https://evil.example"));
-        assert_eq!(AllowedOrigins::parse("*"), Some(AllowedOrigins::Any));
-        for bad in ["", "app.example.com", "https://", "https://a/b", "https://a,*"] {
-            assert_eq!(AllowedOrigins::parse(bad), None, "{bad}");
+        let origins = AllowedOrigins::parse("https://app.example.com,null").expect("two origins");
+        for (origin, expected) in [
+            ("https://app.example.com", true),
+            ("HTTPS://APP.EXAMPLE.COM", true),
+            (" null ", true),
+            ("https://app.example.com:8443", false),
+            ("http://app.example.com", false),
+            ("https://app.example.com.evil.example", false),
+            ("", false),
+        ] {
+            assert_eq!(origins.allows(origin), expected, "{origin}");
+            assert!(AllowedOrigins::Any.allows(origin));
         }
+        assert!(origins.has_null());
+        assert!(!AllowedOrigins::Any.has_null());
+    }
+
+    #[test]
+    fn lists_have_a_length() {
+        let origins = |count| AllowedOrigins::parse(&"https://a,".repeat(count));
+        assert!(origins(ITEMS_MAX).is_some());
+        assert_eq!(origins(ITEMS_MAX + 1), None);
+        let proxies = |count| TrustedProxies::parse(&"10.0.0.1,".repeat(count));
+        assert!(proxies(ITEMS_MAX).is_some());
+        assert_eq!(proxies(ITEMS_MAX + 1), None);
     }
 }

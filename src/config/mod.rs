@@ -4,11 +4,12 @@
 
 mod address;
 mod settings;
+mod values;
 
 pub use address::{AddressKey, AllowedOrigins, TrustedProxies, client_address};
-pub use settings::{SETTINGS, Setting, SettingError};
+pub use settings::{SETTINGS, STATE_DIRECTORY, Setting, SettingError, variable_names};
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use crate::secret::Secret;
@@ -165,11 +166,11 @@ impl Default for Limits {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            bind_addr: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+            bind_addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             port: 3001,
             public_url: None,
             log_level: log::LevelFilter::Info,
-            log_format: LogFormat::Text,
+            log_format: LogFormat::default(),
             data_dir: PathBuf::from("./data"),
             mongodb_uri: None,
             db_name: "tracker-db".to_owned(),
@@ -178,14 +179,67 @@ impl Default for Config {
             initial_setup_token: None,
             initial_admin: None,
             require_auth: false,
-            host_auth: HostAuth::PeerId,
-            sync_writers: SyncWriters::Host,
-            room_idle_timeout_seconds: 3600,
+            host_auth: HostAuth::default(),
+            sync_writers: SyncWriters::default(),
+            room_idle_timeout_seconds: 3_600,
             room_auto_create: false,
             room_store: true,
-            allowed_origins: AllowedOrigins::Any,
+            allowed_origins: AllowedOrigins::default(),
             trusted_proxies: TrustedProxies::default(),
             limits: Limits::default(),
         }
+    }
+}
+
+/// `JWT_SECRET` shorter than this can be guessed by trying (RFC 7518, section 3.2).
+const JWT_SECRET_BYTES_ADVISED: usize = 32;
+/// `INITIAL_SETUP_TOKEN` shorter than this can be guessed by trying, over the network.
+const SETUP_TOKEN_BYTES_ADVISED: usize = 16;
+/// `ROOM_CODE_LENGTH` below this has less than 30 bits.
+const ROOM_CODE_LENGTH_ADVISED: usize = 6;
+
+impl Config {
+    /// What an operator should know about these settings although they are valid, a line each. A
+    /// server with all defaults has none. No line holds a secret.
+    pub fn warnings(&self) -> Vec<String> {
+        let shorter = |secret: &Option<Secret>, bytes: usize| {
+            secret.as_ref().is_some_and(|secret| secret.expose().len() < bytes)
+        };
+        let conditions = [
+            (
+                shorter(&self.jwt_secret, JWT_SECRET_BYTES_ADVISED),
+                "JWT_SECRET is shorter than 32 bytes: login tokens can be forged by guessing it",
+            ),
+            (
+                shorter(&self.initial_setup_token, SETUP_TOKEN_BYTES_ADVISED),
+                "INITIAL_SETUP_TOKEN is shorter than 16 bytes: who guesses it is administrator",
+            ),
+            (
+                self.limits.room_code_length < ROOM_CODE_LENGTH_ADVISED,
+                "ROOM_CODE_LENGTH is less than 6: room codes can be found by trying",
+            ),
+            (
+                self.trusted_proxies.has_whole_internet(),
+                "TRUSTED_PROXIES has a network of all addresses: anybody may claim to be anybody",
+            ),
+            (
+                self.allowed_origins.has_null(),
+                "ALLOWED_ORIGINS lists null: every sandboxed frame, of any site, has that origin",
+            ),
+            (
+                self.limits.message_rate_max == 0,
+                "MESSAGE_RATE_LIMIT is 0: one client may keep the server busy",
+            ),
+            (
+                self.limits.room_create_rate_max == 0,
+                "ROOM_CREATE_RATE is 0: one client may make MAX_ROOMS rooms",
+            ),
+            (
+                self.room_idle_timeout_seconds == 0,
+                "ROOM_IDLE_TIMEOUT_SECONDS is 0: rooms never leave memory, and there are at most \
+                 MAX_ROOMS",
+            ),
+        ];
+        conditions.iter().filter(|(holds, _)| *holds).map(|(_, line)| (*line).to_owned()).collect()
     }
 }

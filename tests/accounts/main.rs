@@ -14,4 +14,4 @@ mod flow;
 mod store_away;
 
 /// What `INITIAL_SETUP_TOKEN` is in these tests.
-pub(crate) const SETUP_TOKEN: &str = "a setup token of the tests";
+pub(crate) const SETUP_TOKEN: &str = "a-setup-token-of-the-tests";

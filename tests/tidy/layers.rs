@@ -75,7 +75,7 @@ const USES: &[(&str, &[&str])] = &[
     ("net", &["ids", "session", "time", "workers"]),
     // Parts of the binary; the library is another crate to them.
     ("setup", &["Failure"]),
-    ("console", &["Failure", "setup"]),
+    ("console", &["Failure", "print_out", "setup"]),
 ];
 
 /// Crates with one home: `(crate, where it may be named)`.

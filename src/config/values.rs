@@ -1,0 +1,126 @@
+//! How the text of a setting is read: numbers, sizes, switches, URLs. Each function gives `None`
+//! for what is not allowed; the table of settings says what is.
+
+use std::str::FromStr;
+
+use log::LevelFilter;
+
+use super::address::authority;
+
+/// Bytes of an e-mail address (RFC 5321, section 4.5.3.1.3, less the angle brackets).
+const EMAIL_BYTES_MAX: usize = 254;
+
+/// The target of our own log lines, as a directive of `RUST_LOG` names it.
+const OWN_TARGET: &str = "sync_server";
+
+/// Units of [`size`], in lower case, and their bytes.
+const UNITS: [(&str, u64); 11] = [
+    ("", 1),
+    ("b", 1),
+    ("k", 1 << 10),
+    ("kib", 1 << 10),
+    ("kb", 1_000),
+    ("m", 1 << 20),
+    ("mib", 1 << 20),
+    ("mb", 1_000_000),
+    ("g", 1 << 30),
+    ("gib", 1 << 30),
+    ("gb", 1_000_000_000),
+];
+
+/// A decimal number from `min` to `max`, without a sign.
+pub(super) fn number<T: FromStr + PartialOrd>(text: &str, min: T, max: T) -> Option<T> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok().filter(|value| (min..=max).contains(value))
+}
+
+/// Bytes from `min` to `max`: a number, or one with a unit such as `4MiB`, `64 kib` or `1GB`.
+pub(super) fn size(text: &str, min: u64, max: u64) -> Option<usize> {
+    let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(digits_end);
+    let unit = unit.trim().to_ascii_lowercase();
+    let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    let bytes = digits.parse::<u64>().ok()?.checked_mul(*factor)?;
+    usize::try_from(bytes).ok().filter(|_| (min..=max).contains(&bytes))
+}
+
+/// `bytes` in the largest unit that shows them exactly, as [`size`] reads it.
+pub(super) fn size_text(bytes: usize) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let exact = units.iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
+    exact.map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
+}
+
+/// `true` or `false`, or other words for them, in any case.
+pub(super) fn boolean(text: &str) -> Option<bool> {
+    let words = [
+        ("true", true),
+        ("1", true),
+        ("yes", true),
+        ("on", true),
+        ("false", false),
+        ("0", false),
+        ("no", false),
+        ("off", false),
+    ];
+    choice(text, &words)
+}
+
+/// What `text` stands for among `words`, in any case.
+pub(super) fn choice<T: Copy>(text: &str, words: &[(&str, T)]) -> Option<T> {
+    words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
+}
+
+/// `http(s)://host[:port][/path]`, with the scheme in lower case and without a `/` at its end.
+pub(super) fn public_url(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let scheme = choice(scheme, &[("http", "http"), ("https", "https")])?;
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    authority(host)?;
+    let is_path = |byte: u8| byte.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&byte);
+    path.bytes().all(is_path).then(|| format!("{scheme}://{host}{}", path.trim_end_matches('/')))
+}
+
+/// A level; or, as in the `.env` of an older server, directives such as
+/// `backend=debug,tower_http=info,warn`. Of those, one for `sync_server` counts, else the one
+/// that is a bare level, else it is `info`. Directives for other targets must be well formed all
+/// the same.
+pub(super) fn log_level(text: &str) -> Option<LevelFilter> {
+    let mut bare = None;
+    let mut own = None;
+    let mut directives = 0;
+    for directive in text.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
+        directives += 1;
+        match directive.split_once('=') {
+            None => bare = Some(directive.parse().ok()?),
+            Some((target, level)) => {
+                let level: LevelFilter = level.trim().parse().ok()?;
+                let target = target.trim();
+                if target.is_empty() {
+                    return None;
+                }
+                if target.split("::").next() == Some(OWN_TARGET) {
+                    own = own.max(Some(level));
+                }
+            }
+        }
+    }
+    (directives > 0).then(|| own.or(bare).unwrap_or(LevelFilter::Info))
+}
+
+/// An e-mail address in lower case: one `@` with something on both sides, no blanks.
+pub(super) fn email(text: &str) -> Option<String> {
+    let email = text.to_lowercase();
+    let (local, domain) = email.split_once('@')?;
+    let is_address = !local.is_empty() && !domain.is_empty() && !domain.contains('@');
+    let is_printable = !email.contains(|c: char| c.is_whitespace() || c.is_control());
+    (is_address && is_printable && email.len() <= EMAIL_BYTES_MAX).then_some(email)
+}
+
+/// A name that MongoDB takes for a database on every system that it runs on.
+pub(super) fn database_name(text: &str) -> Option<String> {
+    let is_allowed = |c: char| !(c.is_control() || "/\\. \"$*<>:|?".contains(c));
+    (text.len() < 64 && text.chars().all(is_allowed)).then(|| text.to_owned())
+}
