@@ -45,8 +45,8 @@ pub struct Engine {
 
 impl Engine {
     /// A server with nobody in it. Randomness for codes, ids and tokens comes from `entropy`,
-    /// which must be unpredictable outside of tests.
-    /// `store_ok`: the store is known to answer.
+    /// which must be unpredictable outside of tests. `store_ok` says that the store is known to
+    /// answer; otherwise it counts as away until it has.
     pub fn new(
         config: Arc<Config>,
         budget: MemoryBudget,

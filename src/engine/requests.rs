@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::Engine;
 use super::actions::hash_token;
 use super::desk::{Desk, Waiting};
-use super::effects::Effects;
 use super::jobs::{Job, Purpose};
 use crate::accounts::{AuthError, Identity};
 use crate::config::{AddressKey, HostAuth, client_address};
@@ -81,6 +80,20 @@ struct Index<'a> {
     version: &'a str,
     status: &'a str,
     routes: &'a [&'a str],
+}
+
+impl Creation {
+    /// What the rooms are asked.
+    fn request(&self) -> Create<'_> {
+        Create {
+            room_code: &self.room_code,
+            desired: self.desired,
+            room_id: &self.room_id,
+            host_id: &self.host_id,
+            host_auth: self.host_auth,
+            host_token: hash_token(&self.host_token),
+        }
+    }
 }
 
 impl Engine {
@@ -183,27 +196,18 @@ impl Engine {
         creation: Box<Creation>,
         now: Now,
     ) {
-        let request = Create {
-            room_code: &creation.room_code,
-            desired: creation.desired,
-            room_id: &creation.room_id,
-            host_id: &creation.host_id,
-            host_auth: creation.host_auth,
-            host_token: hash_token(&creation.host_token),
-        };
-        let mut effects = Effects { desk: &mut self.desk, sessions, now };
-        match self.rooms.create(conn, request, now, &mut effects) {
-            Ok(CreateDone::WaitingForStore) => {
-                effects.desk.waiting.insert(conn, Waiting::Create(creation));
+        self.with_rooms(sessions, now, |rooms, effects| {
+            match rooms.create(conn, creation.request(), now, effects) {
+                Ok(CreateDone::WaitingForStore) => {
+                    effects.desk.waiting.insert(conn, Waiting::Create(creation));
+                }
+                Ok(CreateDone::Taken) => {
+                    effects.desk.waiting.insert(conn, Waiting::Create(creation));
+                    effects.desk.code_taken.push(conn);
+                }
+                result => Desk::answer_create(effects.sessions, conn, &creation, result, now),
             }
-            Ok(CreateDone::Taken) => {
-                effects.desk.waiting.insert(conn, Waiting::Create(creation));
-                effects.desk.code_taken.push(conn);
-            }
-            result => Desk::answer_create(effects.sessions, conn, &creation, result, now),
-        }
-        // What the effects left over, such as a code to be drawn again.
-        self.with_rooms(sessions, now, |_, _| ());
+        });
     }
 
     /// The drawn code was in use.
@@ -240,19 +244,17 @@ impl Engine {
             self.desk.answer_view(sessions, conn, address, result, now);
             return;
         };
-        let mut effects = Effects { desk: &mut self.desk, sessions, now };
-        match self.rooms.view(conn, code, &mut effects) {
-            Ok(ViewDone::WaitingForStore) => {
-                effects.desk.waiting.insert(conn, Waiting::View { address });
-            }
-            Ok(ViewDone::Room(view)) => {
-                effects.desk.answer_view(effects.sessions, conn, address, Ok(view), now);
-            }
-            Err(error) => {
-                effects.desk.answer_view(effects.sessions, conn, address, Err(error), now);
-            }
-        }
-        self.with_rooms(sessions, now, |_, _| ());
+        self.with_rooms(sessions, now, |rooms, effects| {
+            let result = match rooms.view(conn, code, effects) {
+                Ok(ViewDone::WaitingForStore) => {
+                    effects.desk.waiting.insert(conn, Waiting::View { address });
+                    return;
+                }
+                Ok(ViewDone::Room(view)) => Ok(view),
+                Err(error) => Err(error),
+            };
+            effects.desk.answer_view(effects.sessions, conn, address, result, now);
+        });
     }
 
     // --- WebSocket ---

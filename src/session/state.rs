@@ -27,7 +27,7 @@ pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Unread answers to pipelined requests beyond which no further request is read.
 const ANSWERS_QUEUED_BYTES_MAX: usize = 64 * 1024;
-/// A message that starts a phase in which nobody has joined yet may have this many bytes.
+/// Bytes of a message before the application says that the client may send longer ones.
 pub const UNJOINED_MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// How long a connection may stay without its first action.
 pub const FIRST_ACTION_TIMEOUT: Duration = Duration::from_secs(60);
