@@ -267,12 +267,12 @@ impl World {
         match self.rng.random_range(0..10) {
             0 => {
                 self.note(&format!("reset {number}"));
-                self.sessions.lost(conn, "reset", self.now, &mut self.engine);
+                self.sessions.lost(conn, "reset");
             }
             1 => {
                 self.note(&format!("half-close {number}"));
                 self.clients[index].finished_sending = true;
-                self.sessions.receive_end(conn, self.now, &mut self.engine);
+                self.sessions.receive_end(conn);
             }
             2..4 => self.clients[index].stalled = true,
             _ => self.clients[index].stalled = false,
@@ -360,7 +360,7 @@ impl World {
         {
             // The client's kernel answers our FIN with its own.
             let conn = client.conn;
-            self.sessions.receive_end(conn, self.now, &mut self.engine);
+            self.sessions.receive_end(conn);
         }
     }
 
@@ -402,7 +402,7 @@ impl World {
 
     fn reap(&mut self) {
         let mut finished = Vec::new();
-        self.sessions.take_finished(&mut finished);
+        self.sessions.take_finished(&mut finished, self.now, &mut self.engine);
         for conn in finished {
             self.sessions.remove(conn);
             self.removed += 1;

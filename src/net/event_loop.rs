@@ -30,7 +30,7 @@ const WAKER: Token = Token(usize::MAX - 1);
 const SIGNALS: Token = Token(usize::MAX - 2);
 
 /// Events taken from the kernel at once; more wait for the next turn.
-const EVENTS_PER_TURN_MAX: usize = 1024;
+const EVENTS_PER_TURN_MAX: usize = 16 * 1024;
 /// Bytes that one `recv` brings at most. One buffer serves all connections.
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// Jobs taken from the application in one turn; the pool is full long before.
@@ -187,8 +187,10 @@ impl<D: Dispatch> EventLoop<D> {
         self.process_resumed(now);
         self.start_jobs(now);
         self.flush(now);
-        if self.reap() {
+        if self.reap(now) {
             self.gate.reopen();
+        }
+        if self.sessions.has_dirty() {
             self.flush(now);
         }
         self.accept(now);
@@ -277,10 +279,10 @@ impl<D: Dispatch> EventLoop<D> {
                 }
                 Ok(ReadOutcome::Nothing) => {}
                 Ok(ReadOutcome::End) => {
-                    self.sessions.receive_end(conn, now, &mut self.dispatch);
+                    self.sessions.receive_end(conn);
                 }
                 Err(error) => {
-                    self.sessions.lost(conn, &error.to_string(), now, &mut self.dispatch);
+                    self.sessions.lost(conn, &error.to_string());
                 }
             }
         }
@@ -336,7 +338,7 @@ impl<D: Dispatch> EventLoop<D> {
                 }
                 Ok(Flush::More) => self.dirty.push(conn),
                 Err(error) => {
-                    self.sessions.lost(conn, &error.to_string(), now, &mut self.dispatch);
+                    self.sessions.lost(conn, &error.to_string());
                 }
             }
         }
@@ -346,10 +348,10 @@ impl<D: Dispatch> EventLoop<D> {
         }
     }
 
-    /// Closes the sockets of sessions that have ended, and frees their slots: nowhere else is a
-    /// slot freed. Returns whether there was one.
-    fn reap(&mut self) -> bool {
-        self.sessions.take_finished(&mut self.finished);
+    /// Has everybody told who is gone, closes the sockets of sessions that have ended, and frees
+    /// their slots: nowhere else is a slot freed. Returns whether there was one.
+    fn reap(&mut self, now: Now) -> bool {
+        self.sessions.take_finished(&mut self.finished, now, &mut self.dispatch);
         let any = !self.finished.is_empty();
         for conn in self.finished.drain(..) {
             if let Some(slot) = self.sockets.get_mut(conn.index as usize) {

@@ -125,18 +125,16 @@ impl Sessions {
     }
 
     /// The peer has shut its half of the connection.
-    pub fn receive_end<D: Dispatch>(&mut self, conn: ConnId, now: Now, dispatch: &mut D) {
+    pub fn receive_end(&mut self, conn: ConnId) {
         let Some(session) = self.session_mut(conn) else { return };
         if session.peer_has_finished() {
             self.drop_now(conn, "the client closed the connection");
         }
-        self.tell_departed(now, dispatch);
     }
 
     /// The connection broke.
-    pub fn lost<D: Dispatch>(&mut self, conn: ConnId, why: &str, now: Now, dispatch: &mut D) {
+    pub fn lost(&mut self, conn: ConnId, why: &str) {
         self.drop_now(conn, why);
-        self.tell_departed(now, dispatch);
     }
 
     /// The socket took `bytes` bytes of what [`Sessions::slices`] gave.
@@ -184,6 +182,11 @@ impl Sessions {
     /// Moves the ids of sessions with something to send to `into`.
     pub fn take_dirty(&mut self, into: &mut Vec<ConnId>) {
         into.append(&mut self.dirty);
+    }
+
+    /// Whether [`take_dirty`](Self::take_dirty) has something.
+    pub fn has_dirty(&self) -> bool {
+        !self.dirty.is_empty()
     }
 
     /// What `conn` has to send, as far as it fits `slices`; returns how many are filled. Whoever
@@ -241,9 +244,15 @@ impl Sessions {
         Some(conn)
     }
 
-    /// Moves the ids of sessions that have ended to `into`. Close their sockets, then
-    /// [`remove`](Self::remove) them.
-    pub fn take_finished(&mut self, into: &mut Vec<ConnId>) {
+    /// Tells the application who is gone, then moves the ids of sessions that have ended to
+    /// `into`. Close their sockets, then [`remove`](Self::remove) them.
+    pub fn take_finished<D: Dispatch>(
+        &mut self,
+        into: &mut Vec<ConnId>,
+        now: Now,
+        dispatch: &mut D,
+    ) {
+        self.tell_departed(now, dispatch);
         into.append(&mut self.finished);
     }
 
@@ -299,12 +308,10 @@ impl Sessions {
                 }
                 Err(error) => self.end_of_input(conn, &error, now),
             }
-            self.tell_departed(now, dispatch);
         }
         self.mark_dirty_if_unsent(conn);
         self.settle(conn);
         self.arm(conn);
-        self.tell_departed(now, dispatch);
     }
 
     fn deliver<D: Dispatch>(
@@ -440,6 +447,8 @@ impl Sessions {
         }
     }
 
+    /// Tells the application who is gone: once a turn, so that a thousand connections that break
+    /// in one instant are all known to be gone before anybody is told of the first.
     fn tell_departed<D: Dispatch>(&mut self, now: Now, dispatch: &mut D) {
         while let Some(conn) = self.departed.pop_front() {
             dispatch.closed(self, conn, now);
