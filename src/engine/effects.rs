@@ -33,14 +33,19 @@ impl Effects<'_> {
         let frame = ws::text_frame(&mut self.desk.scratch, |out| {
             protocol::encode_event(event, out);
         });
-        if frame.len() <= COPY_BYTES_MAX || to.len() == 1 {
-            for conn in recipients {
-                self.sessions.send_copy(conn, frame, self.now);
-            }
-        } else {
+        let can_wait = matches!(event, Event::PeerJoined { .. } | Event::PeerLeft { .. });
+        if frame.len() > COPY_BYTES_MAX && to.len() > 1 {
             let shared = self.sessions.budget().counted_bytes(frame.to_vec());
             for conn in recipients {
                 self.sessions.send_shared(conn, &shared, self.now);
+            }
+        } else if can_wait {
+            for conn in recipients {
+                self.sessions.send_patiently(conn, frame, self.now);
+            }
+        } else {
+            for conn in recipients {
+                self.sessions.send_copy(conn, frame, self.now);
             }
         }
         self.desk.tidy_scratch();

@@ -190,7 +190,7 @@ impl<D: Dispatch> EventLoop<D> {
         if self.reap(now) {
             self.gate.reopen();
         }
-        if self.sessions.has_dirty() {
+        if self.sessions.has_due(now) {
             self.flush(now);
         }
         self.accept(now);
@@ -325,7 +325,7 @@ impl<D: Dispatch> EventLoop<D> {
     /// One vectored write for each session with something to send.
     fn flush(&mut self, now: Now) {
         let mut dirty = std::mem::take(&mut self.dirty);
-        self.sessions.take_dirty(&mut dirty);
+        self.sessions.take_due(&mut dirty, now);
         for conn in dirty.drain(..) {
             let Some(socket) = socket_mut(&mut self.sockets, conn) else { continue };
             match flush_one(&mut self.sessions, socket, conn, now) {

@@ -32,7 +32,7 @@ impl Sessions {
         if session.withheld && !session.is_held() {
             self.resumed.push(conn);
         }
-        self.mark_dirty(conn);
+        self.mark_due(conn);
         self.settle(conn);
         self.arm(conn);
     }
@@ -46,13 +46,22 @@ impl Sessions {
         if session.withheld {
             self.resumed.push(conn);
         }
-        self.mark_dirty(conn);
+        self.mark_due(conn);
         self.arm(conn);
     }
 
     /// Queues `frame` for `conn`, copying it. Does nothing unless it is an open WebSocket.
     pub fn send_copy(&mut self, conn: ConnId, frame: &[u8], now: Now) {
         self.send(conn, frame.len(), now, |queue| queue.push_copy(frame));
+    }
+
+    /// Like [`send_copy`](Self::send_copy), but if such frames left lately, this one may wait a
+    /// few milliseconds for others (at most 20), unless something urgent follows it.
+    pub fn send_patiently(&mut self, conn: ConnId, frame: &[u8], now: Now) {
+        if self.push(conn, frame.len(), now, |queue| queue.push_copy(frame)) {
+            let session = &mut self.slab[conn.index as usize];
+            self.to_flush.add_patient(&mut session.flush, conn);
+        }
     }
 
     /// Queues `frame` for `conn`, sharing it. Does nothing unless it is an open WebSocket.
@@ -82,7 +91,7 @@ impl Sessions {
         if let Some(session) = self.session_mut(conn) {
             session.wait_for_close(now.at);
         }
-        self.mark_dirty(conn);
+        self.mark_due(conn);
         self.settle(conn);
         self.arm(conn);
     }
@@ -186,27 +195,39 @@ impl Sessions {
         &self.budget
     }
 
-    /// Queues something of `bytes` bytes, or closes a reader that is too slow for it.
+    /// Queues something of `bytes` bytes to leave with the next flush.
     fn send(&mut self, conn: ConnId, bytes: usize, now: Now, push: impl FnOnce(&mut SendQueue)) {
+        if self.push(conn, bytes, now, push) {
+            let session = &mut self.slab[conn.index as usize];
+            self.to_flush.add_due(&mut session.flush, conn);
+        }
+    }
+
+    /// Queues something of `bytes` bytes, or closes a reader that is too slow for it. Returns
+    /// whether it is queued.
+    fn push(
+        &mut self,
+        conn: ConnId,
+        bytes: usize,
+        now: Now,
+        push: impl FnOnce(&mut SendQueue),
+    ) -> bool {
         let index = conn.index as usize;
         let Some(session) = self.slab.get_mut(index).filter(|session| session.id == conn) else {
-            return;
+            return false;
         };
         if !session.is_open_websocket() {
-            return;
+            return false;
         }
         if session.queue.queued_bytes() + bytes > self.send_queue_bytes_max {
             self.forget_unstarted(conn);
             self.close(conn, CloseReason::TooSlow, now);
-            return;
+            return false;
         }
         push(&mut session.queue);
         let held = session.held_bytes();
         self.budget.replace(session.counted_bytes, held);
         session.counted_bytes = held;
-        if !session.dirty {
-            session.dirty = true;
-            self.dirty.push(conn);
-        }
+        true
     }
 }

@@ -4,10 +4,10 @@
 //!
 //! - **the transport tells it what happened** (`accept`, `receive`, `receive_end`, `lost`,
 //!   `wrote`, `blocked`, `handle_timeouts`);
-//! - **the transport asks what to do** (`take_dirty`, `slices`, `flushed`, `take_finished`,
+//! - **the transport asks what to do** (`take_due`, `slices`, `flushed`, `take_finished`,
 //!   `poll_timeout`, `wants_read`);
-//! - **the application acts** (`respond`, `upgrade`, `send_copy`, `send_shared`, `send_document`,
-//!   `close`, `pause`, `resume`, …);
+//! - **the application acts** (`respond`, `upgrade`, `send_copy`, `send_patiently`, `send_shared`,
+//!   `send_document`, `close`, `pause`, `resume`, …);
 //! - **getters**.
 //!
 //! What comes in is handed to a [`Dispatch`], the application. Every id may be stale; a call with
@@ -15,6 +15,7 @@
 
 mod application;
 mod deadlines;
+mod flush_list;
 pub mod send_queue;
 mod state;
 mod table;

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::deadlines::NEVER;
+use super::flush_list::FlushState;
 use super::send_queue::SendQueue;
 use crate::config::AddressKey;
 use crate::http::{HttpError, Request, RequestParser, ResponseContext, Stage};
@@ -147,8 +148,8 @@ pub(super) struct Session {
     pub(super) armed: Timestamp,
     /// What the memory budget has been told of this session, in bytes.
     pub(super) counted_bytes: usize,
-    /// It stands in the list of sessions to flush.
-    pub(super) dirty: bool,
+    /// Whether it waits to be flushed.
+    pub(super) flush: FlushState,
     /// The application has asked to hear nothing more for the time being.
     paused: bool,
     /// Input was withheld because of `paused`.
@@ -173,7 +174,7 @@ impl Session {
             stalled_since: None,
             armed: NEVER,
             counted_bytes: 0,
-            dirty: false,
+            flush: FlushState::Idle,
             paused: false,
             withheld: false,
             peer_finished: false,

@@ -11,6 +11,7 @@ use slab::Slab;
 
 use super::Dispatch;
 use super::deadlines::{Deadlines, NEVER};
+use super::flush_list::{FlushList, FlushState};
 use super::state::{AfterFlush, Expired, Input, InputError, Session, Timeouts};
 use crate::config::{AddressKey, Config, TrustedProxies};
 use crate::http::{Response, ResponseEncoder, Status};
@@ -41,7 +42,7 @@ pub struct Sessions {
     pub(super) deadlines: Deadlines,
     pub(super) timeouts: Timeouts,
     pub(super) per_address: HashMap<AddressKey, u32>,
-    pub(super) dirty: Vec<ConnId>,
+    pub(super) to_flush: FlushList,
     pub(super) departed: VecDeque<ConnId>,
     pub(super) resumed: Vec<ConnId>,
     pub(super) finished: Vec<ConnId>,
@@ -73,7 +74,7 @@ impl Sessions {
                 ping_timeout: Duration::from_secs(limits.ping_timeout_seconds),
             },
             per_address: HashMap::new(),
-            dirty: Vec::new(),
+            to_flush: FlushList::default(),
             departed: VecDeque::new(),
             resumed: Vec::new(),
             finished: Vec::new(),
@@ -179,14 +180,18 @@ impl Sessions {
 
     // --- the transport asks what to do ---
 
-    /// Moves the ids of sessions with something to send to `into`.
-    pub fn take_dirty(&mut self, into: &mut Vec<ConnId>) {
-        into.append(&mut self.dirty);
+    /// Moves the ids of sessions that are to be flushed now to `into`.
+    pub fn take_due(&mut self, into: &mut Vec<ConnId>, now: Now) {
+        let slab = &self.slab;
+        self.to_flush.take(into, now.at, |conn| {
+            slab.get(conn.index as usize)
+                .is_some_and(|session| session.id == conn && session.flush == FlushState::Patient)
+        });
     }
 
-    /// Whether [`take_dirty`](Self::take_dirty) has something.
-    pub fn has_dirty(&self) -> bool {
-        !self.dirty.is_empty()
+    /// Whether [`take_due`](Self::take_due) has something.
+    pub fn has_due(&self, now: Now) -> bool {
+        self.to_flush.is_due(now.at)
     }
 
     /// What `conn` has to send, as far as it fits `slices`; returns how many are filled. Whoever
@@ -195,10 +200,10 @@ impl Sessions {
         self.session(conn).map_or(0, |session| session.queue.slices(slices))
     }
 
-    /// Takes `conn` off the dirty list; says what to do if its queue is empty.
+    /// `conn` was flushed as far as its socket allows; says what to do if its queue is empty.
     pub fn flushed(&mut self, conn: ConnId, now: Now) -> AfterFlush {
         let Some(session) = self.session_mut(conn) else { return AfterFlush::Nothing };
-        session.dirty = false;
+        session.flush = FlushState::Idle;
         if !session.queue.is_empty() {
             return AfterFlush::Nothing;
         }
@@ -214,7 +219,7 @@ impl Sessions {
     /// The socket of `conn` takes bytes again.
     pub fn unblocked(&mut self, conn: ConnId) {
         if self.has_unsent(conn) {
-            self.mark_dirty(conn);
+            self.mark_due(conn);
         }
     }
 
@@ -269,9 +274,10 @@ impl Sessions {
         }
     }
 
-    /// When [`handle_timeouts`](Self::handle_timeouts) wants to be called.
+    /// When [`handle_timeouts`](Self::handle_timeouts) or [`take_due`](Self::take_due) wants to
+    /// be called.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        [self.deadlines.next(), self.to_flush.poll_timeout()].into_iter().flatten().min()
     }
 }
 
@@ -309,7 +315,7 @@ impl Sessions {
                 Err(error) => self.end_of_input(conn, &error, now),
             }
         }
-        self.mark_dirty_if_unsent(conn);
+        self.mark_due_if_unsent(conn);
         self.settle(conn);
         self.arm(conn);
     }
@@ -331,7 +337,7 @@ impl Sessions {
                 if let Some(session) = self.session_mut(conn) {
                     session.drain(now.at);
                 }
-                self.mark_dirty(conn);
+                self.mark_due(conn);
             }
         }
     }
@@ -358,7 +364,7 @@ impl Sessions {
                 }
             }
         }
-        self.mark_dirty(conn);
+        self.mark_due(conn);
     }
 
     /// Pongs and close replies go into the queue like anything else, and count against it.
@@ -379,7 +385,7 @@ impl Sessions {
             Expired::Ping => {
                 let Some(session) = self.session_mut(conn) else { return };
                 session.queue.push_copy(ws::PING_FRAME);
-                self.mark_dirty(conn);
+                self.mark_due(conn);
                 self.settle(conn);
             }
             Expired::RequestTimeout => {
@@ -463,17 +469,16 @@ impl Sessions {
         }
     }
 
-    pub(super) fn mark_dirty(&mut self, conn: ConnId) {
+    pub(super) fn mark_due(&mut self, conn: ConnId) {
         let Some(session) = self.slab.get_mut(conn.index as usize) else { return };
-        if session.id == conn && !session.dirty {
-            session.dirty = true;
-            self.dirty.push(conn);
+        if session.id == conn {
+            self.to_flush.add_due(&mut session.flush, conn);
         }
     }
 
-    fn mark_dirty_if_unsent(&mut self, conn: ConnId) {
+    fn mark_due_if_unsent(&mut self, conn: ConnId) {
         if self.has_unsent(conn) {
-            self.mark_dirty(conn);
+            self.mark_due(conn);
         }
     }
 

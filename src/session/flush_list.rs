@@ -1,0 +1,137 @@
+//! Who has something to send: at once, or a little later and then together with others.
+//!
+//! A write costs the kernel far more than a frame costs us, and it hardly matters to anybody
+//! whether news of who comes and goes is 20 ms old. So such news leave at once if none left
+//! lately, and otherwise wait for what comes in the next few milliseconds: a thousand people who
+//! join within a second cost each member fifty writes, not a thousand. Whatever else is sent to
+//! a member takes them along, so their order stays.
+
+use std::time::Duration;
+
+use crate::ids::ConnId;
+use crate::time::Timestamp;
+
+/// How long patient frames wait at most, and how often they are flushed.
+pub(super) const PATIENCE: Duration = Duration::from_millis(20);
+
+/// What a session is waiting for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum FlushState {
+    /// Nothing: it has nothing to send, or its socket takes nothing.
+    #[default]
+    Idle,
+    /// The next round of patient flushes.
+    Patient,
+    /// The next flush.
+    Due,
+}
+
+/// The sessions to flush. An id in it may be stale.
+///
+/// Invariant: a session whose state is [`FlushState::Due`] or [`FlushState::Patient`] stands in
+/// the list of that name, once.
+#[derive(Debug, Default)]
+pub(super) struct FlushList {
+    due: Vec<ConnId>,
+    patient: Vec<ConnId>,
+    /// When the patient ones may be flushed next.
+    patient_at: Timestamp,
+}
+
+impl FlushList {
+    /// `conn`, which is in `state`, wants to be flushed next.
+    pub(super) fn add_due(&mut self, state: &mut FlushState, conn: ConnId) {
+        if *state != FlushState::Due {
+            *state = FlushState::Due;
+            self.due.push(conn);
+        }
+    }
+
+    /// `conn`, which is in `state`, has something that can wait.
+    pub(super) fn add_patient(&mut self, state: &mut FlushState, conn: ConnId) {
+        if *state == FlushState::Idle {
+            *state = FlushState::Patient;
+            self.patient.push(conn);
+        }
+    }
+
+    /// Whether somebody is to be flushed now.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        !self.due.is_empty() || (!self.patient.is_empty() && self.patient_at <= now)
+    }
+
+    /// When patience ends.
+    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
+        (!self.patient.is_empty()).then_some(self.patient_at)
+    }
+
+    /// Moves those to flush now to `into`. `is_patient` tells whether a session is still in
+    /// state [`FlushState::Patient`].
+    pub(super) fn take(
+        &mut self,
+        into: &mut Vec<ConnId>,
+        now: Timestamp,
+        is_patient: impl Fn(ConnId) -> bool,
+    ) {
+        into.append(&mut self.due);
+        if !self.patient.is_empty() && self.patient_at <= now {
+            self.patient_at = now + PATIENCE;
+            into.extend(self.patient.drain(..).filter(|conn| is_patient(*conn)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOBODY: [u32; 0] = [];
+
+    fn conn(index: u32) -> ConnId {
+        ConnId { index, generation: index }
+    }
+
+    fn taken(list: &mut FlushList, at_ms: u64, states: &mut [FlushState]) -> Vec<u32> {
+        let mut into = Vec::new();
+        let at = Timestamp::from_millis(at_ms);
+        list.take(&mut into, at, |conn| states[conn.index as usize] == FlushState::Patient);
+        let taken: Vec<u32> = into.iter().map(|conn| conn.index).collect();
+        for index in &taken {
+            states[*index as usize] = FlushState::Idle;
+        }
+        taken
+    }
+
+    #[test]
+    fn the_first_news_leave_at_once_and_the_next_wait() {
+        let mut list = FlushList::default();
+        let mut states = [FlushState::Idle; 2];
+        list.add_patient(&mut states[0], conn(0));
+        assert!(list.is_due(Timestamp::from_millis(100)));
+        assert_eq!(taken(&mut list, 100, &mut states), [0]);
+
+        list.add_patient(&mut states[1], conn(1));
+        list.add_patient(&mut states[0], conn(0));
+        list.add_patient(&mut states[0], conn(0));
+        assert!(!list.is_due(Timestamp::from_millis(119)));
+        assert_eq!(list.poll_timeout(), Some(Timestamp::from_millis(120)));
+        assert_eq!(taken(&mut list, 119, &mut states), NOBODY);
+        assert_eq!(taken(&mut list, 120, &mut states), [1, 0]);
+        assert_eq!(list.poll_timeout(), None);
+    }
+
+    #[test]
+    fn what_is_urgent_takes_the_patient_along() {
+        let mut list = FlushList::default();
+        let mut states = [FlushState::Idle; 2];
+        list.add_patient(&mut states[0], conn(0));
+        assert_eq!(taken(&mut list, 0, &mut states), [0]);
+
+        list.add_patient(&mut states[0], conn(0));
+        list.add_due(&mut states[0], conn(0));
+        list.add_due(&mut states[0], conn(0));
+        assert!(list.is_due(Timestamp::from_millis(1)));
+        assert_eq!(taken(&mut list, 1, &mut states), [0]);
+        assert_eq!(taken(&mut list, 20, &mut states), NOBODY, "it has nothing left to wait for");
+    }
+}
