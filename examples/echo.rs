@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.limits.send_queue_bytes_max = 128 << 20;
     config.limits.memory_budget_bytes = 512 << 20;
     let listener = Listener::bind(Ipv4Addr::LOCALHOST.into(), port)?;
-    println!("echoing on {}", listener.address());
+    println!("echoing on {listener}");
     let sessions = Sessions::new(&config, MemoryBudget::new(config.limits.memory_budget_bytes));
     let echo = Echo { bytes_max: config.limits.message_bytes_max };
     let pool = |wake: Box<dyn Fn() + Send + Sync>| Workers::start(1, 1, Arc::new(|()| ()), wake);

@@ -47,3 +47,4 @@ pub mod workers;
 pub mod cli;
 pub mod logging;
 pub mod net;
+pub mod systemd;

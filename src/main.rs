@@ -17,6 +17,7 @@ use sync_server::logging;
 use sync_server::memory::MemoryBudget;
 use sync_server::net::{Ended, EventLoop, Listener, raise_file_limit};
 use sync_server::session::Sessions;
+use sync_server::systemd::Supervisor;
 use sync_server::workers::Workers;
 
 /// Bad arguments, bad settings, or something else that the operator has to set right.
@@ -66,8 +67,11 @@ fn serve(mut config: Config) -> Result<ExitCode, Failure> {
         warn!("only {connections} connections fit the limit of open files (ulimit -n)");
         config.limits.connections_max = connections;
     }
-    let listener = Listener::bind(config.bind_addr, config.port)?;
-    let address = listener.address();
+    let listener = match Listener::inherited(|name| std::env::var_os(name), std::process::id())? {
+        Some(listener) => listener,
+        None => Listener::bind(config.bind_addr, config.port)?,
+    };
+    let listening_on = listener.to_string();
     let store = setup::open_store(&config)?;
     let store_name = store.name();
     let accounts = setup::accounts(&config, Arc::clone(&store))?;
@@ -89,11 +93,11 @@ fn serve(mut config: Config) -> Result<ExitCode, Failure> {
         grace,
     )?;
     let version = env!("CARGO_PKG_VERSION");
-    info!("sync-server {version} listening on http://{address}, data in {store_name}");
+    info!("sync-server {version} listening on {listening_on}, data in {store_name}");
     for warning in config.warnings() {
         warn!("{warning}");
     }
-    match event_loop.run()? {
+    match event_loop.supervised_by(supervisor()).run()? {
         Ended::Cleanly => info!("stopped"),
         Ended::GraceOver => warn!("stopped with work left: the grace period is over"),
         Ended::Forced => {
@@ -102,4 +106,14 @@ fn serve(mut config: Config) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// systemd, if it started this process and wants to be told how it is. It can be done without.
+fn supervisor() -> Supervisor {
+    Supervisor::from_variables(|name| std::env::var_os(name), std::process::id()).unwrap_or_else(
+        |problem| {
+            warn!("systemd is told nothing: {problem}");
+            Supervisor::default()
+        },
+    )
 }

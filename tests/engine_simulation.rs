@@ -190,7 +190,7 @@ impl World {
             return;
         }
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let conn = self.sessions.accept(address, self.now).expect("there is room");
+        let conn = self.sessions.accept(address.into(), self.now).expect("there is room");
         self.accepted += 1;
         let number = self.accepted;
         self.note(&format!("connect {number}"));

@@ -1,5 +1,6 @@
 //! Addresses and origins: what an operator lists, and how a client's address is found and counted.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Proxies that a request is followed back through. What is further away is not looked at.
@@ -10,6 +11,16 @@ const HOP_BYTES_MAX: usize = 64;
 
 /// Items in each of the two lists; they are searched from one end to the other.
 const ITEMS_MAX: usize = 256;
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A host, over TCP.
+    Network(IpAddr),
+    /// A program on this machine, over a Unix socket. Whoever may open that is trusted like a
+    /// listed proxy; if it names no client, it counts as loopback.
+    Local,
+}
 
 /// What a per-address limit is keyed by: an IPv4 address, or the /64 of an IPv6 address (one
 /// subscriber usually has a whole /64). An IPv4-mapped IPv6 address counts as IPv4.
@@ -43,6 +54,31 @@ pub struct TrustedProxies(Vec<Network>);
 struct Network {
     address: IpAddr,
     prefix: u8,
+}
+
+impl Peer {
+    /// The address that limits go by. IPv4 addresses in IPv6 form are seen through.
+    pub fn address(self) -> IpAddr {
+        match self {
+            Self::Network(address) => address.to_canonical(),
+            Self::Local => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        }
+    }
+}
+
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Self {
+        Self::Network(address.to_canonical())
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(address) => address.fmt(f),
+            Self::Local => f.write_str("unix"),
+        }
+    }
 }
 
 impl AddressKey {
@@ -99,6 +135,14 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(address))
     }
 
+    /// Whether what `peer` says of its client is believed.
+    pub fn trusts(&self, peer: Peer) -> bool {
+        match peer {
+            Peer::Network(address) => self.contains(address),
+            Peer::Local => true,
+        }
+    }
+
     /// Whether `0.0.0.0/0` or `::/0` is listed.
     pub(super) fn has_whole_internet(&self) -> bool {
         self.0.iter().any(|network| network.prefix == 0)
@@ -111,14 +155,13 @@ impl TrustedProxies {
 /// Each proxy adds the address that it was asked from on the right, so an item is to be believed
 /// if everything right of it, and `peer`, is trusted. If `peer` is not, the header says nothing.
 /// An item that is no address ends the walk at the item right of it: the last thing known.
-pub fn client_address(peer: IpAddr, x_forwarded_for: &str, proxies: &TrustedProxies) -> IpAddr {
-    let mut client = peer.to_canonical();
+pub fn client_address(peer: Peer, x_forwarded_for: &str, proxies: &TrustedProxies) -> IpAddr {
+    let mut client = peer.address();
+    let mut is_believed = proxies.trusts(peer);
     for hop in x_forwarded_for.rsplit(',').take(HOPS_MAX) {
-        if !proxies.contains(client) {
-            break;
-        }
-        let Some(address) = hop_address(hop.trim()) else { break };
+        let Some(address) = hop_address(hop.trim()).filter(|_| is_believed) else { break };
         client = address.to_canonical();
+        is_believed = proxies.contains(client);
     }
     client
 }
@@ -289,15 +332,33 @@ mod tests {
             ("10.0.0.1", "", "10.0.0.1"),
             ("10.0.0.1", "10.0.0.3", "10.0.0.3"),
         ] {
-            assert_eq!(client_address(ip(peer), header, &proxies), ip(expected), "{header:?}");
+            let client = client_address(ip(peer).into(), header, &proxies);
+            assert_eq!(client, ip(expected), "{header:?}");
         }
+    }
+
+    #[test]
+    fn a_peer_on_a_unix_socket_is_believed_and_else_loopback() {
+        let listed = TrustedProxies::parse("10.0.0.0/8").expect("a network");
+        for (header, expected) in [
+            ("", "127.0.0.1"),
+            ("unknown", "127.0.0.1"),
+            ("1.2.3.4", "1.2.3.4"),
+            ("6.6.6.6, 1.2.3.4", "1.2.3.4"),
+            ("6.6.6.6, 1.2.3.4, 10.0.0.2", "1.2.3.4"),
+        ] {
+            assert_eq!(client_address(Peer::Local, header, &listed), ip(expected), "{header:?}");
+        }
+        assert!(TrustedProxies::default().trusts(Peer::Local));
+        assert!(!TrustedProxies::default().trusts(ip("127.0.0.1").into()));
+        assert_eq!(size_of::<Peer>(), size_of::<IpAddr>(), "each connection has one");
     }
 
     #[test]
     fn a_long_header_is_followed_only_so_far() {
         let proxies = TrustedProxies::parse("10.0.0.0/8").expect("a network");
         let hops = |count: usize| format!("1.2.3.4{}", ",10.0.0.9".repeat(count));
-        let client = |header: &str| client_address(ip("10.0.0.1"), header, &proxies);
+        let client = |header: &str| client_address(ip("10.0.0.1").into(), header, &proxies);
         assert_eq!(client(&hops(HOPS_MAX - 1)), ip("1.2.3.4"));
         assert_eq!(client(&hops(HOPS_MAX)), ip("10.0.0.9"));
         assert_eq!(client(&hops(100_000)), ip("10.0.0.9"));

@@ -6,7 +6,7 @@ mod address;
 mod settings;
 mod values;
 
-pub use address::{AddressKey, AllowedOrigins, TrustedProxies, client_address};
+pub use address::{AddressKey, AllowedOrigins, Peer, TrustedProxies, client_address};
 pub use settings::{SETTINGS, STATE_DIRECTORY, Setting, SettingError, variable_names};
 
 use std::net::{IpAddr, Ipv4Addr};

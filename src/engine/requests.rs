@@ -10,7 +10,7 @@ use super::actions::hash_token;
 use super::desk::{Desk, Waiting};
 use super::jobs::{Job, Purpose};
 use crate::accounts::{AuthError, Identity};
-use crate::config::{AddressKey, HostAuth, client_address};
+use crate::config::{AddressKey, HostAuth, Peer, client_address};
 use crate::http::{self, Request, Response, Route, Status};
 use crate::ids::ConnId;
 use crate::protocol;
@@ -105,7 +105,7 @@ impl Engine {
         request: &Request,
         now: Now,
     ) {
-        let Some(peer) = sessions.address(conn) else { return };
+        let Some(peer) = sessions.peer(conn) else { return };
         let address = self.desk.client_address(peer, request);
         debug!("{conn} {address}: {} {}", request.method(), request.path());
         let route = match http::route(request.method(), request.path()) {
@@ -166,7 +166,7 @@ impl Engine {
         sessions: &mut Sessions,
         conn: ConnId,
         request: &Request,
-        (peer, address): (IpAddr, IpAddr),
+        (peer, address): (Peer, IpAddr),
         now: Now,
     ) {
         if let Err(wait) = self.desk.room_creations.take(AddressKey::of(address), now.at) {
@@ -348,9 +348,11 @@ impl Engine {
 
 impl Desk {
     /// The client's address: what a trusted proxy says, else the socket's.
-    fn client_address(&mut self, peer: IpAddr, request: &Request) -> IpAddr {
-        let Some(forwarded) = request.joined_header("x-forwarded-for") else { return peer };
-        if !self.config.trusted_proxies.contains(peer) && !self.forwarded_ignored {
+    fn client_address(&mut self, peer: Peer, request: &Request) -> IpAddr {
+        let Some(forwarded) = request.joined_header("x-forwarded-for") else {
+            return peer.address();
+        };
+        if !self.config.trusted_proxies.trusts(peer) && !self.forwarded_ignored {
             self.forwarded_ignored = true;
             warn!(
                 "{peer} sends X-Forwarded-For but is not in TRUSTED_PROXIES: ignored, and not \
@@ -361,7 +363,7 @@ impl Desk {
     }
 
     /// What `POST /api/rooms` asks for.
-    fn creation(&mut self, request: &Request, peer: IpAddr) -> Result<Creation, Response> {
+    fn creation(&mut self, request: &Request, peer: Peer) -> Result<Creation, Response> {
         let bad = |message: &str| Err(room_error(Status::BAD_REQUEST, message));
         let body: CreateBody = match http::parse_json(request) {
             Ok(body) => body,
@@ -384,7 +386,7 @@ impl Desk {
             None | Some("peer_id") => self.config.host_auth,
             Some(_) => return bad("host_auth must be \"token\" or \"peer_id\""),
         };
-        let trusted = self.config.trusted_proxies.contains(peer);
+        let trusted = self.config.trusted_proxies.trusts(peer);
         let secure = trusted && http::is_secure(request);
         let forwarded_host = http::forwarded_host(request).filter(|_| trusted);
         let host = forwarded_host.or(request.host()).unwrap_or("localhost");

@@ -6,28 +6,30 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use log::{info, warn};
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use super::clock::Clock;
-use super::listener::{Gate, Listener};
-use super::socket::{ReadOutcome, Socket};
+use super::gate::Gate;
+use super::listener::{LISTENERS_MAX, Listener};
+use super::socket::{ReadOutcome, Socket, Stream};
+use crate::config::Peer;
 use crate::ids::{ConnId, JobId};
 use crate::session::send_queue::SLICES_MAX;
 use crate::session::{AfterFlush, Dispatch, Sessions};
+use crate::systemd::Supervisor;
 use crate::time::{Now, Timestamp};
 use crate::workers::Workers;
 
-const LISTENER: Token = Token(usize::MAX);
-const WAKER: Token = Token(usize::MAX - 1);
-const SIGNALS: Token = Token(usize::MAX - 2);
+const WAKER: Token = Token(usize::MAX);
+const SIGNALS: Token = Token(usize::MAX - 1);
+/// The first of [`LISTENERS_MAX`] tokens.
+const LISTENERS: Token = Token(SIGNALS.0 - LISTENERS_MAX);
 
 /// Events taken from the kernel at once; more wait for the next turn.
 const EVENTS_PER_TURN_MAX: usize = 16 * 1024;
@@ -82,6 +84,9 @@ pub struct EventLoop<D: Dispatch> {
     completions: Vec<(JobId, D::Outcome)>,
     grace: Duration,
     stop: Stop,
+    supervisor: Supervisor,
+    /// What the supervisor shows while all is well.
+    status: String,
 }
 
 /// Whether the process was asked to stop.
@@ -120,10 +125,9 @@ impl<D: Dispatch> EventLoop<D> {
         registry
             .register(&mut signals, SIGNALS, Interest::READABLE)
             .map_err(failed("cannot watch signals"))?;
-        let mut listener = listener.into_inner();
-        registry
-            .register(&mut listener, LISTENER, Interest::READABLE)
-            .map_err(failed("cannot watch the listener"))?;
+        let status = format!("listening on {listener}");
+        let mut gate = Gate::new(listener.into_sockets());
+        gate.register(registry, LISTENERS).map_err(failed("cannot watch the listener"))?;
         let wake = move || {
             // Waking fails only if the loop is gone, and then nobody needs to be woken.
             let _loop_is_gone = waker.wake();
@@ -132,7 +136,7 @@ impl<D: Dispatch> EventLoop<D> {
             poll,
             events: Events::with_capacity(EVENTS_PER_TURN_MAX),
             signals,
-            gate: Gate::new(listener),
+            gate,
             clock: Clock::start(),
             sockets: Vec::new(),
             sessions,
@@ -145,7 +149,14 @@ impl<D: Dispatch> EventLoop<D> {
             completions: Vec::new(),
             grace,
             stop: Stop::No,
+            supervisor: Supervisor::default(),
+            status,
         })
+    }
+
+    /// Has `supervisor` told when the loop is ready, turns and stops.
+    pub fn supervised_by(self, supervisor: Supervisor) -> Self {
+        Self { supervisor, ..self }
     }
 
     /// Runs until a signal asks it to stop.
@@ -153,6 +164,7 @@ impl<D: Dispatch> EventLoop<D> {
     /// # Errors
     /// [`LoopError`] when waiting for events fails.
     pub fn run(mut self) -> Result<Ended, LoopError> {
+        self.supervisor.ready(&self.status);
         loop {
             let now = self.turn()?;
             match self.stop {
@@ -179,6 +191,7 @@ impl<D: Dispatch> EventLoop<D> {
             _ => {}
         }
         let now = self.clock.now();
+        self.supervisor.handle_timeout(now.at);
         self.note_events(now);
         self.read_sockets(now);
         self.finish_jobs(now);
@@ -208,11 +221,14 @@ impl<D: Dispatch> EventLoop<D> {
             Stop::Asked(until) => Some(until),
             Stop::No | Stop::Now => None,
         };
-        [self.sessions.poll_timeout(), self.dispatch.poll_timeout(), self.gate.poll_timeout(), stop]
-            .into_iter()
-            .flatten()
-            .min()
-            .map(|deadline| deadline.since(now))
+        let deadlines = [
+            self.sessions.poll_timeout(),
+            self.dispatch.poll_timeout(),
+            self.gate.poll_timeout(),
+            self.supervisor.poll_timeout(),
+            stop,
+        ];
+        deadlines.into_iter().flatten().min().map(|deadline| deadline.since(now))
     }
 
     /// Remembers what the kernel says; nothing is done yet.
@@ -220,9 +236,9 @@ impl<D: Dispatch> EventLoop<D> {
         let mut signalled = false;
         for event in &self.events {
             match event.token() {
-                LISTENER => self.gate.set_ready(),
                 WAKER => {}
                 SIGNALS => signalled = true,
+                Token(token) if token >= LISTENERS.0 => self.gate.set_ready(token - LISTENERS.0),
                 Token(index) => {
                     let Some(Some((conn, socket))) = self.sockets.get_mut(index) else { continue };
                     if event.is_writable() {
@@ -251,6 +267,7 @@ impl<D: Dispatch> EventLoop<D> {
             if self.stop == Stop::No {
                 info!("{name}: stopping, for at most {} s", self.grace.as_secs());
                 self.stop = Stop::Asked(now.at + self.grace);
+                self.supervisor.stopping(self.grace);
                 self.gate.shut();
                 self.dispatch.shut_down(&mut self.sessions, now);
             } else {
@@ -365,8 +382,8 @@ impl<D: Dispatch> EventLoop<D> {
 
     fn accept(&mut self, now: Now) {
         let Self { gate, sessions, sockets, poll, .. } = self;
-        gate.accept(now.at, |stream, address| {
-            register(sessions, sockets, poll, stream, address, now);
+        gate.accept(now.at, |stream, peer| {
+            register(sessions, sockets, poll, stream, peer, now);
         });
     }
 }
@@ -421,17 +438,16 @@ fn register(
     sessions: &mut Sessions,
     sockets: &mut Vec<Option<(ConnId, Socket)>>,
     poll: &Poll,
-    stream: TcpStream,
-    address: SocketAddr,
+    stream: Stream,
+    peer: Peer,
     now: Now,
 ) {
     // Without a place even for a refusal, closing the socket is all that is left to say.
-    let Ok(conn) = sessions.accept(address.ip(), now) else { return };
+    let Ok(conn) = sessions.accept(peer, now) else { return };
     let mut socket = Socket::new(stream);
     let index = conn.index as usize;
-    let interest = Interest::READABLE | Interest::WRITABLE;
-    if let Err(error) = poll.registry().register(socket.stream_mut(), Token(index), interest) {
-        warn!("{address}: cannot be watched: {error}");
+    if let Err(error) = socket.register(poll.registry(), Token(index)) {
+        warn!("{peer}: cannot be watched: {error}");
         sessions.abort(conn, "cannot be watched");
     }
     if sockets.len() <= index {

@@ -1,46 +1,65 @@
-//! The listening socket and its gate: accept in bounded batches, stop when files run out.
+//! Where clients knock: sockets of our own, or those that systemd has opened for us.
 
+use std::ffi::OsString;
+use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
+use std::os::unix::net::UnixListener as StdUnixListener;
 
-use log::{debug, warn};
-use mio::net::{TcpListener, TcpStream};
-use socket2::{Domain, Protocol, Socket, Type};
+use listenfd::ListenFd;
+use mio::net::{TcpListener, UnixListener};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::time::Timestamp;
+use super::socket::Stream;
+use crate::config::Peer;
 
 /// Connections that the kernel keeps for us until we accept them. A thousand clients that come
 /// back at once after a restart must not be turned away.
 const BACKLOG: i32 = 4096;
-/// Accepts in one turn, so that a storm of connections does not hold up those that are there.
-const ACCEPTS_PER_TURN_MAX: usize = 64;
-/// After a failure to accept: how long to leave the listener alone, unless a file is closed.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Sockets that systemd may pass: IPv4, IPv6 and a Unix socket for each of a few addresses.
+pub(super) const LISTENERS_MAX: usize = 8;
 
 /// Why the server can't listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {}", reason(.source))]
-pub struct ListenError {
-    address: SocketAddr,
-    source: io::Error,
+pub enum ListenError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {}", reason(.source))]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A socket that systemd passed cannot be used.
+    #[error("cannot listen on socket {number} that systemd passed (LISTEN_FDS): {source}")]
+    Inherited {
+        /// Which, from 1.
+        number: usize,
+        /// Why not.
+        source: io::Error,
+    },
+    /// systemd passed more sockets than anybody needs, or says so in a way that is no number.
+    #[error("LISTEN_FDS={}: must be 1 to {LISTENERS_MAX}", .value.display())]
+    Count {
+        /// The variable's value.
+        value: OsString,
+    },
 }
 
-/// A bound socket, not yet watched by an event loop.
+/// Bound sockets, not yet watched by an event loop. Displayed as what they listen on.
 #[derive(Debug)]
 pub struct Listener {
-    inner: TcpListener,
-    address: SocketAddr,
+    sockets: Vec<Acceptor>,
+    /// What the socket unit calls the sockets, if they are inherited.
+    inherited_as: Option<String>,
 }
 
-/// The gate in front of `accept`.
+/// A listening socket.
 #[derive(Debug)]
-pub(super) struct Gate {
-    listener: Option<TcpListener>,
-    /// The kernel has said, or may have said, that connections wait.
-    ready: bool,
-    /// Do not try before then.
-    closed_until: Option<Timestamp>,
+pub(super) enum Acceptor {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
 impl Listener {
@@ -50,104 +69,143 @@ impl Listener {
     /// [`ListenError`], e.g. when the port is in use or needs privileges.
     pub fn bind(address: IpAddr, port: u16) -> Result<Self, ListenError> {
         let address = SocketAddr::new(address, port);
-        open(address).map_err(|source| ListenError { address, source })
+        let socket = open(address).map_err(|source| ListenError::Address { address, source })?;
+        Ok(Self { sockets: vec![Acceptor::Tcp(socket)], inherited_as: None })
     }
 
-    /// Where it listens, with the port that the OS chose.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// The sockets that systemd has opened and passed to this process, `process_id`
+    /// (`sd_listen_fds(3)`); `None` if there are none. `lookup` gives a variable's value.
+    ///
+    /// Call it before there are threads, and once: it takes `LISTEN_PID` and `LISTEN_FDS` out of
+    /// the environment.
+    ///
+    /// # Errors
+    /// [`ListenError`] when there are too many, or one is no listening stream socket.
+    pub fn inherited(
+        lookup: impl Fn(&str) -> Option<OsString>,
+        process_id: u32,
+    ) -> Result<Option<Self>, ListenError> {
+        // Those for another process, which started us, are not ours.
+        let is_ours = lookup("LISTEN_PID").is_some_and(|pid| *pid == *process_id.to_string());
+        let Some(value) = lookup("LISTEN_FDS").filter(|_| is_ours) else { return Ok(None) };
+        let count: Option<usize> = value.to_str().and_then(|text| text.parse().ok());
+        let Some(count) = count.filter(|count| *count <= LISTENERS_MAX) else {
+            return Err(ListenError::Count { value });
+        };
+        let mut passed = ListenFd::from_env();
+        let sockets = (0..count).map(|index| {
+            take(&mut passed, index)
+                .map_err(|source| ListenError::Inherited { number: index + 1, source })
+        });
+        let sockets: Vec<Acceptor> = sockets.collect::<Result<_, _>>()?;
+        let names = lookup("LISTEN_FDNAMES").map(|names| names.to_string_lossy().into_owned());
+        let inherited_as = Some(names.unwrap_or_default());
+        Ok((!sockets.is_empty()).then_some(Self { sockets, inherited_as }))
     }
 
-    pub(super) fn into_inner(self) -> TcpListener {
-        self.inner
+    pub(super) fn into_sockets(self) -> Vec<Acceptor> {
+        self.sockets
     }
 }
 
-impl Gate {
-    pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener: Some(listener), ready: true, closed_until: None }
-    }
-
-    /// The kernel says that connections wait.
-    pub(super) fn set_ready(&mut self) {
-        self.ready = true;
-    }
-
-    /// A file was closed: what failed for want of one may work now.
-    pub(super) fn reopen(&mut self) {
-        self.closed_until = None;
-    }
-
-    /// Listens no more.
-    pub(super) fn shut(&mut self) {
-        self.listener = None;
-        self.ready = false;
-        self.closed_until = None;
-    }
-
-    /// Whether connections wait that can be accepted now.
-    pub(super) fn is_pending(&self, now: Timestamp) -> bool {
-        self.ready && self.closed_until.is_none_or(|until| until <= now)
-    }
-
-    /// When to try again after a failure.
-    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
-        if self.ready { self.closed_until } else { None }
-    }
-
-    /// Accepts at most a batch and hands each connection to `take`.
-    pub(super) fn accept(&mut self, now: Timestamp, mut take: impl FnMut(TcpStream, SocketAddr)) {
-        if !self.is_pending(now) {
-            return;
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, socket) in self.sockets.iter().enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            write!(f, "{comma}{socket}")?;
         }
-        self.closed_until = None;
-        for _ in 0..ACCEPTS_PER_TURN_MAX {
-            let Some(listener) = &self.listener else { return };
-            match listener.accept() {
-                Ok((stream, address)) => take(stream, address),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.ready = false;
-                    return;
-                }
-                Err(error) if is_transient(&error) => debug!("accept: {error}"),
-                Err(error) => {
-                    // EMFILE, ENFILE, ENOBUFS, ENOMEM: trying again at once would spin.
-                    warn!("cannot accept connections for now: {error}");
-                    self.closed_until = Some(now + RETRY_AFTER);
-                    return;
+        match self.inherited_as.as_deref() {
+            None => Ok(()),
+            Some("") => write!(f, " (passed by systemd)"),
+            Some(names) => write!(f, " (passed by systemd: {})", names.replace(':', ", ")),
+        }
+    }
+}
+
+impl Acceptor {
+    /// The next connection and who made it.
+    ///
+    /// # Errors
+    /// Those of accept(2); `WouldBlock` if nobody waits.
+    pub(super) fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept()?;
+                Ok((Stream::Tcp(stream), Peer::Network(address.ip())))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept()?;
+                Ok((Stream::Unix(stream), Peer::Local))
+            }
+        }
+    }
+
+    /// Has the kernel say under `token` when connections wait.
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
+            Self::Unix(listener) => registry.register(listener, token, Interest::READABLE),
+        }
+    }
+}
+
+impl fmt::Display for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(listener) => match listener.local_addr() {
+                Ok(address) => write!(f, "http://{address}"),
+                Err(_) => write!(f, "a TCP socket"),
+            },
+            Self::Unix(listener) => {
+                let address = listener.local_addr().ok();
+                match address.as_ref().and_then(|address| address.as_pathname()) {
+                    Some(path) => write!(f, "unix:{}", path.display()),
+                    None => write!(f, "a Unix socket"),
                 }
             }
         }
     }
 }
 
-fn open(address: SocketAddr) -> io::Result<Listener> {
+/// A TCP socket of our own.
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for the old connections' TIME_WAIT.
     socket.set_reuse_address(true)?;
-    // Inherited by every accepted socket: one flush a turn makes Nagle's delay pointless.
-    socket.set_tcp_nodelay(true)?;
-    socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    let inner = TcpListener::from_std(socket.into());
-    let address = inner.local_addr()?;
-    Ok(Listener { inner, address })
+    tcp(socket.into())
 }
 
-/// Errors of one connection, not of the listener (accept(2), *Error handling*).
-fn is_transient(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-            | io::ErrorKind::TimedOut
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::NetworkDown
-            | io::ErrorKind::PermissionDenied
-    )
+fn tcp(listener: StdTcpListener) -> io::Result<TcpListener> {
+    // Inherited by every accepted socket: one flush a turn makes Nagle's delay pointless.
+    SockRef::from(&listener).set_tcp_nodelay(true)?;
+    listener.set_nonblocking(true)?;
+    Ok(TcpListener::from_std(listener))
+}
+
+fn unix(listener: StdUnixListener) -> io::Result<UnixListener> {
+    listener.set_nonblocking(true)?;
+    Ok(UnixListener::from_std(listener))
+}
+
+/// The socket `index` of those that were passed.
+fn take(passed: &mut ListenFd, index: usize) -> io::Result<Acceptor> {
+    let refused = |what| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    let listens = |socket: SockRef<'_>| socket.is_listener();
+    if let Ok(Some(listener)) = passed.take_tcp_listener(index) {
+        if !listens(SockRef::from(&listener))? {
+            return refused("it does not listen (Accept=yes is not for this server)");
+        }
+        return Ok(Acceptor::Tcp(tcp(listener)?));
+    }
+    match passed.take_unix_listener(index) {
+        Ok(Some(listener)) if listens(SockRef::from(&listener))? => {
+            Ok(Acceptor::Unix(unix(listener)?))
+        }
+        Ok(Some(_)) => refused("it does not listen (Accept=yes is not for this server)"),
+        Ok(None) | Err(_) => refused("it is no stream socket (ListenStream=)"),
+    }
 }
 
 /// The usual reasons in the words of somebody who has to do something about them.

@@ -7,6 +7,7 @@
 mod clock;
 mod event_loop;
 mod file_limit;
+mod gate;
 mod listener;
 mod socket;
 

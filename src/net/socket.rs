@@ -4,13 +4,21 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 
-use mio::net::TcpStream;
+use mio::net::{TcpStream, UnixStream};
+use mio::{Interest, Registry, Token};
+
+/// An accepted connection.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
 
 /// A client's socket.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, not states of one thing")]
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     /// There may be something to read.
     pub(super) readable: bool,
     /// It may take something.
@@ -34,12 +42,20 @@ pub(super) enum ReadOutcome {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Stream) -> Self {
         Self { stream, readable: false, writable: true, ending: false, pending: false }
     }
 
-    pub(super) fn stream_mut(&mut self) -> &mut TcpStream {
-        &mut self.stream
+    /// Has the kernel say under `token` when it can be read or written.
+    ///
+    /// # Errors
+    /// Those of `epoll_ctl(2)`.
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        match &mut self.stream {
+            Stream::Tcp(stream) => registry.register(stream, token, interest),
+            Stream::Unix(stream) => registry.register(stream, token, interest),
+        }
     }
 
     /// One `recv` into `scratch`.
@@ -47,7 +63,11 @@ impl Socket {
     /// # Errors
     /// Those of the connection; it is lost then.
     pub(super) fn read(&mut self, scratch: &mut [u8]) -> io::Result<ReadOutcome> {
-        match self.stream.read(scratch) {
+        let result = match &mut self.stream {
+            Stream::Tcp(stream) => stream.read(scratch),
+            Stream::Unix(stream) => stream.read(scratch),
+        };
+        match result {
             Ok(0) => {
                 self.readable = false;
                 Ok(ReadOutcome::End)
@@ -74,9 +94,11 @@ impl Socket {
     /// # Errors
     /// Those of the connection; it is lost then.
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let result = match slices {
-            [one] => self.stream.write(one),
-            many => self.stream.write_vectored(many),
+        let result = match (&mut self.stream, slices) {
+            (Stream::Tcp(stream), [one]) => stream.write(one),
+            (Stream::Tcp(stream), many) => stream.write_vectored(many),
+            (Stream::Unix(stream), [one]) => stream.write(one),
+            (Stream::Unix(stream), many) => stream.write_vectored(many),
         };
         match result {
             Ok(count) => Ok(count),
@@ -91,6 +113,9 @@ impl Socket {
 
     /// Shuts our half. That the peer has closed already is no news.
     pub(super) fn shutdown_write(&mut self) {
-        let _already_closed = self.stream.shutdown(Shutdown::Write);
+        let _already_closed = match &self.stream {
+            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
+        };
     }
 }

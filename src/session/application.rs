@@ -8,6 +8,7 @@ use log::{Level, log};
 use super::Sessions;
 use super::send_queue::SendQueue;
 use super::state::Session;
+use crate::config::Peer;
 use crate::http::{Response, Upgrade};
 use crate::ids::ConnId;
 use crate::memory::MemoryBudget;
@@ -85,7 +86,7 @@ impl Sessions {
             return;
         }
         let level = if reason.is_fault() { Level::Warn } else { Level::Debug };
-        log!(level, "{conn} {}: closing: {reason}", session.address);
+        log!(level, "{conn} {}: closing: {reason}", session.peer);
         self.push_close_frame(conn, reason);
         self.depart(conn);
         if let Some(session) = self.session_mut(conn) {
@@ -151,18 +152,23 @@ impl Sessions {
     /// The proxy in front of `conn` has named the client's address: from here on that one counts.
     /// False if that address has too many connections already.
     pub fn set_address(&mut self, conn: ConnId, address: IpAddr) -> bool {
-        let counted = self
-            .session(conn)
-            .is_some_and(|session| session.counted_as.is_some() || session.address == address);
+        let counted = self.session(conn).is_some_and(|session| {
+            session.counted_as.is_some() || session.peer.address() == address
+        });
         if let Some(session) = self.session_mut(conn) {
-            session.address = address;
+            session.peer = address.into();
         }
         counted || self.count(conn, address)
     }
 
-    /// The client's address.
+    /// Who is at the other end; once [`set_address`](Self::set_address) was called, the client.
+    pub fn peer(&self, conn: ConnId) -> Option<Peer> {
+        self.session(conn).map(|session| session.peer)
+    }
+
+    /// The address that limits go by.
     pub fn address(&self, conn: ConnId) -> Option<IpAddr> {
-        self.session(conn).map(|session| session.address)
+        self.peer(conn).map(Peer::address)
     }
 
     /// The ids of all connections, in the order of their slots.

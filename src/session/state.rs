@@ -3,13 +3,12 @@
 //! Knows bytes and time, but no socket, no room and no route: [`Session::next_input`] turns bytes
 //! into requests and messages, the table beside it hands those to the application.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::deadlines::NEVER;
 use super::flush_list::FlushState;
 use super::send_queue::SendQueue;
-use crate::config::AddressKey;
+use crate::config::{AddressKey, Peer};
 use crate::http::{HttpError, Request, RequestParser, ResponseContext, Stage};
 use crate::ids::ConnId;
 use crate::time::Timestamp;
@@ -133,7 +132,7 @@ pub(super) enum Expired {
 pub(super) struct Session {
     pub(super) id: ConnId,
     /// The client's address; behind a trusted proxy the one that the proxy named.
-    pub(super) address: IpAddr,
+    pub(super) peer: Peer,
     /// The key under which it is counted against the limit per address.
     pub(super) counted_as: Option<AddressKey>,
     /// It is over a limit of connections and only told so.
@@ -161,10 +160,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(id: ConnId, address: IpAddr, now: Timestamp) -> Self {
+    pub(super) fn new(id: ConnId, peer: Peer, now: Timestamp) -> Self {
         Self {
             id,
-            address,
+            peer,
             counted_as: None,
             refused: false,
             phase: Phase::Http { parser: None, since: now, served: false },

@@ -13,7 +13,7 @@ use super::Dispatch;
 use super::deadlines::{Deadlines, NEVER};
 use super::flush_list::{FlushList, FlushState};
 use super::state::{AfterFlush, Expired, Input, InputError, Session, Timeouts};
-use crate::config::{AddressKey, Config, TrustedProxies};
+use crate::config::{AddressKey, Config, Peer, TrustedProxies};
 use crate::http::{Response, ResponseEncoder, Status};
 use crate::ids::ConnId;
 use crate::memory::MemoryBudget;
@@ -90,13 +90,12 @@ impl Sessions {
 
     // --- the transport tells what happened ---
 
-    /// A connection came from `address`. Over a limit it is still given an id, is told 503, and
+    /// A connection came from `peer`. Over a limit it is still given an id, is told 503, and
     /// is closed.
     ///
     /// # Errors
     /// [`Refused`] when even the places for that are taken: close the socket.
-    pub fn accept(&mut self, address: IpAddr, now: Now) -> Result<ConnId, Refused> {
-        let address = address.to_canonical();
+    pub fn accept(&mut self, peer: Peer, now: Now) -> Result<ConnId, Refused> {
         if self.slab.len() >= self.connections_max + REFUSALS_MAX {
             return Err(Refused);
         }
@@ -105,14 +104,14 @@ impl Sessions {
         // The slab never holds more than MAX_CONNECTIONS (a u32) and REFUSALS_MAX.
         let index = u32::try_from(entry.key()).map_err(|_| Refused)?;
         let conn = ConnId { index, generation: self.accepted };
-        entry.insert(Session::new(conn, address, now.at));
-        let trusted = self.trusted_proxies.contains(address);
+        entry.insert(Session::new(conn, peer, now.at));
+        let trusted = self.trusted_proxies.trusts(peer);
         if self.slab.len() - self.refusals > self.connections_max {
             self.refuse(conn, "the server is full", now);
-        } else if !trusted && !self.count(conn, address) {
+        } else if !trusted && !self.count(conn, peer.address()) {
             self.refuse(conn, "too many connections from this address", now);
         } else {
-            debug!("{conn} {address}: connected");
+            debug!("{conn} {peer}: connected");
         }
         self.arm(conn);
         Ok(conn)
@@ -344,14 +343,14 @@ impl Sessions {
 
     /// Input that cannot be read, or that ends the conversation.
     fn end_of_input(&mut self, conn: ConnId, error: &InputError, now: Now) {
-        let Some(address) = self.session(conn).map(|session| session.address) else { return };
+        let Some(peer) = self.session(conn).map(|session| session.peer) else { return };
         match error {
             InputError::Http(error) => {
-                debug!("{conn} {address}: bad request: {error}");
+                debug!("{conn} {peer}: bad request: {error}");
                 self.respond(conn, &Response::from(error), now);
             }
             InputError::WebSocket(reason) => {
-                debug!("{conn} {address}: closing: {reason}");
+                debug!("{conn} {peer}: closing: {reason}");
                 self.depart(conn);
                 self.push_close_frame(conn, *reason);
                 if let Some(session) = self.session_mut(conn) {
@@ -410,8 +409,8 @@ impl Sessions {
                 .max_by_key(|(bytes, session)| (*bytes, session.id))
                 .filter(|(bytes, _)| *bytes > 0);
             let Some((bytes, session)) = largest else { return };
-            let (conn, address) = (session.id, session.address);
-            warn!("{address}: closed, it held {bytes} bytes while memory was short");
+            let (conn, peer) = (session.id, session.peer);
+            warn!("{peer}: closed, it held {bytes} bytes while memory was short");
             if session.is_open_websocket() {
                 self.forget_unstarted(conn);
                 self.close(conn, CloseReason::TryAgainLater, now);
@@ -434,7 +433,7 @@ impl Sessions {
         if session.is_gone() {
             return;
         }
-        debug!("{conn} {}: gone, {why}", session.address);
+        debug!("{conn} {}: gone, {why}", session.peer);
         let known = session.is_websocket() || session.is_answering();
         session.abandon();
         if known {
@@ -531,7 +530,7 @@ impl Sessions {
     fn refuse(&mut self, conn: ConnId, why: &'static str, now: Now) {
         let Some(session) = self.session_mut(conn) else { return };
         session.refused = true;
-        debug!("{conn} {}: refused, {why}", session.address);
+        debug!("{conn} {}: refused, {why}", session.peer);
         self.refusals += 1;
         let mut response = Response::error(Status::SERVICE_UNAVAILABLE, why);
         response.set_header("Retry-After", "5");

@@ -60,7 +60,7 @@ fn running_out_of_files_is_survived_without_spinning() {
     /// In hundredths of a second. A server that spins needs hundreds in the seconds that this
     /// takes.
     const CPU_TICKS_MAX: u64 = 40;
-    let server = Server::launch(Launch { settings: &[], directory: None, before: FILES });
+    let server = Server::launch(&Launch { before: FILES, ..Launch::default() });
     let mut member = server.connect();
     let before = server.cpu_ticks();
     let mut crowd: Vec<HttpClient> = (0..CROWD).map(|_| server.open()).collect();

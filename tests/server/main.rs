@@ -16,4 +16,5 @@ mod liveness;
 mod process;
 mod room_routes;
 mod rooms;
+mod systemd;
 mod upgrades;

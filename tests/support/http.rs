@@ -50,8 +50,9 @@ impl HttpClient {
         headers: &[(&str, &str)],
         body: &str,
     ) {
-        let address = self.stream.peer_addr().expect("it is connected");
-        let mut lines = vec![format!("{method} {path} HTTP/1.1"), format!("Host: {address}")];
+        // A Unix socket has no address to be asked for.
+        let host = self.stream.peer_addr().map_or("localhost".to_owned(), |a| a.to_string());
+        let mut lines = vec![format!("{method} {path} HTTP/1.1"), format!("Host: {host}")];
         lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
         if !body.is_empty() {
             lines.push(format!("Content-Length: {}", body.len()));

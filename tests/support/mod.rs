@@ -12,10 +12,14 @@ mod web_socket;
 
 use std::env;
 use std::io::Write;
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub(crate) use http::{HttpClient, Response};
-pub(crate) use process::{Directory, Exited, Launch, Log, Server, finish, run};
+pub(crate) use process::{Directory, Exited, Launch, Log, Server, address_in, finish, run};
 pub(crate) use web_socket::{Ended, Frame, WebSocketClient};
 
 /// How long anything may take before a test gives up. Far more than is ever needed, so that a
@@ -30,6 +34,14 @@ pub(crate) fn skip(reason: &str, required: &str) {
     assert!(!is_required, "{required}=1, but: {reason}");
     // Unlike println!, this is not captured.
     writeln!(std::io::stderr(), "skipped: {reason}").expect("standard error is open");
+}
+
+/// A connection to the Unix socket at `path`. What clients here do with a stream works the same
+/// for any socket, so theirs is the type of most.
+#[track_caller]
+pub(crate) fn connect_unix(path: &Path) -> TcpStream {
+    let stream = UnixStream::connect(path).expect("the server listens there");
+    TcpStream::from(OwnedFd::from(stream))
 }
 
 /// The moment at which a test gives up, [`DEADLINE`] after its start.

@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,8 +20,8 @@ use super::{Deadline, HttpClient, Response, WebSocketClient};
 
 /// The server's executable, built by cargo for these tests.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sync-server");
-/// What the log says once the server listens, right before its address.
-const LISTENING: &str = "listening on http://";
+/// What the log says once the server listens, right before where.
+const LISTENING: &str = "listening on ";
 
 /// A directory that exists as long as this value.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl Drop for Directory {
 }
 
 /// How to start a server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Launch<'a> {
     /// Names and values of environment variables; they win over the defaults of these tests.
     pub(crate) settings: &'a [(&'a str, &'a str)],
@@ -60,13 +61,65 @@ pub(crate) struct Launch<'a> {
     pub(crate) directory: Option<Arc<Directory>>,
     /// A shell command to run in the same process before the server, such as `ulimit -n 40`.
     pub(crate) before: &'a str,
+    /// Sockets that it is passed as systemd does it (`sd_listen_fds(3)`); at most two.
+    pub(crate) sockets: &'a [BorrowedFd<'a>],
+}
+
+impl Launch<'_> {
+    /// The server, its standard input and output set up.
+    ///
+    /// Sockets come as standard input and output, which std can pass on, to a shell that knows
+    /// the process id to announce them with, moves them to where systemd has them, and becomes
+    /// the server.
+    fn command(&self) -> Command {
+        let stdio = |index: usize| {
+            self.sockets.get(index).map_or_else(Stdio::null, |socket| {
+                socket.try_clone_to_owned().expect("files are left").into()
+            })
+        };
+        let announce = match self.sockets.len() {
+            0 => String::new(),
+            count @ 1..=2 => format!(
+                "exec 3<&0 4<&1 </dev/null >/dev/null; \
+                 export LISTEN_PID=\"${{LISTEN_PID-$$}}\" LISTEN_FDS=\"${{LISTEN_FDS-{count}}}\"; "
+            ),
+            more => panic!("{more} sockets"),
+        };
+        let mut command = if announce.is_empty() && self.before.is_empty() {
+            Command::new(PROGRAM)
+        } else {
+            let before = if self.before.is_empty() { "true" } else { self.before };
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("{announce}{before}; exec \"$0\""), PROGRAM]);
+            shell
+        };
+        command.stdin(stdio(0)).stdout(stdio(1));
+        command
+    }
+
+    /// Runs the server until it ends by itself, although it was not told to.
+    #[track_caller]
+    pub(crate) fn finish(&self) -> Exited {
+        let directory = self.directory.clone().unwrap_or_else(Directory::new);
+        let mut command = self.command();
+        set_up(&mut command, &directory, self.settings);
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("it can be started");
+        let errors = Log::collect(child.stderr.take().expect("standard error is piped"));
+        if !errors.wait_for_end() {
+            let _ended_already = child.kill();
+            panic!("it does not end: {}", errors.text());
+        }
+        let code = child.wait().expect("it is our child").code();
+        Exited { code, output: String::new(), errors: errors.text() }
+    }
 }
 
 /// A running server. Killed, by its process id, when the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
-    address: SocketAddr,
+    /// `None`: only on a Unix socket.
+    address: Option<SocketAddr>,
     log: Arc<Log>,
     directory: Arc<Directory>,
 }
@@ -74,31 +127,22 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one on a free port of the loopback interface and waits until it listens.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
-        Self::launch(Launch { settings, directory: None, before: "" })
+        Self::launch(&Launch { settings, ..Launch::default() })
     }
 
     /// Starts one in `directory`, with the data of another that ran there before.
     pub(crate) fn start_in(directory: &Arc<Directory>, settings: &[(&str, &str)]) -> Self {
-        Self::launch(Launch { settings, directory: Some(Arc::clone(directory)), before: "" })
+        let directory = Some(Arc::clone(directory));
+        Self::launch(&Launch { settings, directory, ..Launch::default() })
     }
 
     /// Starts one and waits until it listens.
-    pub(crate) fn launch(launch: Launch<'_>) -> Self {
-        let directory = launch.directory.unwrap_or_else(Directory::new);
-        let mut command = if launch.before.is_empty() {
-            Command::new(PROGRAM)
-        } else {
-            let mut shell = Command::new("sh");
-            shell.args(["-c", &format!("{}; exec \"$0\"", launch.before), PROGRAM]);
-            shell
-        };
+    pub(crate) fn launch(launch: &Launch<'_>) -> Self {
+        let directory = launch.directory.clone().unwrap_or_else(Directory::new);
+        let mut command = launch.command();
         set_up(&mut command, &directory, launch.settings);
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the server's executable can be started");
+        let mut child =
+            command.stderr(Stdio::piped()).spawn().expect("the server's executable can be started");
         let log = Log::collect(child.stderr.take().expect("its standard error is piped"));
         let Some(line) = log.wait_for(LISTENING) else {
             let _ended_already = child.kill();
@@ -113,9 +157,10 @@ impl Server {
         self.child.id()
     }
 
-    /// Where it listens.
+    /// Where it listens for TCP.
+    #[track_caller]
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.address.expect("it listens for TCP")
     }
 
     /// Its working directory, to be given to the next one.
@@ -184,7 +229,7 @@ impl Server {
 
     /// A fresh HTTP connection.
     pub(crate) fn open(&self) -> HttpClient {
-        HttpClient::connect(self.address)
+        HttpClient::connect(self.address())
     }
 
     /// One request on a connection of its own.
@@ -210,7 +255,7 @@ impl Server {
     /// An open WebSocket.
     #[track_caller]
     pub(crate) fn connect(&self) -> WebSocketClient {
-        WebSocketClient::connect(self.address, &[]).expect("the upgrade is accepted")
+        WebSocketClient::connect(self.address(), &[]).expect("the upgrade is accepted")
     }
 
     /// An open WebSocket that is in the room `code` as the guest `peer`.
@@ -305,11 +350,13 @@ fn set_up(command: &mut Command, directory: &Directory, settings: &[(&str, &str)
     }
 }
 
-fn address_in(line: &str) -> SocketAddr {
-    let (_, rest) = line.split_once(LISTENING).expect("the line was chosen for this part");
+/// The first address of a line or status that says where the server listens.
+pub(crate) fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once(LISTENING)?;
+    let (_, rest) = rest.split_once("http://")?;
     let is_part = |c: char| c.is_ascii_hexdigit() || "[].:".contains(c);
     let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
-    rest[..end].parse().expect("an address and a port")
+    Some(rest[..end].parse().expect("an address and a port"))
 }
 
 /// Lines of a stream, collected by a thread as they come.

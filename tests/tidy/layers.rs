@@ -72,7 +72,8 @@ const USES: &[(&str, &[&str])] = &[
         ],
     ),
     ("backend", &["accounts", "engine", "memory", "protocol", "rooms", "store", "time"]),
-    ("net", &["ids", "session", "time", "workers"]),
+    ("systemd", &["time"]),
+    ("net", &["config", "ids", "session", "systemd", "time", "workers"]),
     // Parts of the binary; the library is another crate to them.
     ("setup", &["Failure"]),
     ("console", &["Failure", "print_out", "setup"]),
@@ -82,6 +83,8 @@ const USES: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &str)] = &[
     ("mio", "src/net/"),
     ("socket2", "src/net/"),
+    ("listenfd", "src/net/listener.rs"),
+    ("UnixDatagram", "src/systemd.rs"),
     ("signal_hook", "src/net/"),
     ("signal_hook_mio", "src/net/"),
     ("Instant", "src/net/clock.rs"),
