@@ -59,6 +59,7 @@ impl Dispatch for Echo {
     }
     fn handle_timeout(&mut self, _: &mut Sessions, _: Now) {}
     fn shut_down(&mut self, sessions: &mut Sessions, now: Now) {
+        sessions.stop_keeping_alive();
         for conn in sessions.ids() {
             sessions.close(conn, ws::CloseReason::GoingAway, now);
             sessions.end_if_idle(conn);

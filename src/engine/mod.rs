@@ -17,6 +17,9 @@ mod jobs;
 mod requests;
 mod shutdown;
 
+#[cfg(test)]
+mod tests;
+
 pub use jobs::{Job, Outcome, RoomToSave};
 
 use std::sync::Arc;

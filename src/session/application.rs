@@ -7,7 +7,7 @@ use log::{Level, log};
 
 use super::Sessions;
 use super::send_queue::SendQueue;
-use super::state::Session;
+use super::state::{FIRST_REQUEST_AT_STOP_TIMEOUT, Session};
 use crate::config::Peer;
 use crate::http::{Response, Upgrade};
 use crate::ids::ConnId;
@@ -97,9 +97,16 @@ impl Sessions {
         self.arm(conn);
     }
 
-    /// From here on each answer to a request is the last one of its connection.
+    /// From here on each answer to a request is the last one of its connection, and a connection
+    /// that has just come gets a moment for its first request, but not more: a restart should
+    /// leave nobody without an answer who was let in.
     pub fn stop_keeping_alive(&mut self) {
         self.encoder.close_after_answers();
+        self.timeouts.first_request =
+            self.timeouts.first_request.min(FIRST_REQUEST_AT_STOP_TIMEOUT);
+        for conn in self.ids() {
+            self.arm(conn);
+        }
     }
 
     /// Ends a connection that is between two requests; for shutting down. One of which something

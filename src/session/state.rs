@@ -18,6 +18,8 @@ use crate::ws::{CloseReason, Decoder, DecoderPool, Incoming};
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a blocked write may stay without progress (protocol, *Slow readers*).
 pub(super) const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may take to begin its first request once the server stops.
+pub(super) const FIRST_REQUEST_AT_STOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long after our Close frame has left we wait for the peer's (RFC 6455, 7.1.1).
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long after our last byte we read on, so that the peer gets to see it: closing at once with
@@ -35,6 +37,8 @@ pub const FIRST_ACTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// Times that an operator can set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
+    /// For a connection's first request to begin.
+    pub(super) first_request: Duration,
     /// For a request's head, from the connection's or the request's first moment.
     pub(super) header: Duration,
     /// Between two requests.
@@ -191,9 +195,9 @@ impl Session {
         matches!(self.phase, Phase::WebSocket(_) | Phase::Closing { .. })
     }
 
-    /// Whether it waits for a request of which nothing has come yet.
+    /// Whether it was answered and waits for a further request, of which nothing has come yet.
     pub(super) fn is_between_requests(&self) -> bool {
-        matches!(self.phase, Phase::Http { parser: None, .. })
+        matches!(self.phase, Phase::Http { parser: None, served: true, .. })
     }
 
     pub(super) fn is_answering(&self) -> bool {
@@ -519,7 +523,8 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 fn request_timeout(parser: Option<&RequestParser>, served: bool, timeouts: &Timeouts) -> Duration {
     match parser.map(RequestParser::stage) {
         None | Some(Stage::Idle) if served => timeouts.keep_alive,
-        None | Some(Stage::Idle | Stage::Head) => timeouts.header,
+        None | Some(Stage::Idle) => timeouts.first_request,
+        Some(Stage::Head) => timeouts.header,
         Some(Stage::Body) => BODY_TIMEOUT,
     }
 }

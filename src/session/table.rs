@@ -68,6 +68,7 @@ impl Sessions {
             encoder: ResponseEncoder::new(config.allowed_origins.clone()),
             deadlines: Deadlines::default(),
             timeouts: Timeouts {
+                first_request: Duration::from_secs(limits.header_timeout_seconds),
                 header: Duration::from_secs(limits.header_timeout_seconds),
                 keep_alive: Duration::from_secs(limits.keep_alive_seconds),
                 ping_interval: Duration::from_secs(limits.ping_interval_seconds),
