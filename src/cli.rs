@@ -1,9 +1,13 @@
 //! The command line: what was asked for, what there is to ask for, and where settings come from.
 //!
-//! Reads the environment and the `.env` file, and nothing else; prints nothing.
+//! Reads the environment, the `.env` file and the files that secrets are in, and nothing else;
+//! prints nothing.
 
 mod environment;
 mod help;
+mod secret_files;
+#[cfg(test)]
+mod test_directory;
 
 pub use environment::{EnvironmentError, variables};
 pub use help::{render_help, render_markdown_table};

@@ -1,6 +1,7 @@
-//! Where settings come from: the environment of the process over a `.env` file.
+//! Where settings come from: the environment of the process over a `.env` file, and for secrets
+//! files of their own, which `secret_files` reads.
 //!
-//! The file is read as other programs read theirs (Docker Compose, and servers that use dotenv):
+//! `.env` is read as other programs read theirs (Docker Compose, and servers that use dotenv):
 //! `NAME=value` or `export NAME=value` a line, `#` begins a comment, `'…'` is taken as it is, and
 //! in a bare or `"…"` value `\` escapes and `$NAME` or `${NAME}` stands for another variable, of
 //! the environment or from further up. Of two lines for one name the lower counts.
@@ -16,7 +17,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::secret_files::{self, Variables};
 use crate::config::variable_names;
+
+/// Set by systemd for a service with credentials: the directory that they are in
+/// (systemd.exec(5)).
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
 /// Of a `.env` file; a file that is longer is something else.
 const DOT_ENV_BYTES_MAX: u64 = 1 << 20;
@@ -61,39 +67,62 @@ pub enum EnvironmentError {
     #[error("{name}: must be UTF-8")]
     NotText {
         /// The variable.
-        name: &'static str,
+        name: String,
+    },
+    /// One source has the secret itself, and the name of a file with it.
+    #[error("{name} and {name}_FILE are both set: one of them is enough")]
+    SetTwice {
+        /// The setting.
+        name: String,
+    },
+    /// The file that a secret is in cannot be read, or has none in it.
+    #[error("{variable}: {} cannot be read: {error}", .file.display())]
+    SecretFile {
+        /// The variable that names the file, or the name of the credential.
+        variable: String,
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
     },
 }
 
 /// What is set of the variables that the settings are read from: those of the environment, over
-/// those of the file `dot_env`, which need not exist. A variable that is set to nothing does not
-/// hide that of the file.
+/// systemd's credentials, over those of the file `dot_env`, which need not exist. A variable that
+/// is set to nothing does not hide that of the file. Secrets that are in files were read from them.
 ///
 /// # Errors
 /// [`EnvironmentError`]. Lines of the file for variables that are none of ours must be well formed
 /// too, but may say what they like.
 pub fn variables(dot_env: &Path) -> Result<HashMap<String, String>, EnvironmentError> {
-    let mut variables = match contents(dot_env) {
+    let of_file = match contents(dot_env) {
         Ok(text) => assignments(dot_env, &text, |name| std::env::var_os(name).is_some())?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => HashMap::new(),
         Err(error) => return Err(EnvironmentError::Unreadable { file: dot_env.into(), error }),
     };
-    overlay(&mut variables, |name| std::env::var_os(name))?;
-    Ok(variables)
+    let of_environment = environment(|name| std::env::var_os(name))?;
+    let credentials = std::env::var_os(CREDENTIALS_DIRECTORY).map(PathBuf::from);
+    secret_files::merge(of_file, of_environment, credentials.as_deref())
 }
 
-fn overlay(
-    variables: &mut HashMap<String, String>,
-    environment: impl Fn(&str) -> Option<OsString>,
-) -> Result<(), EnvironmentError> {
-    for name in variable_names() {
-        let Some(value) = environment(name) else { continue };
-        let value = value.into_string().map_err(|_| EnvironmentError::NotText { name })?;
+/// The names of all variables that are read for the settings.
+fn names() -> impl Iterator<Item = String> {
+    variable_names().map(str::to_owned).chain(secret_files::file_variable_names())
+}
+
+/// Those of our variables that the environment sets to something; `lookup` gives the value of one.
+fn environment(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Variables, EnvironmentError> {
+    let mut variables = Variables::new();
+    for name in names() {
+        let Some(value) = lookup(&name) else { continue };
+        let Ok(value) = value.into_string() else {
+            return Err(EnvironmentError::NotText { name });
+        };
         if !value.trim().is_empty() {
-            variables.insert(name.to_owned(), value);
+            variables.insert(name, value);
         }
     }
-    Ok(())
+    Ok(variables)
 }
 
 /// The file's text, without the mark that some editors begin a file with, and with an end to its
@@ -116,6 +145,7 @@ fn assignments(
     text: &str,
     is_set: impl Fn(&str) -> bool,
 ) -> Result<HashMap<String, String>, EnvironmentError> {
+    let known: Vec<String> = names().collect();
     let consumed = Cell::new(0);
     let pairs = dotenvy::from_read_iter(LineByLine { text: text.as_bytes(), at: &consumed });
     let mut ours = HashMap::new();
@@ -127,7 +157,7 @@ fn assignments(
         let place = || place(&text[..begin], assignment);
         let malformed = || EnvironmentError::Malformed { file: file.into(), place: place() };
         let (name, value) = pair.map_err(|_| malformed())?;
-        if variable_names().any(|known| known == name) {
+        if known.contains(&name) {
             // No setting has lines; a quote that is not closed makes one of two.
             if value.contains('\n') {
                 return Err(malformed());
@@ -177,7 +207,7 @@ fn place(text: &str, assignment: &str) -> String {
     let line = text[..text.len() - assignment.len()].matches('\n').count() + 1;
     let name = assignment.split('=').next().unwrap_or_default().trim();
     let name = name.strip_prefix("export").map_or(name, str::trim_start);
-    match variable_names().find(|known| *known == name) {
+    match names().find(|known| known == name) {
         Some(name) => format!("line {line} ({name})"),
         None => format!("line {line}"),
     }
@@ -228,6 +258,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::cli::test_directory::Directory;
 
     const FILE: &str = "some/.env";
 
@@ -237,24 +268,6 @@ mod tests {
         let text = format!("{text}\n");
         assignments(Path::new(FILE), &text, |name| name == "HOME_HOST")
             .map_err(|error| error.to_string())
-    }
-
-    /// A directory of a test that goes with it.
-    struct Directory(PathBuf);
-
-    impl Directory {
-        fn new(name: &str) -> Self {
-            let name = format!("sync-server-{name}-{}", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            fs::create_dir_all(&path).expect("a directory");
-            Self(path)
-        }
-    }
-
-    impl Drop for Directory {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.0).expect("it is ours");
-        }
     }
 
     #[test]
@@ -300,6 +313,8 @@ mod tests {
             ("JWT_SECRET='hunter2\\'\nDB_NAME='a'\nPORT='8\n", "line 1 (JWT_SECRET)"),
             ("OTHER='a\nb'\nPORT=8 0\n", "line 3 (PORT)"),
             ("1PORT=80", "line 1"),
+            ("JWT_SECRET_FILE=a b", "line 1 (JWT_SECRET_FILE)"),
+            ("DATA_DIR_FILE=a b", "line 1"),
             // What follows a name, dotenvy takes for text, even a quote.
             ("MONGODB_URI=\"pa$hunter2\"", "line 1 (MONGODB_URI)"),
         ] {
@@ -353,15 +368,16 @@ mod tests {
 
     #[test]
     fn the_environment_wins_unless_it_says_nothing() {
-        let mut variables = read("PORT=80\nDB_NAME=file\nLOG_FORMAT=json").expect("a good file");
-        let environment = HashMap::from([
+        let file = read("PORT=80\nDB_NAME=file\nLOG_FORMAT=json").expect("a good file");
+        let pairs = HashMap::from([
             ("PORT", "81"),
             ("DB_NAME", ""),
             ("LOG_FORMAT", "  "),
             ("STATE_DIRECTORY", "/s"),
             ("HOME", "/h"),
         ]);
-        overlay(&mut variables, |name| environment.get(name).map(OsString::from)).expect("text");
+        let environment = environment(|name| pairs.get(name).map(OsString::from)).expect("text");
+        let variables = secret_files::merge(file, environment, None).expect("no files");
         let expected = [
             ("PORT", "81"),
             ("DB_NAME", "file"),
@@ -379,15 +395,17 @@ mod tests {
         let odd = |odd: &'static str| {
             move |name: &str| (name == odd).then(|| OsString::from_vec(vec![0xFF]))
         };
-        let error = overlay(&mut HashMap::new(), odd("DATA_DIR")).expect_err("no text");
-        assert_eq!(error.to_string(), "DATA_DIR: must be UTF-8");
-        overlay(&mut HashMap::new(), odd("LS_COLORS")).expect("none of ours");
+        for name in ["DATA_DIR", "JWT_SECRET_FILE"] {
+            let error = environment(odd(name)).expect_err("no text");
+            assert_eq!(error.to_string(), format!("{name}: must be UTF-8"));
+        }
+        environment(odd("LS_COLORS")).expect("none of ours");
     }
 
     #[test]
     fn the_file_need_not_exist_but_must_be_readable() {
         let directory = Directory::new("environment");
-        let file = directory.0.join(".env");
+        let file = directory.path().join(".env");
         assert!(!variables(&file).expect("no file").contains_key("JWT_TTL_SECONDS"));
 
         fs::write(&file, "\u{feff}JWT_TTL_SECONDS=61 ").expect("written");
@@ -402,7 +420,7 @@ mod tests {
             let error = variables(&file).expect_err("a bad file").to_string();
             assert_eq!(error, format!("{} cannot be read: {problem}", file.display()));
         }
-        let error = variables(&directory.0).expect_err("a directory is no file").to_string();
+        let error = variables(directory.path()).expect_err("a directory is no file").to_string();
         assert!(error.contains(" cannot be read: "), "{error}");
     }
 }

@@ -30,7 +30,8 @@ Options:
 
 Settings are environment variables, or lines NAME=value of the file .env in the working directory;
 the environment wins. An empty value counts as unset. In .env, put a value with blanks, #, $ or \\
-between single quotes.
+between single quotes. For each secret (MONGODB_URI, JWT_SECRET, INITIAL_SETUP_TOKEN,
+INITIAL_ADMIN_PASSWORD) NAME_FILE=/path takes it from a file, as does a credential NAME of systemd.
 ";
 
 /// The text of `--help`: the usage and the table of settings, at most 100 columns wide.
@@ -115,6 +116,14 @@ mod tests {
             let row = format!(" {setting} {default} {} [{}]", setting.help, setting.allowed);
             assert!(read.contains(&row), "{row}");
         }
+    }
+
+    #[test]
+    fn help_lists_what_may_come_in_files() {
+        let secrets: Vec<&str> =
+            SETTINGS.iter().filter(|setting| setting.is_secret).map(|s| s.name).collect();
+        let listed = format!("({})", secrets.join(", "));
+        assert!(USAGE.replace('\n', " ").contains(&listed), "{listed}");
     }
 
     #[test]

@@ -16,5 +16,6 @@ mod liveness;
 mod process;
 mod room_routes;
 mod rooms;
+mod secret_files;
 mod systemd;
 mod upgrades;
