@@ -33,6 +33,8 @@ pub enum Command {
     User(UserCommand),
     /// Copy the embedded store, also while it is in use, to this file.
     Backup(PathBuf),
+    /// Ask the server that the settings describe whether it is healthy.
+    Healthcheck,
 }
 
 /// What to do with the users.
@@ -82,6 +84,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
             Some("help") => return Ok(Command::Help),
             Some("user") => return user(&mut parser),
             Some("backup") => backup(&mut parser)?,
+            Some("healthcheck") => Command::Healthcheck,
             _ => return Err(UsageError::new(format!("there is no command '{}'", word.display()))),
         },
         Some(other) => return Err(other.unexpected().into()),
@@ -163,7 +166,7 @@ mod tests {
     fn arguments_are_understood() {
         let email = || "a@b.c".to_owned();
         let add = |is_admin| Command::User(UserCommand::Add { email: email(), is_admin });
-        let table: [(&[&str], Command); 22] = [
+        let table: [(&[&str], Command); 24] = [
             (&[], Command::Serve),
             (&["--help"], Command::Help),
             (&["-h"], Command::Help),
@@ -186,6 +189,8 @@ mod tests {
             (&["backup", "x.db"], Command::Backup("x.db".into())),
             (&["--", "backup", "--x"], Command::Backup("--x".into())),
             (&["backup", "x.db", "-h"], Command::Help),
+            (&["healthcheck"], Command::Healthcheck),
+            (&["healthcheck", "--help"], Command::Help),
         ];
         for (arguments, expected) in table {
             assert_eq!(parsed(arguments), Ok(expected), "{arguments:?}");
@@ -194,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_said_in_one_line_with_a_hint() {
-        let table: [(&[&str], &str); 22] = [
+        let table: [(&[&str], &str); 23] = [
             (&["--port"], "invalid option '--port'"),
             (&["-x"], "invalid option '-x'"),
             (&["serve"], "there is no command 'serve'"),
@@ -217,6 +222,7 @@ mod tests {
             (&["backup"], "backup needs a file to write to"),
             (&["backup", "--fast"], "backup needs a file to write to"),
             (&["backup", "a", "b"], "unexpected argument \"b\""),
+            (&["healthcheck", "now"], "unexpected argument \"now\""),
         ];
         for (arguments, problem) in table {
             let error = parsed(arguments).expect_err("no command").to_string();

@@ -45,6 +45,8 @@ pub mod workers;
 
 // The world outside.
 pub mod cli;
+pub mod client;
+pub mod healthcheck;
 pub mod logging;
 pub mod net;
 pub mod systemd;

@@ -13,6 +13,7 @@ use sync_server::backend::Backend;
 use sync_server::cli::{self, Command};
 use sync_server::config::Config;
 use sync_server::engine::Engine;
+use sync_server::healthcheck;
 use sync_server::logging;
 use sync_server::memory::MemoryBudget;
 use sync_server::net::{Ended, EventLoop, Listener, raise_file_limit};
@@ -50,9 +51,27 @@ fn run() -> Result<ExitCode, Failure> {
         }
         Command::User(command) => console::user(&setup::read_config()?, command)?,
         Command::Backup(target) => console::backup(&setup::read_config()?, &target)?,
+        Command::Healthcheck => return Ok(check_health()),
         Command::Serve => return serve(setup::read_config()?),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// `sync-server healthcheck`. Whatever is wrong, the exit code is 1: Docker keeps all others for
+/// itself.
+fn check_health() -> ExitCode {
+    let checked =
+        setup::read_config().and_then(|config| healthcheck::ask(&config).map_err(Failure::from));
+    match checked {
+        Ok(health) => {
+            print_out(&format!("{health}\n"));
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            eprintln!("sync-server: {problem}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Prints `text`. That nobody reads it (`--help | head`) is no failure.

@@ -21,6 +21,8 @@ Commands:
   user passwd EMAIL         sets a password, and ends the user's logins
   user disable EMAIL        ends the user's logins, and allows no new one
   backup FILE               copies the embedded store to FILE, also while it is in use
+  healthcheck               asks the server that these settings describe: exit code 0 if it is
+                            healthy, else 1 and one line; takes at most 5 seconds
   help                      shows this
 
 Options:

@@ -8,7 +8,9 @@
 //!
 //! The order of things: [`RequestParser`] → [`Request`] → [`route()`] → [`Response`] →
 //! [`ResponseEncoder`], or for `/ws` [`check_upgrade`] → [`ResponseEncoder::encode_upgrade`].
+//! [`parse_answer`] is for those who ask such a server.
 
+mod answer;
 mod body;
 mod chunked;
 mod cors;
@@ -28,6 +30,7 @@ mod target;
 mod tests;
 mod upgrade;
 
+pub use answer::{Answer, AnswerError, parse_answer};
 pub use body::parse_json;
 pub use chunked::{CHUNK_EXTENSION_BYTES_MAX, TRAILER_BYTES_MAX};
 pub use credentials::credentials;

@@ -1,6 +1,6 @@
 //! The one reader of the operating system's clocks.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::time::{Now, Timestamp, UnixMillis};
 
@@ -9,6 +9,26 @@ use crate::time::{Now, Timestamp, UnixMillis};
 pub fn unix_now() -> UnixMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The moment at which somebody who waits outside of a loop gives up.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    start: Instant,
+    limit: Duration,
+}
+
+impl Deadline {
+    /// The moment `limit` from now.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
+    pub fn after(limit: Duration) -> Self {
+        Self { start: Instant::now(), limit }
+    }
+
+    /// The time until then; zero once it is over.
+    pub fn left(self) -> Duration {
+        self.limit.saturating_sub(self.start.elapsed())
+    }
 }
 
 /// Both clocks; [`Timestamp`] zero is the moment of its making.

@@ -3,15 +3,19 @@
 //! [`EventLoop`] turns readiness into calls of [`Sessions`](crate::session::Sessions), and what
 //! those have to send into writes. It knows nothing of rooms, routes or messages: the application
 //! behind it is any [`Dispatch`](crate::session::Dispatch).
+//!
+//! [`Connection`] is the other side: how the health check and the doctor ask a server.
 
 mod clock;
+mod connection;
 mod event_loop;
 mod file_limit;
 mod gate;
 mod listener;
 mod socket;
 
-pub use clock::unix_now;
+pub use clock::{Deadline, unix_now};
+pub use connection::Connection;
 pub use event_loop::{Ended, EventLoop, LoopError, Wake};
 pub use file_limit::raise_file_limit;
 pub use listener::{ListenError, Listener};

@@ -1,7 +1,9 @@
 //! The process: how it starts, what it says, how it ends.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -115,7 +117,7 @@ fn while_it_stops_nobody_new_comes_in_and_a_second_signal_ends_it_at_once() {
     let mut stream = socket.into_stream();
     server.signal(Signal::TERM);
     let mut frame = [0; 4];
-    std::io::Read::read_exact(&mut stream, &mut frame).expect("a Close frame");
+    Read::read_exact(&mut stream, &mut frame).expect("a Close frame");
     assert_eq!((frame[0], &frame[2..]), (0x88, &1001_u16.to_be_bytes()[..]));
     assert!(TcpStream::connect(server.address()).is_err(), "it listens no more");
     server.signal(Signal::TERM);
@@ -276,4 +278,65 @@ fn a_request_under_way_at_a_stop_is_answered() {
     assert!(matches!(response.status, 201 | 503), "{}", response.status);
     assert_eq!(response.header("connection"), Some("close"));
     assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
+fn a_health_check_asks_the_server_that_the_settings_describe() {
+    let server = Server::start(&[]);
+    let port = server.address().port().to_string();
+    for bind_addr in ["127.0.0.1", "0.0.0.0"] {
+        let healthy = run(&["healthcheck"], &[("PORT", &port), ("BIND_ADDR", bind_addr)]);
+        assert_eq!((healthy.code, healthy.errors.as_str()), (Some(0), ""), "{bind_addr}");
+        let version = env!("CARGO_PKG_VERSION");
+        let line = format!("healthy: version {version}, store ok, 0 rooms, 1 connections\n");
+        assert_eq!(healthy.output, line);
+    }
+}
+
+#[test]
+fn a_health_check_that_fails_says_why_in_a_line_and_ends_with_1() {
+    /// Ten times the limit that it promises.
+    const FAILED_MAX: Duration = Duration::from_secs(50);
+    let listener = || TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port =
+        |listener: &TcpListener| listener.local_addr().expect("it is bound").port().to_string();
+    let check = |port: &str, problem: &str| {
+        let clock = Deadline::start();
+        let failed = run(&["healthcheck"], &[("PORT", port)]);
+        assert_eq!((failed.code, failed.output.as_str()), (Some(1), ""));
+        let line =
+            format!("sync-server: {}\n", problem.replace("ADDRESS", &format!("127.0.0.1:{port}")));
+        assert_eq!(failed.errors, line);
+        assert!(clock.passed() < FAILED_MAX);
+    };
+    check("0", "PORT=0 lets the system choose a port, so it is not known where to ask");
+    check("no", "PORT=no: must be 0 to 65535");
+    let closed = port(&listener());
+    check(&closed, "nobody listens on ADDRESS (PORT and BIND_ADDR say where the server is asked)");
+    // It accepts, in the kernel, and never answers.
+    let silent = listener();
+    check(&port(&silent), "ADDRESS gave no answer within 5 s");
+    for (answer, problem) in [
+        (
+            "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
+            "ADDRESS answered 503 to GET /health, not 200",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            "ADDRESS is another program: its answer to GET /health is not that of a sync server",
+        ),
+        ("SSH-2.0-x\r\n", "ADDRESS: the answer is no HTTP"),
+        ("", "ADDRESS: the connection was closed without a whole answer"),
+    ] {
+        let stranger = listener();
+        let at = port(&stranger);
+        let thread = thread::spawn(move || {
+            let (mut stream, _) = stranger.accept().expect("the health check comes");
+            let mut request = [0; 1024];
+            assert!(stream.read(&mut request).expect("it asks") > 0);
+            stream.write_all(answer.as_bytes()).expect("it reads");
+        });
+        check(&at, problem);
+        thread.join().expect("it was asked");
+    }
 }

@@ -42,6 +42,8 @@ const LAYERS: &[Layer] = &[
     Layer { place: "src/store/", never: &["mio", "SystemTime"] },
     Layer { place: "src/workers.rs", never: &["mio", "SystemTime"] },
     Layer { place: "src/net/", never: &["serde_json", "tungstenite", "httparse", "rusqlite"] },
+    Layer { place: "src/client.rs", never: SOCKETS },
+    Layer { place: "src/healthcheck.rs", never: &["TcpStream", "httparse", "tungstenite"] },
     Layer { place: "src/main.rs", never: &["mio", "tungstenite", "httparse", "serde_json"] },
 ];
 
@@ -74,6 +76,8 @@ const USES: &[(&str, &[&str])] = &[
     ("backend", &["accounts", "engine", "memory", "protocol", "rooms", "store", "time"]),
     ("systemd", &["time"]),
     ("net", &["config", "ids", "session", "systemd", "time", "workers"]),
+    ("client", &["http"]),
+    ("healthcheck", &["client", "config", "http", "net"]),
     // Parts of the binary; the library is another crate to them.
     ("setup", &["Failure"]),
     ("console", &["Failure", "print_out", "setup"]),

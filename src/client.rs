@@ -1,0 +1,112 @@
+//! Asks a server one thing over HTTP/1.1, as its clients do: for the health check and the doctor.
+//!
+//! Knows no socket: it reads from and writes to what it is given, which says when to give up.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use crate::http::{Answer, AnswerError, parse_answer};
+
+/// Read at a time.
+const CHUNK_BYTES: usize = 4 * 1024;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The connection failed, or took too long ([`ErrorKind::TimedOut`]).
+    #[error("{0}")]
+    Connection(#[from] io::Error),
+    /// The other end is not what it was taken for.
+    #[error("{0}")]
+    Answer(#[from] AnswerError),
+}
+
+/// Sends `request`, the head of a `GET`, and reads its answer. Also returns what came behind it:
+/// after a 101, the first bytes of the other protocol.
+///
+/// # Errors
+/// [`AskError`]. What is read of an answer is bounded (see [`parse_answer`]).
+pub fn ask(stream: &mut (impl Read + Write), request: &str) -> Result<(Answer, Vec<u8>), AskError> {
+    // Who answers without reading may have closed already; then the answer is what counts.
+    let sent = stream.write_all(request.as_bytes()).and_then(|()| stream.flush());
+    let mut bytes = Vec::new();
+    loop {
+        let mut chunk = [0; CHUNK_BYTES];
+        let count = match stream.read(&mut chunk) {
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(sent.err().unwrap_or(error).into()),
+        };
+        bytes.extend_from_slice(&chunk[..count]);
+        if let Some((answer, used)) = parse_answer(&bytes, count == 0)? {
+            let rest = bytes.split_off(used);
+            return Ok((answer, rest));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that says the same to everything, in pieces of `piece` bytes.
+    struct Parrot<'a> {
+        asked: Vec<u8>,
+        says: &'a [u8],
+        piece: usize,
+        failure: Option<ErrorKind>,
+    }
+
+    impl Read for Parrot<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if let Some(failure) = self.failure.take() {
+                return Err(failure.into());
+            }
+            let (piece, rest) = self.says.split_at(self.says.len().min(self.piece));
+            buffer[..piece.len()].copy_from_slice(piece);
+            self.says = rest;
+            Ok(piece.len())
+        }
+    }
+
+    impl Write for Parrot<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.asked.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn parrot(says: &[u8], piece: usize, failure: Option<ErrorKind>) -> Parrot<'_> {
+        Parrot { asked: Vec::new(), says, piece, failure }
+    }
+
+    #[test]
+    fn an_answer_may_come_in_pieces() {
+        let says = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+        for piece in 1..=says.len() {
+            let mut server = parrot(says, piece, Some(ErrorKind::Interrupted));
+            let (answer, rest) = ask(&mut server, "GET / HTTP/1.1\r\n\r\n").expect("an answer");
+            assert_eq!((answer.status, &answer.body[..], &rest[..]), (200, &b"ok"[..], &b""[..]));
+            assert_eq!(server.asked, b"GET / HTTP/1.1\r\n\r\n");
+        }
+    }
+
+    #[test]
+    fn what_follows_an_upgrade_is_kept() {
+        let mut server = parrot(b"HTTP/1.1 101 S\r\n\r\n\x81\x00", 4096, None);
+        let (answer, rest) = ask(&mut server, "").expect("an answer");
+        assert_eq!((answer.status, &rest[..]), (101, &b"\x81\x00"[..]));
+    }
+
+    #[test]
+    fn a_connection_that_fails_or_ends_gives_no_answer() {
+        let cut = ask(&mut parrot(b"HTTP/1.1 200", 4096, None), "");
+        assert!(matches!(cut, Err(AskError::Answer(AnswerError::Cut))), "{cut:?}");
+        let late = ask(&mut parrot(b"", 4096, Some(ErrorKind::TimedOut)), "");
+        let Err(AskError::Connection(error)) = late else { panic!("an error: {late:?}") };
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+}

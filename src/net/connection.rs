@@ -1,0 +1,95 @@
+//! A connection to a server, for the health check and the doctor: it blocks, but all its waiting
+//! together ends at one moment. The event loop never uses it.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use super::Deadline;
+
+/// An open connection. Reading and writing fail with [`ErrorKind::TimedOut`] once the deadline is
+/// over, and with nothing else for that reason.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    deadline: Deadline,
+}
+
+impl Connection {
+    /// Connects to `address`.
+    ///
+    /// # Errors
+    /// Those of connect(2), and [`ErrorKind::TimedOut`].
+    pub fn open(address: SocketAddr, deadline: Deadline) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, time_left(deadline)?)?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, deadline })
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(time_left(self.deadline)?))?;
+        self.stream.read(buffer).map_err(as_timeout)
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(time_left(self.deadline)?))?;
+        self.stream.write(bytes).map_err(as_timeout)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+fn time_left(deadline: Deadline) -> io::Result<Duration> {
+    let left = deadline.left();
+    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+/// A socket whose time is over says `WouldBlock` (socket(7), `SO_RCVTIMEO`).
+fn as_timeout(error: io::Error) -> io::Error {
+    if error.kind() == ErrorKind::WouldBlock { ErrorKind::TimedOut.into() } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn nothing_waits_beyond_the_deadline() {
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = silent.local_addr().expect("it is bound");
+        let deadline = Deadline::after(Duration::from_millis(30));
+        let mut connection = Connection::open(address, deadline).expect("it listens");
+        let error = connection.read(&mut [0; 16]).expect_err("nobody writes");
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert!(deadline.left().is_zero());
+        let late = [
+            connection.read(&mut [0; 16]).expect_err("it is over"),
+            connection.write(b"x").expect_err("it is over"),
+            Connection::open(address, deadline).expect_err("it is over"),
+        ];
+        assert!(late.iter().all(|error| error.kind() == ErrorKind::TimedOut), "{late:?}");
+    }
+
+    #[test]
+    fn a_reader_that_takes_nothing_is_given_up() {
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = silent.local_addr().expect("it is bound");
+        let deadline = Deadline::after(Duration::from_millis(100));
+        let mut connection = Connection::open(address, deadline).expect("it listens");
+        let chunk = vec![0; 1 << 20];
+        let error = loop {
+            if let Err(error) = connection.write_all(&chunk) {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+}
