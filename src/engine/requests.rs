@@ -275,10 +275,7 @@ impl Engine {
             }
         };
         if self.desk.shutdown.is_some() || sessions.budget().is_over() {
-            let mut response =
-                Response::error(Status::SERVICE_UNAVAILABLE, "The server is busy; try again later");
-            response.set_header("Retry-After", "5");
-            sessions.respond(conn, &response, now);
+            refuse_upgrade(sessions, conn, now);
             return;
         }
         if !sessions.set_address(conn, address) {
@@ -312,6 +309,10 @@ impl Engine {
     ) {
         let Some(waiting) = self.desk.waiting.remove(&conn) else { return };
         match (result, waiting) {
+            // It would miss the goodbye.
+            (Ok(_), Waiting::Upgrade(_)) if self.desk.shutdown.is_some() => {
+                refuse_upgrade(sessions, conn, now);
+            }
             (Ok(identity), Waiting::Upgrade(upgrade)) => {
                 self.desk.clients.insert(conn, Some(Box::new(identity)));
                 sessions.upgrade(conn, &upgrade, now);
@@ -470,6 +471,14 @@ fn room_error(status: Status, message: &str) -> Response {
         error: &'a str,
     }
     Response::json(status, &RoomFailure { success: false, error: message })
+}
+
+/// There is no place for a further WebSocket at present.
+fn refuse_upgrade(sessions: &mut Sessions, conn: ConnId, now: Now) {
+    let mut response =
+        Response::error(Status::SERVICE_UNAVAILABLE, "The server is busy; try again later");
+    response.set_header("Retry-After", "5");
+    sessions.respond(conn, &response, now);
 }
 
 fn index() -> Response {

@@ -1,5 +1,5 @@
-//! Stopping: store everything, then close everybody, spread out so that thousands of clients
-//! don't come back in the same instant.
+//! Stopping: store everything, acknowledge it, then close everybody, spread out so that thousands
+//! of clients don't come back in the same instant.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,11 +16,17 @@ use crate::ws::CloseReason;
 const AT_ONCE_MAX: usize = 50;
 /// How long closing many connections takes; at most half of the grace.
 const SPREAD: Duration = Duration::from_secs(2);
+/// How long the closes wait for documents to be stored; at most a quarter of the grace. A store
+/// that does not answer must not keep anybody from hearing that the server goes.
+const STORE_FIRST: Duration = Duration::from_secs(2);
 
 /// A shutdown under way.
 #[derive(Debug)]
 pub(super) struct Shutdown {
-    began_at: Timestamp,
+    /// The first close, at the latest.
+    close_by: Timestamp,
+    /// When the closes began.
+    closing_since: Option<Timestamp>,
     /// Between two closes.
     interval: Duration,
     closed: u32,
@@ -28,8 +34,9 @@ pub(super) struct Shutdown {
 }
 
 impl Shutdown {
+    /// When the next connection is to be closed, if nothing allows an earlier time.
     fn next_at(&self) -> Timestamp {
-        self.began_at + self.interval * self.closed
+        self.closing_since.map_or(self.close_by, |since| since + self.interval * self.closed)
     }
 
     /// When the next connection is to be closed.
@@ -57,14 +64,19 @@ impl Engine {
             Ok(count) if left.len() > AT_ONCE_MAX => SPREAD.min(grace / 2) / count,
             _ => Duration::ZERO,
         };
-        let shutdown = Shutdown { began_at: now.at, interval, closed: 0, left };
+        let close_by = now.at + STORE_FIRST.min(grace / 4);
+        let shutdown = Shutdown { close_by, closing_since: None, interval, closed: 0, left };
         self.desk.shutdown = Some(shutdown);
         self.close_next(sessions, now);
     }
 
-    /// Closes whoever is due.
+    /// Closes whoever is due: nobody before everything is stored and acknowledged.
     pub(super) fn close_next(&mut self, sessions: &mut Sessions, now: Now) {
+        let is_stored = self.rooms.unsaved() == 0;
         while let Some(shutdown) = &mut self.desk.shutdown {
+            if shutdown.closing_since.is_none() && (is_stored || shutdown.close_by <= now.at) {
+                shutdown.closing_since = Some(now.at);
+            }
             if shutdown.next_at() > now.at {
                 return;
             }
