@@ -1,0 +1,7 @@
+//! Every deadline of the server, to the microsecond: sessions and engine without a socket, in
+//! virtual time.
+
+mod connections;
+mod jobs;
+mod shutdown;
+mod world;
