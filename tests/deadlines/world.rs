@@ -74,7 +74,7 @@ impl World {
     /// A new connection; its number.
     pub(crate) fn connect(&mut self) -> usize {
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let conn = self.sessions.accept(address, self.now).expect("there is room");
+        let conn = self.sessions.accept(address.into(), self.now).expect("there is room");
         let client =
             Client { conn, inbound: Vec::new(), is_stalled: false, shut_at: None, gone_at: None };
         self.clients.push(client);
@@ -186,9 +186,7 @@ impl World {
         while let Some(job) = self.engine.next_job(self.now) {
             self.jobs.push(job);
         }
-        for client in 0..self.clients.len() {
-            self.flush(client);
-        }
+        self.flush();
         let mut finished = Vec::new();
         self.sessions.take_finished(&mut finished, self.now, &mut self.engine);
         for conn in finished {
@@ -196,14 +194,24 @@ impl World {
             let gone = self.clients.iter_mut().find(|client| client.conn == conn);
             gone.expect("it was accepted here").gone_at = Some(self.now.at);
         }
+        self.flush();
     }
 
-    fn flush(&mut self, client: usize) {
+    fn flush(&mut self) {
+        let mut due = Vec::new();
+        self.sessions.take_due(&mut due, self.now);
+        for conn in due {
+            let client = self.clients.iter().position(|client| client.conn == conn);
+            self.flush_one(client.expect("it was accepted here"));
+        }
+    }
+
+    fn flush_one(&mut self, client: usize) {
         let client = &mut self.clients[client];
         while self.sessions.has_unsent(client.conn) {
             if client.is_stalled {
                 self.sessions.blocked(client.conn, self.now);
-                return;
+                break;
             }
             let mut slices = [IoSlice::new(&[]); 64];
             let count = self.sessions.slices(client.conn, &mut slices);
