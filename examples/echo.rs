@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync_server::config::{AllowedOrigins, Config};
+use sync_server::config::{AllowedOrigins, BindAddress, Config};
 use sync_server::http::{Request, check_upgrade};
 use sync_server::ids::{ConnId, JobId};
 use sync_server::memory::MemoryBudget;
@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.limits.message_bytes_max = 64 << 20;
     config.limits.send_queue_bytes_max = 128 << 20;
     config.limits.memory_budget_bytes = 512 << 20;
-    let listener = Listener::bind(Ipv4Addr::LOCALHOST.into(), port)?;
+    let listener = Listener::bind(&BindAddress::Ip(Ipv4Addr::LOCALHOST.into()), port)?;
     println!("echoing on {listener}");
     let sessions = Sessions::new(&config, MemoryBudget::new(config.limits.memory_budget_bytes));
     let echo = Echo { bytes_max: config.limits.message_bytes_max };

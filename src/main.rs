@@ -88,7 +88,7 @@ fn serve(mut config: Config) -> Result<ExitCode, Failure> {
     }
     let listener = match Listener::inherited(|name| std::env::var_os(name), std::process::id())? {
         Some(listener) => listener,
-        None => Listener::bind(config.bind_addr, config.port)?,
+        None => Listener::bind(&config.bind_addr, config.port)?,
     };
     let listening_on = listener.to_string();
     let store = setup::open_store(&config)?;

@@ -34,6 +34,15 @@ pub enum SyncWriters {
     Any,
 }
 
+/// Where to listen, unless systemd passes sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BindAddress {
+    /// At an address of this machine, for TCP.
+    Ip(IpAddr),
+    /// On a Unix socket with this absolute path, for programs on this machine.
+    Unix(PathBuf),
+}
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
@@ -59,8 +68,8 @@ pub struct InitialAdmin {
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `BIND_ADDR`
-    pub bind_addr: IpAddr,
-    /// `PORT`; 0 lets the OS choose.
+    pub bind_addr: BindAddress,
+    /// `PORT`; 0 lets the OS choose. A Unix socket has none.
     pub port: u16,
     /// `PUBLIC_URL` without a trailing slash, `http(s)://…`.
     pub public_url: Option<String>,
@@ -166,7 +175,7 @@ impl Default for Limits {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            bind_addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            bind_addr: BindAddress::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             port: 3001,
             public_url: None,
             log_level: log::LevelFilter::Info,

@@ -5,7 +5,8 @@
 use std::fmt;
 
 use super::values::{
-    boolean, choice, database_name, email, log_level, number, public_url, size, size_text,
+    bind_address, boolean, choice, database_name, email, log_level, number, public_url, size,
+    size_text,
 };
 use super::{
     AllowedOrigins, Config, HostAuth, InitialAdmin, Limits, LogFormat, SyncWriters, TrustedProxies,
@@ -75,10 +76,13 @@ pub static SETTINGS: &[Setting] = &[
     open("PORT", "3001", "0 to 65535", "port to listen on; 0: any free one", |d, v| {
         put(&mut d.config.port, number(v, 0, u16::MAX))
     }),
-    open("BIND_ADDR", "0.0.0.0", "an IP address", "address to listen on; :: for IPv6", |d, v| {
-        let bare = v.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(v);
-        put(&mut d.config.bind_addr, bare.parse().ok())
-    }),
+    open(
+        "BIND_ADDR",
+        "0.0.0.0",
+        "an IP address or unix:/path",
+        "address to listen on; :: for IPv6; unix:/path for a Unix socket, without PORT",
+        |d, v| put(&mut d.config.bind_addr, bind_address(v)),
+    ),
     open(
         "PUBLIC_URL",
         "",

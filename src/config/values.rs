@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use log::LevelFilter;
 
+use super::BindAddress;
 use super::address::authority;
 
 /// Bytes of an e-mail address (RFC 5321, section 4.5.3.1.3, less the angle brackets).
@@ -12,6 +13,9 @@ const EMAIL_BYTES_MAX: usize = 254;
 
 /// The target of our own log lines, as a directive of `RUST_LOG` names it.
 const OWN_TARGET: &str = "sync_server";
+
+/// Bytes of a Unix socket's path: 108 with the zero behind it (unix(7)).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// Units of [`size`], in lower case, and their bytes.
 const UNITS: [(&str, u64); 11] = [
@@ -27,6 +31,17 @@ const UNITS: [(&str, u64); 11] = [
     ("gib", 1 << 30),
     ("gb", 1_000_000_000),
 ];
+
+/// An IP address, IPv6 perhaps in brackets; or `unix:` and an absolute path.
+pub(super) fn bind_address(text: &str) -> Option<BindAddress> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        let is_path = path.len() > 1 && path.starts_with('/') && !path.contains('\0');
+        return (is_path && path.len() <= SOCKET_PATH_BYTES_MAX)
+            .then(|| BindAddress::Unix(path.into()));
+    }
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    bare.parse().ok().map(BindAddress::Ip)
+}
 
 /// A decimal number from `min` to `max`, without a sign.
 pub(super) fn number<T: FromStr + PartialOrd>(text: &str, min: T, max: T) -> Option<T> {

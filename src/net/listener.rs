@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::{Path, PathBuf};
 
 use listenfd::ListenFd;
 use mio::net::{TcpListener, UnixListener};
@@ -12,7 +13,8 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::socket::Stream;
-use crate::config::Peer;
+use super::socket_file::{self, SocketFile};
+use crate::config::{BindAddress, Peer};
 
 /// Connections that the kernel keeps for us until we accept them. A thousand clients that come
 /// back at once after a restart must not be turned away.
@@ -28,6 +30,14 @@ pub enum ListenError {
     Address {
         /// The address.
         address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// There can be no Unix socket at this path.
+    #[error("cannot listen on unix:{}: {}", .path.display(), unix_reason(.source))]
+    Unix {
+        /// The path.
+        path: PathBuf,
         /// Why not.
         source: io::Error,
     },
@@ -59,18 +69,29 @@ pub struct Listener {
 #[derive(Debug)]
 pub(super) enum Acceptor {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    Unix {
+        /// Its file, if that is ours to remove: before the socket is closed.
+        _file: Option<SocketFile>,
+        listener: UnixListener,
+    },
 }
 
 impl Listener {
-    /// Binds `address`:`port` (0: the OS chooses a port) and listens.
+    /// Listens on `address`, with TCP on `port` (0: the OS chooses a port).
     ///
     /// # Errors
     /// [`ListenError`], e.g. when the port is in use or needs privileges.
-    pub fn bind(address: IpAddr, port: u16) -> Result<Self, ListenError> {
-        let address = SocketAddr::new(address, port);
-        let socket = open(address).map_err(|source| ListenError::Address { address, source })?;
-        Ok(Self { sockets: vec![Acceptor::Tcp(socket)], inherited_as: None })
+    pub fn bind(address: &BindAddress, port: u16) -> Result<Self, ListenError> {
+        let socket = match address {
+            BindAddress::Ip(address) => {
+                let address = SocketAddr::new(*address, port);
+                let socket = open(address);
+                Acceptor::Tcp(socket.map_err(|source| ListenError::Address { address, source })?)
+            }
+            BindAddress::Unix(path) => open_unix(path)
+                .map_err(|source| ListenError::Unix { path: path.clone(), source })?,
+        };
+        Ok(Self { sockets: vec![socket], inherited_as: None })
     }
 
     /// The sockets that systemd has opened and passed to this process, `process_id`
@@ -133,7 +154,7 @@ impl Acceptor {
                 let (stream, address) = listener.accept()?;
                 Ok((Stream::Tcp(stream), Peer::Network(address.ip())))
             }
-            Self::Unix(listener) => {
+            Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept()?;
                 Ok((Stream::Unix(stream), Peer::Local))
             }
@@ -144,7 +165,7 @@ impl Acceptor {
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match self {
             Self::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
-            Self::Unix(listener) => registry.register(listener, token, Interest::READABLE),
+            Self::Unix { listener, .. } => registry.register(listener, token, Interest::READABLE),
         }
     }
 }
@@ -156,7 +177,7 @@ impl fmt::Display for Acceptor {
                 Ok(address) => write!(f, "http://{address}"),
                 Err(_) => write!(f, "a TCP socket"),
             },
-            Self::Unix(listener) => {
+            Self::Unix { listener, .. } => {
                 let address = listener.local_addr().ok();
                 match address.as_ref().and_then(|address| address.as_pathname()) {
                     Some(path) => write!(f, "unix:{}", path.display()),
@@ -177,6 +198,12 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     tcp(socket.into())
 }
 
+/// A Unix socket of our own.
+fn open_unix(path: &Path) -> io::Result<Acceptor> {
+    let (file, listener) = socket_file::listen(path, BACKLOG)?;
+    unix(listener, Some(file))
+}
+
 fn tcp(listener: StdTcpListener) -> io::Result<TcpListener> {
     // Inherited by every accepted socket: one flush a turn makes Nagle's delay pointless.
     SockRef::from(&listener).set_tcp_nodelay(true)?;
@@ -184,9 +211,9 @@ fn tcp(listener: StdTcpListener) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(listener))
 }
 
-fn unix(listener: StdUnixListener) -> io::Result<UnixListener> {
+fn unix(listener: StdUnixListener, file: Option<SocketFile>) -> io::Result<Acceptor> {
     listener.set_nonblocking(true)?;
-    Ok(UnixListener::from_std(listener))
+    Ok(Acceptor::Unix { _file: file, listener: UnixListener::from_std(listener) })
 }
 
 /// The socket `index` of those that were passed.
@@ -200,9 +227,7 @@ fn take(passed: &mut ListenFd, index: usize) -> io::Result<Acceptor> {
         return Ok(Acceptor::Tcp(tcp(listener)?));
     }
     match passed.take_unix_listener(index) {
-        Ok(Some(listener)) if listens(SockRef::from(&listener))? => {
-            Ok(Acceptor::Unix(unix(listener)?))
-        }
+        Ok(Some(listener)) if listens(SockRef::from(&listener))? => unix(listener, None),
         Ok(Some(_)) => refused("it does not listen (Accept=yes is not for this server)"),
         Ok(None) | Err(_) => refused("it is no stream socket (ListenStream=)"),
     }
@@ -219,6 +244,19 @@ fn reason(error: &io::Error) -> String {
         }
         io::ErrorKind::AddrNotAvailable => {
             "this machine has no such address (BIND_ADDR sets it)".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// The same for the file of a Unix socket.
+fn unix_reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another server listens there".to_owned(),
+        io::ErrorKind::AlreadyExists => "there is a file that is no socket".to_owned(),
+        io::ErrorKind::NotFound => "its directory does not exist".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "not permitted (the server must be able to write to its directory)".to_owned()
         }
         _ => error.to_string(),
     }

@@ -13,6 +13,7 @@ mod file_limit;
 mod gate;
 mod listener;
 mod socket;
+mod socket_file;
 
 pub use clock::{Deadline, unix_now};
 pub use connection::Connection;

@@ -18,4 +18,5 @@ mod room_routes;
 mod rooms;
 mod secret_files;
 mod systemd;
+mod unix_socket;
 mod upgrades;

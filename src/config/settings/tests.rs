@@ -4,6 +4,7 @@ use std::path::Path;
 
 use log::LevelFilter;
 
+use super::super::BindAddress;
 use super::*;
 
 fn read(pairs: &[(&str, &str)]) -> Result<Config, SettingError> {
@@ -414,5 +415,22 @@ fn what_is_valid_but_unwise_is_warned_of() {
         assert_eq!(warnings.len(), usize::from(warned), "{name}={value}: {warnings:?}");
         assert!(warnings.iter().all(|line| line.starts_with(name) && !line.contains('\n')));
         assert!(!warnings.concat().contains("0123456789"));
+    }
+}
+
+#[test]
+fn the_server_listens_at_an_address_or_on_a_unix_socket() {
+    let longest = format!("unix:/{}", "x".repeat(106));
+    for (text, expected) in [
+        ("127.0.0.1", BindAddress::Ip([127, 0, 0, 1].into())),
+        ("[::]", BindAddress::Ip([0_u16; 8].into())),
+        ("unix:/run/a b/sync.sock", BindAddress::Unix("/run/a b/sync.sock".into())),
+        (&longest, BindAddress::Unix(longest[5..].into())),
+    ] {
+        assert_eq!(valid(&[("BIND_ADDR", text)]).bind_addr, expected, "{text}");
+    }
+    let too_long = format!("{longest}x");
+    for bad in ["unix:", "unix:/", "unix:run/sync.sock", "/run/sync.sock", "UNIX:/a", &too_long] {
+        assert!(error(&[("BIND_ADDR", bad)]).ends_with(": must be an IP address or unix:/path"));
     }
 }
