@@ -35,6 +35,8 @@ pub enum Command {
     Backup(PathBuf),
     /// Ask the server that the settings describe whether it is healthy.
     Healthcheck,
+    /// Make the first administrator, through the server at this URL.
+    Setup(String),
 }
 
 /// What to do with the users.
@@ -85,6 +87,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
             Some("user") => return user(&mut parser),
             Some("backup") => backup(&mut parser)?,
             Some("healthcheck") => Command::Healthcheck,
+            Some("setup") => setup(&mut parser)?,
             _ => return Err(UsageError::new(format!("there is no command '{}'", word.display()))),
         },
         Some(other) => return Err(other.unexpected().into()),
@@ -132,6 +135,15 @@ fn backup(parser: &mut Parser) -> Result<Command, UsageError> {
     }
 }
 
+/// `setup URL`.
+fn setup(parser: &mut Parser) -> Result<Command, UsageError> {
+    match parser.next()? {
+        Some(Value(url)) => Ok(Command::Setup(url.string()?)),
+        Some(Long("help") | Short('h')) => Ok(Command::Help),
+        _ => Err(UsageError::new("setup needs the URL of a server")),
+    }
+}
+
 /// `command`, if nothing follows but a request for help.
 fn end(parser: &mut Parser, command: Command) -> Result<Command, UsageError> {
     match parser.next()? {
@@ -166,7 +178,7 @@ mod tests {
     fn arguments_are_understood() {
         let email = || "a@b.c".to_owned();
         let add = |is_admin| Command::User(UserCommand::Add { email: email(), is_admin });
-        let table: [(&[&str], Command); 24] = [
+        let table: [(&[&str], Command); 26] = [
             (&[], Command::Serve),
             (&["--help"], Command::Help),
             (&["-h"], Command::Help),
@@ -191,6 +203,8 @@ mod tests {
             (&["backup", "x.db", "-h"], Command::Help),
             (&["healthcheck"], Command::Healthcheck),
             (&["healthcheck", "--help"], Command::Help),
+            (&["setup", "http://s"], Command::Setup("http://s".to_owned())),
+            (&["setup", "-h"], Command::Help),
         ];
         for (arguments, expected) in table {
             assert_eq!(parsed(arguments), Ok(expected), "{arguments:?}");
@@ -199,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_said_in_one_line_with_a_hint() {
-        let table: [(&[&str], &str); 23] = [
+        let table: [(&[&str], &str); 25] = [
             (&["--port"], "invalid option '--port'"),
             (&["-x"], "invalid option '-x'"),
             (&["serve"], "there is no command 'serve'"),
@@ -223,6 +237,8 @@ mod tests {
             (&["backup", "--fast"], "backup needs a file to write to"),
             (&["backup", "a", "b"], "unexpected argument \"b\""),
             (&["healthcheck", "now"], "unexpected argument \"now\""),
+            (&["setup"], "setup needs the URL of a server"),
+            (&["setup", "a", "b"], "unexpected argument \"b\""),
         ];
         for (arguments, problem) in table {
             let error = parsed(arguments).expect_err("no command").to_string();

@@ -1,4 +1,5 @@
-//! Asks a server one thing over HTTP/1.1, as its clients do: for the health check and the doctor.
+//! Asks a server one thing over HTTP/1.1, as its clients do: for the health check, the
+//! doctor and the set-up of containers.
 //!
 //! Knows no socket: it reads from and writes to what it is given, which says when to give up.
 
@@ -20,7 +21,7 @@ pub enum AskError {
     Answer(#[from] AnswerError),
 }
 
-/// Sends `request`, the head of a `GET`, and reads its answer. Also returns what came behind it:
+/// Sends `request`, which is no `HEAD`, and reads its answer. Also returns what came behind it:
 /// after a 101, the first bytes of the other protocol.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ use sync_server::backend::Backend;
 use sync_server::cli::{self, Command};
 use sync_server::config::Config;
 use sync_server::engine::Engine;
+use sync_server::first_admin::{self, Outcome};
 use sync_server::healthcheck;
 use sync_server::logging;
 use sync_server::memory::MemoryBudget;
@@ -52,6 +53,7 @@ fn run() -> Result<ExitCode, Failure> {
         Command::User(command) => console::user(&setup::read_config()?, command)?,
         Command::Backup(target) => console::backup(&setup::read_config()?, &target)?,
         Command::Healthcheck => return Ok(check_health()),
+        Command::Setup(url) => set_up(&setup::read_config()?, &url)?,
         Command::Serve => return serve(setup::read_config()?),
     }
     Ok(ExitCode::SUCCESS)
@@ -72,6 +74,15 @@ fn check_health() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `sync-server setup`.
+fn set_up(config: &Config, url: &str) -> Result<(), Failure> {
+    print_out(match first_admin::make(config, url)? {
+        Outcome::Made => "the first administrator was made\n",
+        Outcome::AlreadyThere => "there are users already: nothing to do\n",
+    });
+    Ok(())
 }
 
 /// Prints `text`. That nobody reads it (`--help | head`) is no failure.

@@ -23,6 +23,9 @@ Commands:
   backup FILE               copies the embedded store to FILE, also while it is in use
   healthcheck               asks the server that these settings describe: exit code 0 if it is
                             healthy, else 1 and one line; takes at most 5 seconds
+  setup URL                 makes the first administrator (INITIAL_ADMIN_…) through the running
+                            server at http://HOST:PORT, with INITIAL_SETUP_TOKEN; if there are
+                            users already, it does nothing, and that is no failure
   help                      shows this
 
 Options:

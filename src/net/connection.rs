@@ -2,7 +2,7 @@
 //! together ends at one moment. The event loop never uses it.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use super::Deadline;
@@ -24,6 +24,22 @@ impl Connection {
         let stream = TcpStream::connect_timeout(&address, time_left(deadline)?)?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, deadline })
+    }
+
+    /// Connects to the first address of `host`, a name or an address, that takes the connection.
+    /// The system looks the name up in its own time.
+    ///
+    /// # Errors
+    /// Those of the look-up and, of the last address, those of [`Self::open`].
+    pub fn open_by_name(host: &str, port: u16, deadline: Deadline) -> io::Result<Self> {
+        let mut failure = None;
+        for address in (host, port).to_socket_addrs()? {
+            match Self::open(address, deadline) {
+                Ok(connection) => return Ok(connection),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| io::Error::new(ErrorKind::NotFound, "it has no address")))
     }
 }
 
@@ -76,6 +92,18 @@ mod tests {
             Connection::open(address, deadline).expect_err("it is over"),
         ];
         assert!(late.iter().all(|error| error.kind() == ErrorKind::TimedOut), "{late:?}");
+    }
+
+    #[test]
+    fn a_name_is_looked_up_and_each_of_its_addresses_tried() {
+        // On no other address: not on the IPv6 one that the name may have as well.
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let deadline = Deadline::after(Duration::from_secs(10));
+        Connection::open_by_name("localhost", port, deadline).expect("it listens");
+        drop(listener);
+        Connection::open_by_name("localhost", port, deadline).expect_err("nobody listens");
+        Connection::open_by_name("no host", port, deadline).expect_err("no name");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod support;
 
 mod durability;
 mod flow;
+mod setup_command;
 mod store_away;
 
 /// What `INITIAL_SETUP_TOKEN` is in these tests.

@@ -43,6 +43,7 @@ const LAYERS: &[Layer] = &[
     Layer { place: "src/workers.rs", never: &["mio", "SystemTime"] },
     Layer { place: "src/net/", never: &["serde_json", "tungstenite", "httparse", "rusqlite"] },
     Layer { place: "src/client.rs", never: SOCKETS },
+    Layer { place: "src/first_admin.rs", never: &["TcpStream", "httparse", "store"] },
     Layer { place: "src/healthcheck.rs", never: &["TcpStream", "httparse", "tungstenite"] },
     Layer { place: "src/main.rs", never: &["mio", "tungstenite", "httparse", "serde_json"] },
 ];
@@ -77,6 +78,7 @@ const USES: &[(&str, &[&str])] = &[
     ("systemd", &["time"]),
     ("net", &["config", "ids", "session", "systemd", "time", "workers"]),
     ("client", &["http"]),
+    ("first_admin", &["client", "config", "http", "net", "secret"]),
     ("healthcheck", &["client", "config", "http", "net"]),
     // Parts of the binary; the library is another crate to them.
     ("setup", &["Failure"]),

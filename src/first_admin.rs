@@ -1,0 +1,266 @@
+//! `sync-server setup URL`: makes the first administrator through a running server, as whoever has
+//! the setup token may. For containers: the image runs once more beside the server, and needs no
+//! shell or curl for it. Opens no store.
+
+use std::thread;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::client::{self, AskError};
+use crate::config::{Config, InitialAdmin};
+use crate::http::Answer;
+use crate::net::{Connection, Deadline};
+use crate::secret::Secret;
+
+/// For everything together: a server that is started at the same time, and its database, need some
+/// time until they answer.
+const LIMIT: Duration = Duration::from_secs(60);
+/// For one request: longer than the jobs behind it may take.
+const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+/// Between two requests.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Of what a server says in its answer; enough to understand it.
+const SHOWN_CHARS_MAX: usize = 200;
+
+/// What came of it. Both are success, so that a set-up can be run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is an administrator now.
+    Made,
+    /// There was a user already, whoever it is.
+    AlreadyThere,
+}
+
+/// Why there is no administrator, in one line.
+#[derive(Debug, thiserror::Error)]
+pub enum FirstAdminError {
+    /// The URL cannot be meant.
+    #[error("the URL of the server must be http://HOST or http://HOST:PORT")]
+    Url,
+    /// A setting is missing that says who it is, or that it may be made.
+    #[error("{0} is not set")]
+    Unset(&'static str),
+    /// Nobody answers, or the answer is no HTTP.
+    #[error("{url} gave no answer within 60 s: {error}")]
+    Unreachable {
+        /// As it was given.
+        url: String,
+        /// What the last attempt failed with.
+        error: AskError,
+    },
+    /// The server was started with another token, or without one.
+    #[error("{0} has another INITIAL_SETUP_TOKEN, or none")]
+    Token(String),
+    /// An answer that says no for another reason.
+    #[error("{url} answered {status}: {message}")]
+    Refused {
+        /// As it was given.
+        url: String,
+        /// The answer's status code.
+        status: u16,
+        /// What the server says to it.
+        message: String,
+    },
+}
+
+/// Makes the administrator of `config` through the server at `url`, within a minute: one that
+/// does not answer yet, or whose database does not, is asked again.
+///
+/// # Errors
+/// [`FirstAdminError`], whatever keeps it from being known that there is a user.
+pub fn make(config: &Config, url: &str) -> Result<Outcome, FirstAdminError> {
+    let (host, port) = host_and_port(url).ok_or(FirstAdminError::Url)?;
+    let token = config.initial_setup_token.as_ref();
+    let token = token.ok_or(FirstAdminError::Unset("INITIAL_SETUP_TOKEN"))?;
+    let admin = config.initial_admin.as_ref();
+    let admin = admin.ok_or(FirstAdminError::Unset("INITIAL_ADMIN_EMAIL"))?;
+    let request = request(host, port, token, admin);
+    let deadline = Deadline::after(LIMIT);
+    loop {
+        let limit = REQUEST_LIMIT.min(deadline.left());
+        let outcome = match ask(host, port, &request, Deadline::after(limit)) {
+            Ok(answer) => judge(url, &answer),
+            Err(error) => Err(FirstAdminError::Unreachable { url: url.to_owned(), error }),
+        };
+        match outcome {
+            Err(error) if error.may_pass() && deadline.left() > INTERVAL => pause(),
+            outcome => return outcome,
+        }
+    }
+}
+
+impl FirstAdminError {
+    /// Whether the next attempt may go better: the server or its database is still starting.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Refused { status: 503, .. })
+    }
+}
+
+/// `POST /api/auth/invite`, as README.md describes it.
+#[derive(Serialize)]
+struct Invitation<'a> {
+    email: &'a str,
+    password: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nickname: Option<&'a str>,
+}
+
+/// What an answer says that is no success.
+#[derive(Deserialize)]
+struct Complaint {
+    error: String,
+}
+
+/// The host, without the brackets of an IPv6 address, and the port of `http://HOST[:PORT]`.
+fn host_and_port(url: &str) -> Option<(&str, u16)> {
+    let authority = url.strip_prefix("http://")?;
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?,
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:%".contains(&byte);
+    let port = match port.strip_prefix(':') {
+        Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => number.parse().ok()?,
+        None if port.is_empty() => 80,
+        _ => return None,
+    };
+    (!host.is_empty() && host.bytes().all(is_plain)).then_some((host, port))
+}
+
+fn request(host: &str, port: u16, token: &Secret, admin: &InitialAdmin) -> String {
+    let body = serde_json::to_string(&Invitation {
+        email: &admin.email,
+        password: admin.password.expose(),
+        nickname: admin.nickname.as_deref(),
+    })
+    .expect("texts can be written as JSON");
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    format!(
+        "POST /api/auth/invite HTTP/1.1\r\nHost: {host}:{port}\r\nX-Setup-Token: {}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        token.expose(),
+        body.len(),
+    )
+}
+
+fn ask(host: &str, port: u16, request: &str, deadline: Deadline) -> Result<Answer, AskError> {
+    let mut connection = Connection::open_by_name(host, port, deadline)?;
+    client::ask(&mut connection, request).map(|(answer, _)| answer)
+}
+
+/// What `answer` means. Without a login, 401 says that a login is needed: there are users.
+fn judge(url: &str, answer: &Answer) -> Result<Outcome, FirstAdminError> {
+    let url = url.to_owned();
+    match answer.status {
+        200 | 201 => Ok(Outcome::Made),
+        401 => Ok(Outcome::AlreadyThere),
+        403 => Err(FirstAdminError::Token(url)),
+        status => {
+            let message = match serde_json::from_slice::<Complaint>(&answer.body) {
+                Ok(complaint) => complaint.error.escape_debug().take(SHOWN_CHARS_MAX).collect(),
+                Err(_) => "is this a sync server?".to_owned(),
+            };
+            Err(FirstAdminError::Refused { url, status, message })
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a command of its own, which does nothing else")]
+fn pause() {
+    thread::sleep(INTERVAL);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+    use crate::http::parse_answer;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        let text = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        parse_answer(text.as_bytes(), true).expect("HTTP").expect("whole").0
+    }
+
+    #[test]
+    fn urls_are_plain() {
+        for (url, expected) in [
+            ("http://server", Some(("server", 80))),
+            ("http://server:3001", Some(("server", 3001))),
+            ("http://127.0.0.1:3001/", Some(("127.0.0.1", 3001))),
+            ("http://[::1]:3001", Some(("::1", 3001))),
+            ("http://[::1]", Some(("::1", 80))),
+            ("https://server", None),
+            ("server:3001", None),
+            ("http://", None),
+            ("http://:3001", None),
+            ("http://server:", None),
+            ("http://server:+1", None),
+            ("http://server:65536", None),
+            ("http://server/path", None),
+            ("http://ann@server", None),
+            ("http://server\r\nX: y", None),
+            ("http://[::1", None),
+            ("http://[::1]x", None),
+        ] {
+            assert_eq!(host_and_port(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_what_the_readme_shows() {
+        let admin = InitialAdmin {
+            email: "ann@example.com".to_owned(),
+            password: Secret::new("a \"good\" รหัส"),
+            nickname: Some("Ann".to_owned()),
+        };
+        let body = r#"{"email":"ann@example.com","password":"a \"good\" รหัส","nickname":"Ann"}"#;
+        let expected = format!(
+            "POST /api/auth/invite HTTP/1.1\r\nHost: [::1]:80\r\nX-Setup-Token: t0ken\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n\
+             {body}",
+            body.len()
+        );
+        assert_eq!(request("::1", 80, &Secret::new("t0ken"), &admin), expected);
+        let nameless = InitialAdmin { nickname: None, ..admin };
+        assert!(!request("server", 80, &Secret::new("t"), &nameless).contains("nickname"));
+    }
+
+    #[test]
+    fn answers_are_told_apart() {
+        let error = |status, body| {
+            let error = judge("http://s", &answer(status, body)).expect_err("a refusal");
+            (error.may_pass(), error.to_string())
+        };
+        assert_eq!(judge("http://s", &answer(200, "{}")).expect("success"), Outcome::Made);
+        let there = judge("http://s", &answer(401, "{}")).expect("success");
+        assert_eq!(there, Outcome::AlreadyThere);
+        let line = "http://s has another INITIAL_SETUP_TOKEN, or none";
+        assert_eq!(error(403, "{}"), (false, line.to_owned()));
+        let line = "http://s answered 400: No \\u{7} e-mail";
+        assert_eq!(error(400, r#"{"error":"No \u0007 e-mail"}"#), (false, line.to_owned()));
+        let (may_pass, line) = error(503, "down");
+        assert_eq!((may_pass, &*line), (true, "http://s answered 503: is this a sync server?"));
+        let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(1000));
+        assert_eq!(error(400, &long).1.len(), "http://s answered 400: ".len() + SHOWN_CHARS_MAX);
+    }
+
+    #[test]
+    fn what_is_not_set_is_named_before_anybody_is_asked() {
+        let mut config = Config::default();
+        let problem = |config: &Config, url| make(config, url).expect_err("no way").to_string();
+        assert_eq!(problem(&config, "ftp://x"), FirstAdminError::Url.to_string());
+        assert_eq!(problem(&config, "http://x"), "INITIAL_SETUP_TOKEN is not set");
+        config.initial_setup_token = Some(Secret::new("t0ken"));
+        assert_eq!(problem(&config, "http://x"), "INITIAL_ADMIN_EMAIL is not set");
+    }
+
+    #[test]
+    fn the_limit_is_the_one_that_is_told() {
+        let error = AskError::Connection(ErrorKind::TimedOut.into());
+        let line = FirstAdminError::Unreachable { url: String::new(), error }.to_string();
+        assert!(line.contains(&format!("within {} s", LIMIT.as_secs())), "{line}");
+    }
+}
