@@ -79,7 +79,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `DATA_DIR`
     pub data_dir: PathBuf,
-    /// `MONGODB_URI`; set: MongoDB is the store.
+    /// `MONGODB_URI`, with `MONGODB_USERNAME` and `MONGODB_PASSWORD` in it; set: MongoDB is the
+    /// store.
     pub mongodb_uri: Option<Secret>,
     /// `DB_NAME`
     pub db_name: String,

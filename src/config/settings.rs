@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::values::{
     bind_address, boolean, choice, database_name, email, log_level, number, public_url, size,
-    size_text,
+    size_text, with_credentials,
 };
 use super::{
     AllowedOrigins, Config, HostAuth, InitialAdmin, Limits, LogFormat, SyncWriters, TrustedProxies,
@@ -64,6 +64,8 @@ type Read = fn(&mut Draft, &str) -> Option<()>;
 #[derive(Default)]
 struct Draft {
     config: Config,
+    mongodb_username: Option<String>,
+    mongodb_password: Option<Secret>,
     admin_email: Option<String>,
     admin_password: Option<Secret>,
     admin_nickname: Option<String>,
@@ -117,6 +119,19 @@ pub static SETTINGS: &[Setting] = &[
             let is_known = uri.starts_with("mongodb://") || uri.starts_with("mongodb+srv://");
             put(&mut d.config.mongodb_uri, is_known.then(|| Some(Secret::new(uri))))
         },
+    ),
+    open(
+        "MONGODB_USERNAME",
+        "",
+        "a user of MongoDB",
+        "whom to log in to MongoDB as, if MONGODB_URI does not say it",
+        |d, v| put(&mut d.mongodb_username, Some(Some(v.to_owned()))),
+    ),
+    secret(
+        "MONGODB_PASSWORD",
+        "any text",
+        "password of that user, as it is: nothing has to be percent-encoded",
+        |d, v| put(&mut d.mongodb_password, Some(Some(Secret::new(v)))),
     ),
     open("DB_NAME", "tracker-db", "a database name", "database in MongoDB", |d, v| {
         put(&mut d.config.db_name, database_name(v))
@@ -345,11 +360,8 @@ impl Setting {
 
 impl Draft {
     /// The administrator needs an e-mail address and a password; a name alone makes none.
-    fn finish(self) -> Result<Config, SettingError> {
-        let missing = |name: &str, other: &str| SettingError {
-            assignment: name.to_owned(),
-            allowed: format!("set if {other} is"),
-        };
+    fn finish(mut self) -> Result<Config, SettingError> {
+        self.config.mongodb_uri = self.complete_mongodb_uri()?;
         let initial_admin = match (self.admin_email, self.admin_password) {
             (Some(email), Some(password)) => {
                 Some(InitialAdmin { email, password, nickname: self.admin_nickname })
@@ -364,6 +376,27 @@ impl Draft {
         };
         Ok(Config { initial_admin, ..self.config })
     }
+
+    /// `MONGODB_URI` with the user and the password that were given apart from it.
+    fn complete_mongodb_uri(&self) -> Result<Option<Secret>, SettingError> {
+        const NAMES: [&str; 3] = ["MONGODB_URI", "MONGODB_USERNAME", "MONGODB_PASSWORD"];
+        let (username, password) = match (&self.mongodb_username, &self.mongodb_password) {
+            (Some(username), Some(password)) => (username, password),
+            (Some(_), None) => return Err(missing(NAMES[2], NAMES[1])),
+            (None, Some(_)) => return Err(missing(NAMES[1], NAMES[2])),
+            (None, None) => return Ok(self.config.mongodb_uri.clone()),
+        };
+        let uri = self.config.mongodb_uri.as_ref().ok_or_else(|| missing(NAMES[0], NAMES[1]))?;
+        let uri = with_credentials(uri, username, password).ok_or_else(|| SettingError {
+            assignment: NAMES[0].to_owned(),
+            allowed: format!("without a user if {} is set", NAMES[1]),
+        })?;
+        Ok(Some(uri))
+    }
+}
+
+fn missing(name: &str, other: &str) -> SettingError {
+    SettingError { assignment: name.to_owned(), allowed: format!("set if {other} is") }
 }
 
 impl fmt::Display for Setting {

@@ -1,12 +1,14 @@
 //! How the text of a setting is read: numbers, sizes, switches, URLs. Each function gives `None`
 //! for what is not allowed; the table of settings says what is.
 
+use std::fmt::Write;
 use std::str::FromStr;
 
 use log::LevelFilter;
 
 use super::BindAddress;
 use super::address::authority;
+use crate::secret::Secret;
 
 /// Bytes of an e-mail address (RFC 5321, section 4.5.3.1.3, less the angle brackets).
 const EMAIL_BYTES_MAX: usize = 254;
@@ -138,4 +140,26 @@ pub(super) fn email(text: &str) -> Option<String> {
 pub(super) fn database_name(text: &str) -> Option<String> {
     let is_allowed = |c: char| !(c.is_control() || "/\\. \"$*<>:|?".contains(c));
     (text.len() < 64 && text.chars().all(is_allowed)).then(|| text.to_owned())
+}
+
+/// The connection string `uri` with the user and the password in it, percent-encoded. `None` if
+/// it has a user already.
+pub(super) fn with_credentials(uri: &Secret, username: &str, password: &Secret) -> Option<Secret> {
+    let (scheme, rest) = uri.expose().split_once("://")?;
+    let hosts = rest.split(['/', '?']).next().unwrap_or(rest);
+    let (username, password) = (percent_encoded(username), percent_encoded(password.expose()));
+    (!hosts.contains('@')).then(|| Secret::new(format!("{scheme}://{username}:{password}@{rest}")))
+}
+
+/// With everything encoded that may have a meaning in a URI (RFC 3986, section 2.3).
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            write!(encoded, "%{byte:02X}").expect("a String takes everything");
+        }
+    }
+    encoded
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::{Deadline, Directory, Ended, Server, run};
 
 /// What an operator must know of; `--help` shows each.
-const SETTINGS: [&str; 41] = [
+const SETTINGS: [&str; 43] = [
     "PORT",
     "BIND_ADDR",
     "PUBLIC_URL",
@@ -20,6 +20,8 @@ const SETTINGS: [&str; 41] = [
     "LOG_FORMAT",
     "DATA_DIR",
     "MONGODB_URI",
+    "MONGODB_USERNAME",
+    "MONGODB_PASSWORD",
     "DB_NAME",
     "JWT_SECRET",
     "JWT_TTL_SECONDS",

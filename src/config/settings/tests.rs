@@ -37,6 +37,15 @@ const WIDE: [(&str, &str); 4] = [
     ("PING_INTERVAL_SECONDS", "1"),
 ];
 
+/// Settings that have a meaning only together, and tests of their own.
+const TESTED_TOGETHER: [&str; 5] = [
+    "MONGODB_USERNAME",
+    "MONGODB_PASSWORD",
+    "INITIAL_ADMIN_EMAIL",
+    "INITIAL_ADMIN_PASSWORD",
+    "INITIAL_ADMIN_NICKNAME",
+];
+
 fn read_among_wide(name: &str, value: &str) -> Result<Config, SettingError> {
     let others: &[(&str, &str)] = match name {
         "MAX_MESSAGE_BYTES" => &[("SEND_QUEUE_BYTES", "1GiB"), WIDE[2]],
@@ -102,7 +111,7 @@ fn every_setting_has_an_effect() {
     });
     let mut changed = 0;
     for (name, value) in values.into_iter().chain(least) {
-        if name.starts_with("INITIAL_ADMIN") {
+        if TESTED_TOGETHER.contains(&name) {
             continue;
         }
         let config = read_among_wide(name, value).unwrap_or_else(|error| panic!("{error}"));
@@ -110,14 +119,14 @@ fn every_setting_has_an_effect() {
         assert_ne!(shape(&config), shape(&without), "{name}={value}");
         changed += 1;
     }
-    assert_eq!(changed, SETTINGS.len() - 3, "all but the administrator, which has its own test");
+    assert_eq!(changed, SETTINGS.len() - TESTED_TOGETHER.len());
 }
 
 #[test]
 fn every_setting_refuses_nonsense_in_one_line() {
     let nonsense = "/?*\n \u{1b}";
     // These take any text.
-    let free = ["DATA_DIR", "JWT_SECRET"];
+    let free = ["DATA_DIR", "MONGODB_USERNAME", "MONGODB_PASSWORD", "JWT_SECRET"];
     for setting in SETTINGS.iter().filter(|setting| !free.contains(&setting.name)) {
         let value = if setting.name == "INITIAL_ADMIN_PASSWORD" { "/?*" } else { nonsense };
         let line = error(&[(setting.name, value)]);
@@ -277,6 +286,42 @@ fn the_administrator_is_read_and_checked() {
     }
     let line = error(&[("INITIAL_ADMIN_NICKNAME", &*"ก".repeat(201))]);
     assert!(line.ends_with("…: must be up to 200 characters"), "{line}");
+}
+
+#[test]
+fn a_login_at_mongodb_may_be_given_apart_and_as_it_is() {
+    let uri = |uri, username, password| {
+        let settings =
+            [("MONGODB_URI", uri), ("MONGODB_USERNAME", username), ("MONGODB_PASSWORD", password)];
+        read(&settings).map(|config| config.mongodb_uri)
+    };
+    for (given, username, password, expected) in [
+        ("mongodb://h", "u", "p", "mongodb://u:p@h"),
+        ("mongodb://h:1,i:2/?a=b@c", "u", "p", "mongodb://u:p@h:1,i:2/?a=b@c"),
+        (
+            "mongodb+srv://h/d",
+            "a b",
+            "p@/:?#%ä",
+            "mongodb+srv://a%20b:p%40%2F%3A%3F%23%25%C3%A4@h/d",
+        ),
+        ("mongodb://u:p@h", "", "", "mongodb://u:p@h"),
+    ] {
+        assert_eq!(uri(given, username, password), Ok(Some(Secret::new(expected))), "{given}");
+    }
+    for (given, username, password, problem) in [
+        (
+            "mongodb://u:p@h",
+            "u",
+            "p",
+            "MONGODB_URI: must be without a user if MONGODB_USERNAME is set",
+        ),
+        ("", "u", "p", "MONGODB_URI: must be set if MONGODB_USERNAME is"),
+        ("mongodb://h", "u", "", "MONGODB_PASSWORD: must be set if MONGODB_USERNAME is"),
+        ("mongodb://h", "", "p", "MONGODB_USERNAME: must be set if MONGODB_PASSWORD is"),
+    ] {
+        let error = uri(given, username, password).expect_err(problem);
+        assert_eq!(error.to_string(), problem);
+    }
 }
 
 #[test]
