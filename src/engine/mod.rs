@@ -16,6 +16,7 @@ mod effects;
 mod jobs;
 mod requests;
 mod shutdown;
+mod whoami;
 
 #[cfg(test)]
 mod tests;

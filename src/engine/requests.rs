@@ -126,6 +126,10 @@ impl Engine {
                 let ready = self.health(sessions, now, self.is_ready(sessions));
                 sessions.respond(conn, &ready, now);
             }
+            Route::Whoami => {
+                let whoami = self.desk.whoami(request, peer, address);
+                sessions.respond(conn, &whoami, now);
+            }
             Route::WebSocket => self.upgrade(sessions, conn, request, address, now),
             Route::CreateRoom => {
                 self.create_room(sessions, conn, request, (peer, address), now);
@@ -387,11 +391,7 @@ impl Desk {
             None | Some("peer_id") => self.config.host_auth,
             Some(_) => return bad("host_auth must be \"token\" or \"peer_id\""),
         };
-        let trusted = self.config.trusted_proxies.trusts(peer);
-        let secure = trusted && http::is_secure(request);
-        let forwarded_host = http::forwarded_host(request).filter(|_| trusted);
-        let host = forwarded_host.or(request.host()).unwrap_or("localhost");
-        let websocket_url = http::websocket_url(self.config.public_url.as_deref(), host, secure);
+        let websocket_url = self.websocket_url(request, peer);
         Ok(Creation {
             desired: body.desired_room_code.is_some(),
             room_code: body.desired_room_code.unwrap_or_else(|| self.fresh_code()),
@@ -402,6 +402,15 @@ impl Desk {
             websocket_url,
             draws: 0,
         })
+    }
+
+    /// Where the client of `request`, which came from `peer`, is to open its WebSocket.
+    pub(super) fn websocket_url(&self, request: &Request, peer: Peer) -> String {
+        let trusted = self.config.trusted_proxies.trusts(peer);
+        let secure = trusted && http::is_secure(request);
+        let forwarded_host = http::forwarded_host(request).filter(|_| trusted);
+        let host = forwarded_host.or(request.host()).unwrap_or("localhost");
+        http::websocket_url(self.config.public_url.as_deref(), host, secure)
     }
 
     pub(super) fn answer_create(

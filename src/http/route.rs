@@ -10,6 +10,7 @@ pub const ROUTES: &[&str] = &[
     "GET /health",
     "GET /health/ready",
     "GET /ws",
+    "GET /api/whoami",
     "POST /api/rooms",
     "GET /api/rooms/{code}",
     "POST /api/auth/invite",
@@ -45,6 +46,8 @@ pub enum Route {
     Ready,
     /// `GET /ws`
     WebSocket,
+    /// `GET /api/whoami`
+    Whoami,
     /// `POST /api/rooms`
     CreateRoom,
     /// `GET /api/rooms/{code}`
@@ -116,6 +119,7 @@ pub fn route(method: &str, path: &str) -> Result<Route, RouteError> {
         "/health" => (GET, on_get(method, Route::Health)),
         "/health/ready" => (GET, on_get(method, Route::Ready)),
         "/ws" => (GET, on_get(method, Route::WebSocket)),
+        "/api/whoami" => (GET, on_get(method, Route::Whoami)),
         "/api/rooms" => (POST, on_post(method, Route::CreateRoom)),
         _ => match path.strip_prefix("/api/rooms/") {
             Some(segment) if !segment.contains('/') => (GET, on_get(method, room(segment))),

@@ -171,3 +171,35 @@ fn the_websocket_url_is_the_one_that_the_client_can_reach() {
     assert_eq!(url(&headers), "wss://sync.example.com/ws");
     assert_eq!(url(&[]), format!("ws://{}/ws", server.address()));
 }
+
+#[test]
+fn clients_can_ask_who_they_are() {
+    let server = Server::start(&[("TRUSTED_PROXIES", "127.0.0.1")]);
+    let address = server.address().to_string();
+    let forwarded = ("X-Forwarded-For", "9.9.9.9, 203.0.113.9");
+    let secure = ("X-Forwarded-Proto", "https");
+    let host = ("X-Forwarded-Host", "sync.example.com");
+    let ask = |server: &Server, headers: &[(&str, &str)]| {
+        let response = server.http("GET", "/api/whoami", headers, "");
+        assert_eq!(response.status, 200);
+        assert_eq!(response.header("cache-control"), Some("no-store"));
+        let answer = response.json();
+        let field = |name: &str| answer[name].as_str().expect("a string").to_owned();
+        [field("address"), field("forwarded"), field("websocket_url")]
+    };
+    let own_url = format!("ws://{address}/ws");
+    assert_eq!(ask(&server, &[]), ["127.0.0.1", "none", &own_url]);
+    let seen = ask(&server, &[forwarded, secure, host]);
+    assert_eq!(seen, ["203.0.113.9", "believed", "wss://sync.example.com/ws"]);
+
+    let unbelieving = Server::start(&[]);
+    let own_url = format!("ws://{}/ws", unbelieving.address());
+    let seen = ask(&unbelieving, &[forwarded, secure, host]);
+    assert_eq!(seen, ["127.0.0.1", "ignored", &own_url]);
+
+    for origin in ["https://evil.example", "null", &format!("http://{address}")] {
+        let response = server.http("GET", "/api/whoami", &[("Origin", origin)], "");
+        assert_eq!(response.status, 403, "{origin}");
+        assert!(!response.text().contains("127.0.0.1"), "{}", response.text());
+    }
+}

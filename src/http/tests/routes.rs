@@ -24,6 +24,7 @@ fn methods_and_paths_become_routes() {
         ("GET", "/health/ready", Ok(Route::Ready)),
         ("GET", "/metrics", Err(NotFound)),
         ("GET", "/ws", Ok(Route::WebSocket)),
+        ("GET", "/api/whoami", Ok(Route::Whoami)),
         ("POST", "/api/rooms", Ok(Route::CreateRoom)),
         ("GET", "/api/rooms/ABC-d_9", Ok(room("ABC-d_9"))),
         ("HEAD", "/api/rooms/A", Ok(room("A"))),
