@@ -258,12 +258,10 @@ impl Rooms {
         assert!(seated.all(|place| place == Some(index)), "members of {} are in it", room.code());
     }
 
-    /// The room that has `code` in capitals, if `code` is not in capitals itself.
+    /// The room that has `code` in capitals.
     fn upper_cased(&self, code: &str) -> Option<Place<'static>> {
-        if !code.bytes().any(|byte| byte.is_ascii_lowercase()) {
-            return None;
-        }
-        self.table.find(&code.to_ascii_uppercase()).map(Place::Memory)
+        // Of any alphabet, as the store is asked: older servers let a code be any text.
+        self.table.find(&code.to_uppercase()).map(Place::Memory)
     }
 
     /// Brings a stored room to memory. The caller settles it.

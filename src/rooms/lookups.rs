@@ -108,9 +108,8 @@ impl Lookups {
     /// in memory: what the store says may be older than what it has written since.
     pub(super) fn concern(&self, room_code: &str) -> bool {
         self.by_code.keys().any(|asked| {
-            **asked == *room_code
-                || (asked.eq_ignore_ascii_case(room_code)
-                    && !room_code.bytes().any(|byte| byte.is_ascii_lowercase()))
+            let upper_cased = asked.chars().flat_map(char::to_uppercase);
+            **asked == *room_code || upper_cased.eq(room_code.chars())
         })
     }
 

@@ -349,7 +349,7 @@ impl Model {
         let code = match place {
             Place::Memory(code) => code,
             Place::Store(image) => self.restore(image, now)?,
-            Place::Nowhere if self.config.auto_create => {
+            Place::Nowhere if self.config.auto_create && asked.is_ascii() => {
                 self.ensure_space()?;
                 let host_id = if wish.is_host { wish.peer.clone() } else { String::new() };
                 let room_id = self.fresh_id();

@@ -22,7 +22,8 @@ use crate::store::{Found, Lookup, PendingSave, Store};
 
 const STEPS: usize = 800;
 const CONNECTIONS: usize = 8;
-const CODES: [&str; 6] = ["ABC", "abc", "Abc", "XY", "xy", "Z-9"];
+/// With the last two no room is made, but an older server may have stored it.
+const CODES: [&str; 8] = ["ABC", "abc", "Abc", "XY", "xy", "Z-9", "né", "NÉ"];
 const PEERS: [&str; 4] = ["ann", "bob", "cy", "dan"];
 const METADATA: [&str; 3] = ["null", "{}", "7"];
 

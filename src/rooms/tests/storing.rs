@@ -336,6 +336,51 @@ fn a_late_answer_does_not_bring_an_old_state_back() {
     );
 }
 
+/// An older server let a code be any text, and the store knows capitals of every alphabet.
+#[test]
+fn nor_does_one_to_a_code_with_other_letters_than_ascii() {
+    check(
+        config(),
+        r"
+        0 ann: join né as ann
+            ? né
+            ann = waits
+        1 bob: join NÉ as bob host
+            ? NÉ
+            bob = waits
+        2 store: NÉ has NÉ id=i host=bob doc=old
+            + NÉ restored
+            bob < connected bob NÉ
+            bob < room NÉ host=bob [bob*]
+            bob < document old
+            bob = now
+        3 bob: sync new
+            > NÉ#2 id=i host=bob doc=new
+            bob = when durable NÉ#2
+        4 bob: gone
+        5 store: saved NÉ#2
+            durable NÉ#2
+        6 clock: evict
+            evicted false
+        60_010 clock: tick
+        60_011 store: né has NÉ id=i host=bob doc=old
+            ann < connected ann NÉ
+            ann < room NÉ host=bob [ann]
+            ann < document new
+            ann = now
+        60_012 cy: join né as cy
+            ? né
+            cy = waits
+        60_013 store: né down
+            cy < connected cy NÉ
+            cy < room NÉ host=bob [ann cy]
+            cy < document new
+            ann < joined cy at 60013
+            cy = now
+        ",
+    );
+}
+
 #[test]
 fn documents_are_written_at_once_and_then_once_a_second() {
     check(
