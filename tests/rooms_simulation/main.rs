@@ -5,6 +5,7 @@
 //!
 //! `ROOMS_SEED=7 cargo test --test rooms_simulation -- --nocapture` replays one seed and prints it.
 
+mod draw;
 mod effect;
 mod model;
 mod simulation;
@@ -12,6 +13,7 @@ mod store;
 
 use std::collections::BTreeMap;
 
+use crate::draw::Draw;
 use crate::simulation::Simulation;
 
 const SEEDS: u64 = 256;
@@ -21,11 +23,11 @@ fn rooms_do_what_the_model_says() {
     let mut seen = BTreeMap::new();
     if let Ok(seed) = std::env::var("ROOMS_SEED") {
         let seed = seed.parse().expect("ROOMS_SEED is a number");
-        Simulation::new(seed, true).run(&mut seen);
+        simulation(seed, true).run(&mut seen);
         return;
     }
     for seed in 0..SEEDS {
-        Simulation::new(seed, false).run(&mut seen);
+        simulation(seed, false).run(&mut seen);
     }
     // A simulation in which these never happen proves nothing about them.
     for word in [
@@ -56,9 +58,14 @@ fn rooms_do_what_the_model_says() {
 
 #[test]
 fn one_seed_gives_one_trace() {
-    let trace = |seed| Simulation::new(seed, false).run(&mut BTreeMap::new());
+    let trace = |seed| simulation(seed, false).run(&mut BTreeMap::new());
     assert_eq!(trace(3), trace(3));
     assert_ne!(trace(3), trace(4));
+}
+
+fn simulation(seed: u64, is_loud: bool) -> Simulation<Random> {
+    let name = format!("seed {seed}, replay it with ROOMS_SEED={seed}");
+    Simulation::new(name, Random(seed), is_loud)
 }
 
 /// Splitmix64: small, good enough, and the same for ever.
@@ -73,17 +80,14 @@ impl Random {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^ (mixed >> 31)
     }
+}
 
-    /// Less than `bound`.
+impl Draw for Random {
     fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(bound).expect("small")).expect("small")
     }
 
-    fn percent(&mut self, chance: usize) -> bool {
-        self.below(100) < chance
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
+    fn is_spent(&self) -> bool {
+        false
     }
 }

@@ -3,6 +3,7 @@
 use sync_server::rooms::RoomView;
 
 use super::{Seen, Simulation};
+use crate::draw::Draw;
 use crate::effect::{Effect, document_number};
 use crate::model::Model;
 use crate::store::{Lookup, PendingSave};
@@ -16,7 +17,7 @@ pub(super) struct Belief {
     pub(super) document: Option<String>,
 }
 
-impl Simulation {
+impl<D: Draw> Simulation<D> {
     /// Compares what happened with what the model does.
     pub(super) fn expect(&mut self, seen: &mut Seen, act: impl FnOnce(&mut Model)) {
         self.compare(seen, false, act);

@@ -15,7 +15,7 @@ use sync_server::rooms::{
 use sync_server::time::{Now, Timestamp, UnixMillis};
 
 use self::check::Belief;
-use crate::Random;
+use crate::draw::Draw;
 use crate::effect::{Effect, Image, Recorder, create_text, view_text};
 use crate::model::{CreateWish, JoinWish, Model, Wish};
 use crate::store::{Found, Lookup, PendingSave, Store};
@@ -38,10 +38,10 @@ struct Promise {
 }
 
 /// The state of a run.
-pub(crate) struct Simulation {
-    seed: u64,
+pub(crate) struct Simulation<D: Draw> {
+    name: String,
     is_loud: bool,
-    random: Random,
+    source: D,
     rooms: Rooms,
     out: Recorder,
     model: Model,
@@ -59,11 +59,10 @@ pub(crate) struct Simulation {
 }
 
 /// Says where it went wrong, however it did.
-impl Drop for Simulation {
+impl<D: Draw> Drop for Simulation<D> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let (seed, step) = (self.seed, self.step);
-            eprintln!("seed {seed}, step {step}; replay it with ROOMS_SEED={seed}");
+            eprintln!("{}: failed in step {}", self.name, self.step);
             for line in self.trace.iter().rev().take(12).rev() {
                 eprintln!("{line}");
             }
@@ -71,22 +70,22 @@ impl Drop for Simulation {
     }
 }
 
-impl Simulation {
-    pub(crate) fn new(seed: u64, is_loud: bool) -> Self {
-        let mut random = Random(seed);
+impl<D: Draw> Simulation<D> {
+    /// What is drawn from `source`, which is called `name` should it fail.
+    pub(crate) fn new(name: String, mut source: D, is_loud: bool) -> Self {
         let config = RoomsConfig {
-            rooms_max: random.pick(&[2, 3, 6]),
-            peers_per_room_max: random.pick(&[1, 3, 5]),
-            idle_timeout: random.pick(&[None, Some(2), Some(20)]).map(Duration::from_secs),
-            auto_create: random.percent(40),
-            store: random.percent(80),
-            sync_writers: random.pick(&[SyncWriters::Host, SyncWriters::Any]),
-            host_auth: random.pick(&[HostAuth::PeerId, HostAuth::PeerId, HostAuth::Token]),
+            rooms_max: source.pick(&[2, 3, 6]),
+            peers_per_room_max: source.pick(&[1, 3, 5]),
+            idle_timeout: source.pick(&[None, Some(2), Some(20)]).map(Duration::from_secs),
+            auto_create: source.percent(40),
+            store: source.percent(80),
+            sync_writers: source.pick(&[SyncWriters::Host, SyncWriters::Any]),
+            host_auth: source.pick(&[HostAuth::PeerId, HostAuth::PeerId, HostAuth::Token]),
         };
         let mut simulation = Self {
-            seed,
+            name,
             is_loud,
-            random,
+            source,
             rooms: Rooms::new(config.clone()),
             out: Recorder::default(),
             model: Model::new(config, 0),
@@ -109,16 +108,19 @@ impl Simulation {
         simulation
     }
 
-    /// Returns the trace.
+    /// Goes on until enough has happened or the source is spent. Returns the trace.
     pub(crate) fn run(mut self, seen: &mut Seen) -> Vec<String> {
         for step in 0..STEPS {
+            if self.source.is_spent() {
+                break;
+            }
             self.step = step;
-            self.now_ms += self.random.pick(&[0, 0, 1, 10, 100, 400, 1_500]);
-            if self.random.percent(2) {
+            self.now_ms += self.source.pick(&[0, 0, 1, 10, 100, 400, 1_500]);
+            if self.source.percent(2) {
                 self.now_ms += 30_000;
             }
             let due = self.rooms.poll_timeout().is_some_and(|at| at <= self.now().at);
-            if due && self.random.percent(80) {
+            if due && self.source.percent(80) {
                 self.tick(seen);
             }
             self.act(seen);
@@ -128,10 +130,10 @@ impl Simulation {
     }
 
     fn act(&mut self, seen: &mut Seen) {
-        let slot = self.random.below(CONNECTIONS);
+        let slot = self.source.below(CONNECTIONS);
         let conn = self.connections[slot];
         let is_waiting = self.model.is_waiting(conn);
-        match self.random.below(100) {
+        match self.source.below(100) {
             0..6 => self.disconnect(slot, seen),
             6..28 if !is_waiting => self.join(conn, seen),
             28..38 if !is_waiting => self.say(conn, seen),
@@ -144,20 +146,20 @@ impl Simulation {
             83..93 => self.answer_save(seen),
             93..95 => self.tick(seen),
             95 => self.evict(seen),
-            96 => self.store.is_down = !self.store.is_down && self.random.percent(50),
+            96 => self.store.is_down = !self.store.is_down && self.source.percent(50),
             97 => self.somebody_else_stores(),
-            98 if self.random.percent(20) => self.crash(seen),
+            98 if self.source.percent(20) => self.crash(seen),
             _ => {}
         }
     }
 
     fn join(&mut self, conn: ConnId, seen: &mut Seen) {
-        let code = self.random.pick(&CODES);
+        let code = self.source.pick(&CODES);
         let wish = JoinWish {
-            peer: self.random.pick(&PEERS).to_owned(),
-            is_host: self.random.percent(50),
-            metadata: self.random.pick(&METADATA).to_owned(),
-            token: self.random.pick(&[None, Some(0), Some(1)]),
+            peer: self.source.pick(&PEERS).to_owned(),
+            is_host: self.source.percent(50),
+            metadata: self.source.pick(&METADATA).to_owned(),
+            token: self.source.pick(&[None, Some(0), Some(1)]),
         };
         self.note(format!("{conn} joins {code}: {wish:?}"));
         let join = Join {
@@ -221,14 +223,14 @@ impl Simulation {
     }
 
     fn create(&mut self, conn: ConnId, seen: &mut Seen) {
-        let code = self.random.pick(&CODES);
+        let code = self.source.pick(&CODES);
         self.room_ids += 1;
         let wish = CreateWish {
-            desired: self.random.percent(60),
+            desired: self.source.percent(60),
             room_id: format!("id-{}", self.room_ids),
-            host_id: self.random.pick(&PEERS).to_owned(),
-            needs_token: self.random.percent(30),
-            token: self.random.pick(&[0, 1]),
+            host_id: self.source.pick(&PEERS).to_owned(),
+            needs_token: self.source.percent(30),
+            token: self.source.pick(&[0, 1]),
         };
         self.note(format!("{conn} creates {code}: {wish:?}"));
         let create = Create {
@@ -247,7 +249,7 @@ impl Simulation {
     }
 
     fn view(&mut self, conn: ConnId, seen: &mut Seen) {
-        let code = self.random.pick(&CODES);
+        let code = self.source.pick(&CODES);
         self.note(format!("{conn} views {code}"));
         let text = match self.rooms.view(conn, code, &mut self.out) {
             Ok(ViewDone::Room(room)) => view_text(room),
@@ -264,10 +266,10 @@ impl Simulation {
         if self.store.lookups.is_empty() {
             return;
         }
-        let index = self.random.below(self.store.lookups.len());
+        let index = self.source.below(self.store.lookups.len());
         if self.store.lookups[index].found.is_none() {
             self.store.read(index);
-            if self.random.percent(40) {
+            if self.source.percent(40) {
                 return;
             }
         }
@@ -302,11 +304,11 @@ impl Simulation {
         if self.store.saves.is_empty() {
             return;
         }
-        let index = self.random.below(self.store.saves.len());
+        let index = self.source.below(self.store.saves.len());
         if self.store.saves[index].result.is_none() {
-            let done_though_failed = self.random.percent(50);
+            let done_though_failed = self.source.percent(50);
             self.store.write(index, done_though_failed);
-            if self.random.percent(40) {
+            if self.source.percent(40) {
                 return;
             }
         }
@@ -347,17 +349,17 @@ impl Simulation {
 
     /// Another server with the same database, or the old backend.
     fn somebody_else_stores(&mut self) {
-        let code = self.random.pick(&CODES);
+        let code = self.source.pick(&CODES);
         self.room_ids += 1;
-        let is_old = self.random.percent(50);
+        let is_old = self.source.percent(50);
         let number = self.next_document();
         let image = Image {
             code: code.to_owned(),
             room_id: (!is_old).then(|| format!("foreign-{}", self.room_ids)),
-            host_id: (!is_old).then(|| self.random.pick(&PEERS).to_owned()),
-            needs_token: !is_old && self.random.percent(30),
-            token: self.random.pick(&[None, Some(0), Some(1)]),
-            document: self.random.percent(50).then(|| format!("d{number}")),
+            host_id: (!is_old).then(|| self.source.pick(&PEERS).to_owned()),
+            needs_token: !is_old && self.source.percent(30),
+            token: self.source.pick(&[None, Some(0), Some(1)]),
+            document: self.source.percent(50).then(|| format!("d{number}")),
             created_at: -1,
         };
         self.note(format!("somebody else stores {image:?}"));
@@ -369,7 +371,7 @@ impl Simulation {
         self.note("crash".to_owned());
         *seen.entry("crash".to_owned()).or_default() += 1;
         for index in 0..self.store.saves.len() {
-            if self.store.saves[index].result.is_none() && self.random.percent(50) {
+            if self.store.saves[index].result.is_none() && self.source.percent(50) {
                 self.store.write(index, false);
             }
         }
