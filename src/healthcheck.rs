@@ -5,12 +5,13 @@
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::client::{self, AskError};
-use crate::config::Config;
+use crate::config::{BindAddress, Config};
 use crate::http::Answer;
 use crate::net::{Connection, Deadline};
 
@@ -32,6 +33,15 @@ pub struct Health {
     pub connections: u64,
 }
 
+/// Where a server is asked from the same machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Over TCP.
+    Tcp(SocketAddr),
+    /// On the Unix socket with this path.
+    Unix(PathBuf),
+}
+
 /// Why the server is not healthy, in one line.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthcheckError {
@@ -40,19 +50,19 @@ pub enum HealthcheckError {
     UnknownPort,
     /// Nobody listens.
     #[error("nobody listens on {0} (PORT and BIND_ADDR say where the server is asked)")]
-    NobodyThere(SocketAddr),
+    NobodyThere(Target),
     /// No answer within the time there is.
     #[error("{0} gave no answer within 5 s")]
-    Late(SocketAddr),
+    Late(Target),
     /// The connection failed, or the answer is no HTTP.
     #[error("{0}: {1}")]
-    Failed(SocketAddr, AskError),
+    Failed(Target, AskError),
     /// The answer is one that says no.
     #[error("{0} answered {1} to GET /health, not 200")]
-    Refused(SocketAddr, u16),
+    Refused(Target, u16),
     /// Somebody else answers.
     #[error("{0} is another program: its answer to GET /health is not that of a sync server")]
-    Stranger(SocketAddr),
+    Stranger(Target),
 }
 
 /// Asks the server that `config` describes, within five seconds.
@@ -60,34 +70,34 @@ pub enum HealthcheckError {
 /// # Errors
 /// [`HealthcheckError`], whatever keeps it from being known as healthy.
 pub fn ask(config: &Config) -> Result<Health, HealthcheckError> {
-    if config.port == 0 {
+    let target = local_address(&config.bind_addr, config.port);
+    if matches!(target, Target::Tcp(_)) && config.port == 0 {
         return Err(HealthcheckError::UnknownPort);
     }
-    let address = local_address(config.bind_addr, config.port);
-    match ask_at(address, Deadline::after(LIMIT)) {
-        Ok(answer) if answer.status != 200 => {
-            Err(HealthcheckError::Refused(address, answer.status))
-        }
-        Ok(answer) => Health::read(&answer).ok_or(HealthcheckError::Stranger(address)),
-        Err(AskError::Connection(error)) if error.kind() == ErrorKind::TimedOut => {
-            Err(HealthcheckError::Late(address))
-        }
-        Err(AskError::Connection(error)) if error.kind() == ErrorKind::ConnectionRefused => {
-            Err(HealthcheckError::NobodyThere(address))
-        }
-        Err(error) => Err(HealthcheckError::Failed(address, error)),
+    match ask_at(&target, Deadline::after(LIMIT)) {
+        Ok(answer) if answer.status != 200 => Err(HealthcheckError::Refused(target, answer.status)),
+        Ok(answer) => Health::read(&answer).ok_or(HealthcheckError::Stranger(target)),
+        Err(AskError::Connection(error)) => Err(match error.kind() {
+            ErrorKind::TimedOut => HealthcheckError::Late(target),
+            ErrorKind::ConnectionRefused | ErrorKind::NotFound => {
+                HealthcheckError::NobodyThere(target)
+            }
+            _ => HealthcheckError::Failed(target, error.into()),
+        }),
+        Err(error) => Err(HealthcheckError::Failed(target, error)),
     }
 }
 
 /// Where a server that listens on `bind_addr` is asked from the same machine: an address that
 /// stands for all of them is no destination.
-pub fn local_address(bind_addr: IpAddr, port: u16) -> SocketAddr {
+pub fn local_address(bind_addr: &BindAddress, port: u16) -> Target {
     let address = match bind_addr {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-        specific => specific,
+        BindAddress::Unix(path) => return Target::Unix(path.clone()),
+        BindAddress::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => Ipv4Addr::LOCALHOST.into(),
+        BindAddress::Ip(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => Ipv6Addr::LOCALHOST.into(),
+        BindAddress::Ip(specific) => *specific,
     };
-    SocketAddr::new(address, port)
+    Target::Tcp(SocketAddr::new(address, port))
 }
 
 impl Health {
@@ -112,9 +122,21 @@ impl fmt::Display for Health {
     }
 }
 
-fn ask_at(address: SocketAddr, deadline: Deadline) -> Result<Answer, AskError> {
-    let mut connection = Connection::open(address, deadline)?;
-    let request = format!("GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+fn ask_at(target: &Target, deadline: Deadline) -> Result<Answer, AskError> {
+    let (mut connection, host) = match target {
+        Target::Tcp(address) => (Connection::open(*address, deadline)?, address.to_string()),
+        Target::Unix(path) => (Connection::open_unix(path, deadline)?, "localhost".to_owned()),
+    };
+    let request = format!("GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     client::ask(&mut connection, &request).map(|(answer, _)| answer)
 }
 
@@ -125,7 +147,7 @@ mod tests {
 
     #[test]
     fn all_addresses_are_asked_at_loopback() {
-        let late = HealthcheckError::Late(SocketAddr::from(([127, 0, 0, 1], 80)));
+        let late = HealthcheckError::Late(Target::Tcp(([127, 0, 0, 1], 80).into()));
         assert!(late.to_string().ends_with(&format!("within {} s", LIMIT.as_secs())), "{late}");
         for (bind_addr, expected) in [
             ("0.0.0.0", "127.0.0.1:3001"),
@@ -134,9 +156,11 @@ mod tests {
             ("192.168.1.7", "192.168.1.7:3001"),
             ("fd00::1", "[fd00::1]:3001"),
         ] {
-            let bind_addr = bind_addr.parse().expect("an address");
-            assert_eq!(local_address(bind_addr, 3001).to_string(), expected);
+            let bind_addr = BindAddress::Ip(bind_addr.parse().expect("an address"));
+            assert_eq!(local_address(&bind_addr, 3001).to_string(), expected);
         }
+        let on_a_file = BindAddress::Unix("/run/sync.sock".into());
+        assert_eq!(local_address(&on_a_file, 3001).to_string(), "unix:/run/sync.sock");
     }
 
     #[test]

@@ -2,8 +2,11 @@
 //! together ends at one moment. The event loop never uses it.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
 use std::time::Duration;
+
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::Deadline;
 
@@ -11,7 +14,7 @@ use super::Deadline;
 /// over, and with nothing else for that reason.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Socket,
     deadline: Deadline,
 }
 
@@ -21,8 +24,23 @@ impl Connection {
     /// # Errors
     /// Those of connect(2), and [`ErrorKind::TimedOut`].
     pub fn open(address: SocketAddr, deadline: Deadline) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, time_left(deadline)?)?;
-        stream.set_nodelay(true)?;
+        let stream = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        stream.connect_timeout(&address.into(), time_left(deadline)?)?;
+        stream.set_tcp_nodelay(true)?;
+        Ok(Self { stream, deadline })
+    }
+
+    /// Connects to the Unix socket at `path`.
+    ///
+    /// # Errors
+    /// Those of connect(2), and [`ErrorKind::TimedOut`], at once, if too many wait there already.
+    pub fn open_unix(path: &Path, deadline: Deadline) -> io::Result<Self> {
+        let stream = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        time_left(deadline)?;
+        // Connecting takes no time, unless one has to wait for a place in the backlog.
+        stream.set_nonblocking(true)?;
+        stream.connect(&SockAddr::unix(path)?).map_err(as_timeout)?;
+        stream.set_nonblocking(false)?;
         Ok(Self { stream, deadline })
     }
 
@@ -74,6 +92,7 @@ fn as_timeout(error: io::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
 
     use super::*;
 
@@ -104,6 +123,29 @@ mod tests {
         drop(listener);
         Connection::open_by_name("localhost", port, deadline).expect_err("nobody listens");
         Connection::open_by_name("no host", port, deadline).expect_err("no name");
+    }
+
+    #[test]
+    fn a_unix_socket_is_no_different() {
+        let name = format!("sync-server-connection-{}.sock", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let silent = UnixListener::bind(&path).expect("a fresh path");
+        let open = || Connection::open_unix(&path, Deadline::after(Duration::from_millis(30)));
+        let mut connection = open().expect("it listens");
+        connection.write_all(b"x").expect("there is room for it");
+        let late = connection.read(&mut [0; 16]).expect_err("nobody writes");
+        let full = loop {
+            // Whoever is let in waits in the backlog, also after this drops it.
+            if let Err(error) = open() {
+                break error;
+            }
+        };
+        drop(silent);
+        let refused = open().expect_err("nobody listens");
+        std::fs::remove_file(&path).expect("it is there");
+        let kinds = [late, full, refused].map(|error| error.kind());
+        let late = ErrorKind::TimedOut;
+        assert_eq!(kinds, [late, late, ErrorKind::ConnectionRefused]);
     }
 
     #[test]

@@ -125,8 +125,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_is_small() {
-        // A file descriptor, its kind, and four facts: ten thousand of them lie idle.
-        assert_eq!(size_of::<Socket>(), 12);
+    fn another_kind_of_socket_costs_little() {
+        // Ten thousand of them lie idle.
+        assert!(size_of::<Stream>() <= size_of::<TcpStream>() + 8);
     }
 }

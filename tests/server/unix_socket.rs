@@ -109,3 +109,21 @@ fn a_start_that_fails_later_leaves_no_file() {
     assert_eq!(exited.code, Some(2), "{exited:?}");
     assert!(!fs::exists(&path).expect("readable"));
 }
+
+#[test]
+fn a_health_check_finds_the_server_there() {
+    let (directory, path, setting) = place();
+    let settings = [("BIND_ADDR", &*setting), ("PORT", "0")];
+    let mut server = Server::start_in(&directory, &settings);
+    let healthy = run(&["healthcheck"], &settings);
+    assert_eq!((healthy.code, healthy.errors.as_str()), (Some(0), ""));
+    server.kill();
+    for _ in 0..2 {
+        let failed = run(&["healthcheck"], &settings);
+        assert_eq!(failed.code, Some(1));
+        let line = format!("sync-server: nobody listens on {setting} ");
+        assert!(failed.errors.starts_with(&line), "{failed:?}");
+        // The file that was left behind, and then none.
+        let _gone_already = fs::remove_file(&path);
+    }
+}
