@@ -31,6 +31,8 @@ pub struct Health {
     pub rooms: u64,
     /// Open connections, this one included.
     pub connections: u64,
+    /// Time since its start.
+    pub uptime_seconds: u64,
 }
 
 /// Where a server is asked from the same machine.
@@ -116,7 +118,7 @@ impl Health {
 
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, version, store, rooms, connections } = self;
+        let Self { status, version, store, rooms, connections, .. } = self;
         write!(f, "{status}: version {version}, store {store}, ")?;
         write!(f, "{rooms} rooms, {connections} connections")
     }

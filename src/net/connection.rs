@@ -2,13 +2,13 @@
 //! together ends at one moment. The event loop never uses it.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::Deadline;
+use super::{Deadline, resolve};
 
 /// An open connection. Reading and writing fail with [`ErrorKind::TimedOut`] once the deadline is
 /// over, and with nothing else for that reason.
@@ -45,19 +45,31 @@ impl Connection {
     }
 
     /// Connects to the first address of `host`, a name or an address, that takes the connection.
-    /// The system looks the name up in its own time.
     ///
     /// # Errors
     /// Those of the look-up and, of the last address, those of [`Self::open`].
     pub fn open_by_name(host: &str, port: u16, deadline: Deadline) -> io::Result<Self> {
         let mut failure = None;
-        for address in (host, port).to_socket_addrs()? {
+        for address in resolve(host, port, deadline)? {
             match Self::open(address, deadline) {
                 Ok(connection) => return Ok(connection),
                 Err(error) => failure = Some(error),
             }
         }
         Err(failure.unwrap_or_else(|| io::Error::new(ErrorKind::NotFound, "it has no address")))
+    }
+
+    /// Sets another end for all further waiting.
+    pub fn set_deadline(&mut self, deadline: Deadline) {
+        self.deadline = deadline;
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    /// That of getsockname(2), and [`ErrorKind::Unsupported`] for a Unix socket.
+    pub fn own_address(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()?.as_socket().ok_or(ErrorKind::Unsupported.into())
     }
 }
 

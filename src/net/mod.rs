@@ -4,7 +4,7 @@
 //! those have to send into writes. It knows nothing of rooms, routes or messages: the application
 //! behind it is any [`Dispatch`](crate::session::Dispatch).
 //!
-//! [`Connection`] is the other side: how the health check and the doctor ask a server.
+//! [`Connection`] is the other side: how the health check and the doctor ask a server. It blocks.
 
 mod clock;
 mod connection;
@@ -12,11 +12,17 @@ mod event_loop;
 mod file_limit;
 mod gate;
 mod listener;
+mod resolve;
 mod socket;
 mod socket_file;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use clock::{Deadline, unix_now};
 pub use connection::Connection;
 pub use event_loop::{Ended, EventLoop, LoopError, Wake};
-pub use file_limit::raise_file_limit;
+pub use file_limit::{FILES_RESERVED, FileLimit, file_limit, raise_file_limit};
 pub use listener::{ListenError, Listener};
+pub use resolve::resolve;
+#[cfg(feature = "tls")]
+pub use tls::{TlsConnection, start_tls};
