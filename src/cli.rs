@@ -18,6 +18,8 @@ use std::path::PathBuf;
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
 
+use crate::config::public_url;
+
 /// What the person at the console wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -37,6 +39,13 @@ pub enum Command {
     Healthcheck,
     /// Make the first administrator, through the server at this URL.
     Setup(String),
+    /// Look at what a server needs, and at the way that its clients come.
+    Doctor {
+        /// The public address; `None`: that of the settings.
+        url: Option<String>,
+        /// Try also what takes long.
+        is_slow: bool,
+    },
 }
 
 /// What to do with the users.
@@ -88,6 +97,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
             Some("backup") => backup(&mut parser)?,
             Some("healthcheck") => Command::Healthcheck,
             Some("setup") => setup(&mut parser)?,
+            Some("doctor") => return doctor(&mut parser),
             _ => return Err(UsageError::new(format!("there is no command '{}'", word.display()))),
         },
         Some(other) => return Err(other.unexpected().into()),
@@ -144,6 +154,26 @@ fn setup(parser: &mut Parser) -> Result<Command, UsageError> {
     }
 }
 
+/// `doctor [URL] [--slow]`.
+fn doctor(parser: &mut Parser) -> Result<Command, UsageError> {
+    let (mut url, mut is_slow) = (None, false);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("help") | Short('h') => return Ok(Command::Help),
+            Long("slow") if !is_slow => is_slow = true,
+            Value(word) if url.is_none() => {
+                let word = word.string()?;
+                let found = public_url(&word).ok_or_else(|| {
+                    UsageError::new(format!("'{word}' is not http(s)://host[:port][/path]"))
+                })?;
+                url = Some(found);
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Command::Doctor { url, is_slow })
+}
+
 /// `command`, if nothing follows but a request for help.
 fn end(parser: &mut Parser, command: Command) -> Result<Command, UsageError> {
     match parser.next()? {
@@ -178,7 +208,9 @@ mod tests {
     fn arguments_are_understood() {
         let email = || "a@b.c".to_owned();
         let add = |is_admin| Command::User(UserCommand::Add { email: email(), is_admin });
-        let table: [(&[&str], Command); 26] = [
+        let doctor =
+            |url: Option<&str>, is_slow| Command::Doctor { url: url.map(str::to_owned), is_slow };
+        let table: [(&[&str], Command); 31] = [
             (&[], Command::Serve),
             (&["--help"], Command::Help),
             (&["-h"], Command::Help),
@@ -205,6 +237,11 @@ mod tests {
             (&["healthcheck", "--help"], Command::Help),
             (&["setup", "http://s"], Command::Setup("http://s".to_owned())),
             (&["setup", "-h"], Command::Help),
+            (&["doctor"], doctor(None, false)),
+            (&["doctor", "--slow"], doctor(None, true)),
+            (&["doctor", "HTTPS://a/"], doctor(Some("https://a"), false)),
+            (&["doctor", "http://a:1/b", "--slow"], doctor(Some("http://a:1/b"), true)),
+            (&["doctor", "-h"], Command::Help),
         ];
         for (arguments, expected) in table {
             assert_eq!(parsed(arguments), Ok(expected), "{arguments:?}");
@@ -213,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_said_in_one_line_with_a_hint() {
-        let table: [(&[&str], &str); 25] = [
+        let table: [(&[&str], &str); 29] = [
             (&["--port"], "invalid option '--port'"),
             (&["-x"], "invalid option '-x'"),
             (&["serve"], "there is no command 'serve'"),
@@ -239,6 +276,10 @@ mod tests {
             (&["healthcheck", "now"], "unexpected argument \"now\""),
             (&["setup"], "setup needs the URL of a server"),
             (&["setup", "a", "b"], "unexpected argument \"b\""),
+            (&["doctor", "a"], "'a' is not http(s)://host[:port][/path]"),
+            (&["doctor", "http://a", "http://b"], "unexpected argument \"http://b\""),
+            (&["doctor", "--slow", "--slow"], "invalid option '--slow'"),
+            (&["doctor", "--fast"], "invalid option '--fast'"),
         ];
         for (arguments, problem) in table {
             let error = parsed(arguments).expect_err("no command").to_string();

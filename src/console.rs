@@ -1,11 +1,13 @@
-//! What the person at the console can do without a login: manage users, make a copy. Part of the
-//! binary. Whoever may read the database may do all this anyway.
+//! What the person at the console can do without a login: manage users, make a copy, have the
+//! doctor look. Part of the binary. Whoever may read the database may do all this anyway.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
+use std::process::ExitCode;
 
 use sync_server::cli::UserCommand;
 use sync_server::config::Config;
+use sync_server::doctor::{self, Examination, Finding, Tally};
 use sync_server::net::unix_now;
 use sync_server::secret::Secret;
 use sync_server::store::Role;
@@ -59,6 +61,21 @@ pub(crate) fn backup(config: &Config, target: &Path) -> Result<(), Failure> {
 #[cfg(not(feature = "sqlite"))]
 pub(crate) fn backup(_: &Config, _: &Path) -> Result<(), Failure> {
     Err("this build has no embedded store".into())
+}
+
+/// `sync-server doctor`: 1 if there is a problem.
+pub(crate) fn doctor(config: Result<Config, Failure>, examination: &Examination) -> ExitCode {
+    let mut tally = Tally::default();
+    let mut say = |finding: Finding| {
+        tally.add(&finding);
+        print_out(&format!("{finding}\n"));
+    };
+    match config {
+        Ok(config) => doctor::examine(&config, examination, say),
+        Err(error) => say(doctor::unreadable_settings(&error.to_string())),
+    }
+    print_out(&format!("{tally}\n"));
+    if tally.problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// From a prompt without echo, twice; or, if standard input is no terminal, its first line.

@@ -46,6 +46,7 @@ pub mod workers;
 // The world outside.
 pub mod cli;
 pub mod client;
+pub mod doctor;
 pub mod first_admin;
 pub mod healthcheck;
 pub mod logging;

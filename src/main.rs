@@ -12,6 +12,7 @@ use log::{info, warn};
 use sync_server::backend::Backend;
 use sync_server::cli::{self, Command};
 use sync_server::config::Config;
+use sync_server::doctor::Examination;
 use sync_server::engine::Engine;
 use sync_server::first_admin::{self, Outcome};
 use sync_server::healthcheck;
@@ -54,6 +55,9 @@ fn run() -> Result<ExitCode, Failure> {
         Command::Backup(target) => console::backup(&setup::read_config()?, &target)?,
         Command::Healthcheck => return Ok(check_health()),
         Command::Setup(url) => set_up(&setup::read_config()?, &url)?,
+        Command::Doctor { url, is_slow } => {
+            return Ok(console::doctor(setup::read_config(), &Examination { url, is_slow }));
+        }
         Command::Serve => return serve(setup::read_config()?),
     }
     Ok(ExitCode::SUCCESS)

@@ -26,6 +26,9 @@ Commands:
   setup URL                 makes the first administrator (INITIAL_ADMIN_…) through the running
                             server at http://HOST:PORT, with INITIAL_SETUP_TOKEN; if there are
                             users already, it does nothing, and that is no failure
+  doctor [URL] [--slow]     looks at this machine, the store, and the way of clients through the
+                            proxy at URL (else PUBLIC_URL), and says what to change: exit code 1
+                            if there is a problem; --slow also tries how long clients may be silent
   help                      shows this
 
 Options:

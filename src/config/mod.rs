@@ -8,6 +8,7 @@ mod values;
 
 pub use address::{AddressKey, AllowedOrigins, Peer, TrustedProxies, client_address};
 pub use settings::{SETTINGS, STATE_DIRECTORY, Setting, SettingError, variable_names};
+pub use values::{UrlParts, public_url, url_parts};
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;

@@ -90,14 +90,40 @@ pub(super) fn choice<T: Copy>(text: &str, words: &[(&str, T)]) -> Option<T> {
     words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
 }
 
-/// `http(s)://host[:port][/path]`, with the scheme in lower case and without a `/` at its end.
-pub(super) fn public_url(text: &str) -> Option<String> {
+/// `http(s)://host[:port][/path]`, with the scheme in lower case and without a `/` at its end;
+/// `None` for what is not allowed as `PUBLIC_URL`.
+pub fn public_url(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
     let scheme = choice(scheme, &[("http", "http"), ("https", "https")])?;
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     authority(host)?;
     let is_path = |byte: u8| byte.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&byte);
     path.bytes().all(is_path).then(|| format!("{scheme}://{host}{}", path.trim_end_matches('/')))
+}
+
+/// The parts of an http or https address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UrlParts<'a> {
+    /// https.
+    pub is_secure: bool,
+    /// `host[:port]` as it was written.
+    pub authority: &'a str,
+    /// An IPv6 address in brackets, an IPv4 address or a name.
+    pub host: &'a str,
+    /// As written, else that of the scheme.
+    pub port: u16,
+    /// Empty, or begins with `/` and does not end with one.
+    pub path: &'a str,
+}
+
+/// Takes `url` apart, which is in the form that [`public_url`] gives.
+pub fn url_parts(url: &str) -> Option<UrlParts<'_>> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (written, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (host, port) = authority(written)?;
+    let is_secure = scheme == "https";
+    let port = port.unwrap_or(if is_secure { 443 } else { 80 });
+    Some(UrlParts { is_secure, authority: written, host, port, path })
 }
 
 /// A level; or, as in the `.env` of an older server, directives such as
@@ -162,4 +188,23 @@ fn percent_encoded(text: &str) -> String {
         }
     }
     encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_have_parts() {
+        let table = [
+            ("http://a", (false, "a", "a", 80, "")),
+            ("HTTPS://Sync.example.com/", (true, "Sync.example.com", "Sync.example.com", 443, "")),
+            ("https://[::1]:8443/a/b/", (true, "[::1]:8443", "[::1]", 8443, "/a/b")),
+        ];
+        for (text, (is_secure, authority, host, port, path)) in table {
+            let url = public_url(text).expect("allowed");
+            let expected = UrlParts { is_secure, authority, host, port, path };
+            assert_eq!(url_parts(&url), Some(expected), "{text}");
+        }
+    }
 }

@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
 
 use crate::time::UnixMillis;
 
@@ -45,6 +45,13 @@ impl DateCache {
     }
 }
 
+/// The seconds since the Unix epoch that `text` stands for, an IMF-fixdate as all servers write
+/// it today.
+pub fn parse_date(text: &str) -> Option<i64> {
+    let date = PrimitiveDateTime::parse(text, IMF_FIXDATE).ok()?;
+    Some(date.assume_utc().unix_timestamp())
+}
+
 /// `Some` if `text` was filled exactly.
 fn write_date(second: i64, text: &mut [u8; DATE_BYTES]) -> Option<()> {
     let date = OffsetDateTime::from_unix_timestamp(second).ok()?;
@@ -72,6 +79,10 @@ mod tests {
         ];
         for (millis, expected) in table {
             assert_eq!(cache.at(UnixMillis(millis)), expected.as_bytes(), "{millis}");
+            assert_eq!(parse_date(expected), Some(millis / 1_000));
+        }
+        for bad in ["", "Mon, 23 Nov 2026", "Tue, 23 Nov 2026 11:39:29 GMT ", "1795433969"] {
+            assert_eq!(parse_date(bad), None, "{bad}");
         }
     }
 

@@ -34,6 +34,7 @@ pub use answer::{Answer, AnswerError, parse_answer};
 pub use body::parse_json;
 pub use chunked::{CHUNK_EXTENSION_BYTES_MAX, TRAILER_BYTES_MAX};
 pub use credentials::credentials;
+pub use date::parse_date;
 pub use error::HttpError;
 pub use forwarded::{forwarded_for, forwarded_host, is_secure, websocket_url};
 pub use head::HEADERS_MAX;

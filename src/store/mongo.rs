@@ -14,6 +14,9 @@
 //! holder never gave back ends by itself.
 
 mod documents;
+mod inspect;
+
+pub use inspect::{hosts, inspect};
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};

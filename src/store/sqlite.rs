@@ -9,8 +9,11 @@
 //! cost a page cache each and gain nothing, because `SQLite` lets one writer in at a time. Other
 //! processes at the same file are fine; a busy one is waited for.
 
+mod inspect;
 mod rows;
 mod schema;
+
+pub use inspect::{Inspection, inspect};
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use sync_server::store::sqlite::{self, FILE_NAME, SqliteStore};
+use sync_server::store::sqlite::{self, FILE_NAME, Inspection, SqliteStore, inspect};
 use sync_server::store::{FirstUser, Role, RoomRecord, Store, StoreError};
 
 use crate::cases::{Database, room, user};
@@ -202,4 +202,50 @@ fn a_migration_that_two_begin_is_made_once() {
             }
         });
     }
+}
+
+#[test]
+fn an_inspection_changes_nothing_and_sees_what_is_wrong() {
+    let files = |dir: &Path| {
+        let mut names: Vec<_> =
+            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    // A name that would mean something else in a URI.
+    let parent = TemporaryDir::new();
+    let dir = parent.path().join("a?b#c%20 ก");
+    fs::create_dir(&dir).unwrap();
+    assert_eq!(inspect(&dir), Ok(Inspection::Missing));
+    let path = dir.join(FILE_NAME);
+    let sound = || {
+        let bytes = fs::metadata(&path).unwrap().len();
+        Ok(Inspection::Sound { bytes, is_read: true })
+    };
+
+    let store = SqliteStore::open(&dir).unwrap();
+    store.save_room(&room("CODE", "r1")).unwrap();
+    let in_use = files(&dir);
+    assert_eq!(inspect(&dir), sound(), "while it is used");
+    assert_eq!(files(&dir), in_use);
+    store.save_room(&room("CODE", "r1")).unwrap();
+    drop(store);
+
+    assert_eq!(files(&dir), [FILE_NAME], "it is at rest");
+    let before = fs::read(&path).unwrap();
+    assert_eq!(inspect(&dir), sound());
+    assert_eq!(files(&dir), [FILE_NAME], "nothing was made beside it");
+    assert!(fs::read(&path).unwrap() == before);
+
+    let mut file = File::options().write(true).open(&path).unwrap();
+    file.seek(SeekFrom::Start(before.len() as u64 / 2)).unwrap();
+    file.write_all(&vec![0xA5; before.len() / 2]).unwrap();
+    drop(file);
+    let error = inspect(&dir).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+    fs::write(&path, "no database at all").unwrap();
+    assert!(matches!(inspect(&dir), Err(StoreError::Damaged(_))));
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(matches!(inspect(&dir), Err(StoreError::Damaged(_))));
 }

@@ -1,0 +1,131 @@
+//! What the doctor says: one line for each thing that it has looked at.
+
+use std::fmt;
+
+/// Columns of the severity and of the subject, each with a blank behind it.
+const SEVERITY_COLUMNS: usize = 8;
+/// See [`SEVERITY_COLUMNS`].
+const SUBJECT_COLUMNS: usize = 10;
+/// Characters of a text. Parts of it may come from a server that nobody knows.
+const TEXT_CHARS_MAX: usize = 600;
+
+/// How much it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// As it should be.
+    Ok,
+    /// It works, but not as well as it could, or not for long.
+    Warning,
+    /// It does not work.
+    Problem,
+}
+
+/// One thing that was looked at. If it is not in order, the text says what to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How much it matters.
+    pub severity: Severity,
+    /// What was looked at, in a word or two.
+    pub subject: &'static str,
+    /// What was found.
+    pub text: String,
+}
+
+/// How many findings are not in order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// [`Severity::Warning`]
+    pub warnings: usize,
+    /// [`Severity::Problem`]
+    pub problems: usize,
+}
+
+impl Finding {
+    pub(super) fn ok(subject: &'static str, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Ok, subject, text: text.into() }
+    }
+
+    pub(super) fn warning(subject: &'static str, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, subject, text: text.into() }
+    }
+
+    pub(super) fn problem(subject: &'static str, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Problem, subject, text: text.into() }
+    }
+}
+
+impl Tally {
+    /// Counts `finding`.
+    pub fn add(&mut self, finding: &Finding) {
+        match finding.severity {
+            Severity::Ok => {}
+            Severity::Warning => self.warnings += 1,
+            Severity::Problem => self.problems += 1,
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Problem => "problem",
+        })
+    }
+}
+
+/// One line, whatever a stranger's answer in it may hold.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { severity, subject, text } = self;
+        write!(f, "{severity:SEVERITY_COLUMNS$}{subject:SUBJECT_COLUMNS$} ")?;
+        let shown = text.chars().take(TEXT_CHARS_MAX);
+        f.write_str(&shown.map(|c| if c.is_control() { '?' } else { c }).collect::<String>())
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted = |count: usize, word: &str| match count {
+            1 => format!("1 {word}"),
+            _ => format!("{count} {word}s"),
+        };
+        write!(f, "{}, {}", counted(self.problems, "problem"), counted(self.warnings, "warning"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_one_line_of_three_columns() {
+        let findings = [
+            (Finding::ok("clock", "fine"), "ok      clock      fine"),
+            (Finding::warning("open files", "few"), "warning open files few"),
+            (Finding::problem("port", "a\r\n\u{1b}[31mb"), "problem port       a???[31mb"),
+        ];
+        for (finding, line) in findings {
+            assert_eq!(finding.to_string(), line);
+        }
+        let long = Finding::ok("port", "ก".repeat(TEXT_CHARS_MAX + 1));
+        assert_eq!(long.to_string().chars().filter(|c| *c == 'ก').count(), TEXT_CHARS_MAX);
+    }
+
+    #[test]
+    fn what_is_not_in_order_is_counted() {
+        let mut tally = Tally::default();
+        assert_eq!(tally.to_string(), "0 problems, 0 warnings");
+        for finding in [
+            Finding::ok("a", ""),
+            Finding::warning("b", ""),
+            Finding::problem("c", ""),
+            Finding::warning("d", ""),
+        ] {
+            tally.add(&finding);
+        }
+        assert_eq!(tally, Tally { warnings: 2, problems: 1 });
+        assert_eq!(tally.to_string(), "1 problem, 2 warnings");
+    }
+}

@@ -1,0 +1,105 @@
+//! Facts about this machine.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::{Access, access, statvfs};
+use rustix::process::geteuid;
+
+use crate::config::Config;
+use crate::doctor::cgroup;
+use crate::doctor::machine::{DataDirectory, Memory, Place, Port};
+use crate::healthcheck::{self, HealthcheckError, Target};
+use crate::net::Listener;
+
+/// The memory there is. What the system does not say is not known.
+pub(in crate::doctor) fn memory() -> Memory {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let limits = cgroup::limit_files(&groups).into_iter().filter_map(|file| {
+        let text = fs::read_to_string(file).ok()?;
+        cgroup::limit(&text)
+    });
+    Memory { group_limit: limits.min(), machine: machine_memory() }
+}
+
+/// What there is at `path`, or could be.
+pub(in crate::doctor) fn data_directory(path: &Path) -> DataDirectory {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let place = place(&path);
+    DataDirectory { path, user: geteuid().as_raw(), place }
+}
+
+/// What there is at the port, or at the Unix socket.
+pub(in crate::doctor) fn port(config: &Config) -> Port {
+    match healthcheck::ask(config) {
+        Ok(health) => {
+            let address = healthcheck::local_address(&config.bind_addr, config.port);
+            Port::Running(health, address.to_string())
+        }
+        Err(HealthcheckError::UnknownPort) => Port::Any,
+        Err(HealthcheckError::NobodyThere(address)) => free_port(config, &address),
+        Err(error) => Port::Unusable(error.to_string()),
+    }
+}
+
+/// Whether a server could listen, where nobody does.
+fn free_port(config: &Config, address: &Target) -> Port {
+    match address {
+        // As the server does it; the socket is closed again at once.
+        Target::Tcp(_) => match Listener::bind(&config.bind_addr, config.port) {
+            Ok(listener) => Port::Free(listener.to_string()),
+            Err(error) => Port::Unusable(error.to_string()),
+        },
+        // Here listening would leave a trace: a file, or one less.
+        Target::Unix(path) => {
+            let directory = path.parent().unwrap_or(path);
+            if directory.is_dir() && is_writable(directory) {
+                Port::Free(address.to_string())
+            } else {
+                let directory = directory.display();
+                Port::Unusable(format!("{directory} is no directory that one may write to"))
+            }
+        }
+    }
+}
+
+fn place(path: &Path) -> Place {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => match statvfs(path) {
+            Ok(system) => Place::Directory {
+                owner: found.uid(),
+                is_writable: is_writable(path),
+                free_bytes: system.f_bavail.saturating_mul(system.f_frsize),
+                // Some file systems do not count files, and have 0 of 0.
+                has_free_files: system.f_files == 0 || system.f_favail > 0,
+            },
+            Err(error) => Place::Blocked(error.to_string()),
+        },
+        Ok(_) => Place::Blocked("it is no directory".to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let existing = path.ancestors().skip(1).find(|parent| parent.exists());
+            match existing {
+                Some(parent) => Place::Missing {
+                    parent: parent.to_owned(),
+                    is_parent_writable: parent.is_dir() && is_writable(parent),
+                },
+                None => Place::Blocked(error.to_string()),
+            }
+        }
+        Err(error) => Place::Blocked(error.to_string()),
+    }
+}
+
+fn is_writable(directory: &Path) -> bool {
+    access(directory, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+}
+
+/// `MemTotal` of /proc/meminfo, in bytes.
+fn machine_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}

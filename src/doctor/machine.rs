@@ -1,0 +1,271 @@
+//! What is to be said of the machine: files, memory, data directory, port, clock. Pure: facts in,
+//! findings out.
+
+use std::path::PathBuf;
+
+use super::Finding;
+use crate::config::{Config, Limits};
+use crate::healthcheck::Health;
+use crate::net::{FILES_RESERVED, FileLimit};
+use crate::time::UnixMillis;
+
+/// What the program needs beside what clients make it keep: itself, its store, and one password
+/// that is being hashed, in bytes.
+const PROGRAM_BYTES: u64 = 32 << 20;
+/// Fewer connections than these are of no use to anybody.
+const CONNECTIONS_USEFUL: u64 = 64;
+/// The least that `MEMORY_BUDGET_BYTES` may be.
+const BUDGET_BYTES_MIN: u64 = 8 << 20;
+/// Free space below which a room's document may not fit, in bytes.
+const FREE_BYTES_NEEDED: u64 = 32 << 20;
+/// Free space below which it is time to look, in bytes.
+const FREE_BYTES_ADVISED: u64 = 256 << 20;
+/// Dates between which a clock can be right: from the year of this program on, for a lifetime.
+const YEARS: (UnixMillis, UnixMillis) =
+    (UnixMillis(1_767_225_600_000), UnixMillis(4_102_444_800_000));
+/// Between two clocks: what requests under way and whole seconds explain.
+const SKEW_SECONDS_ADVISED: u64 = 10;
+/// Between two clocks: from here on logins and links end at the wrong time.
+const SKEW_SECONDS_MAX: u64 = 300;
+
+/// How much memory there is, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Memory {
+    /// The smallest limit of the control groups.
+    pub(super) group_limit: Option<u64>,
+    /// What the machine has.
+    pub(super) machine: Option<u64>,
+}
+
+/// The data directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DataDirectory {
+    pub(super) path: PathBuf,
+    /// Who asks: a user's number.
+    pub(super) user: u32,
+    pub(super) place: Place,
+}
+
+/// What is at its path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A directory.
+    Directory { owner: u32, is_writable: bool, free_bytes: u64, has_free_files: bool },
+    /// Nothing. `parent` is the nearest directory above that exists.
+    Missing { parent: PathBuf, is_parent_writable: bool },
+    /// Something else, or the system says why it cannot be told.
+    Blocked(String),
+}
+
+/// What is at the port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Port {
+    /// A sync server, here.
+    Running(Health, String),
+    /// Nobody; the address can be listened on.
+    Free(String),
+    /// The system chooses one at each start.
+    Any,
+    /// Somebody else, or the address cannot be had: one line.
+    Unusable(String),
+}
+
+/// A clock that ours is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OtherClock {
+    pub(super) name: &'static str,
+    /// What it said, in seconds since the Unix epoch.
+    pub(super) seconds: i64,
+    /// What ours said then.
+    pub(super) ours: i64,
+}
+
+pub(super) fn judge_settings(config: &Config) -> Vec<Finding> {
+    let warnings = config.warnings();
+    if warnings.is_empty() {
+        return vec![Finding::ok("settings", "valid")];
+    }
+    warnings.into_iter().map(|line| Finding::warning("settings", line)).collect()
+}
+
+pub(super) fn judge_open_files(limit: FileLimit, limits: &Limits) -> Finding {
+    let subject = "open files";
+    let wanted = u64::from(limits.connections_max);
+    let fitting = limit.hard.saturating_sub(FILES_RESERVED);
+    if fitting >= wanted {
+        let hard = shown_limit(limit.hard);
+        let text = format!("at most {hard}, enough for MAX_CONNECTIONS={wanted}");
+        return Finding::ok(subject, text);
+    }
+    let text = format!(
+        "at most {}, so only {} connections fit instead of MAX_CONNECTIONS={wanted}: raise the \
+         limit to {} (LimitNOFILE= of a systemd unit, ulimits: in Compose, ulimit -n in a shell), \
+         or lower MAX_CONNECTIONS",
+        shown_limit(limit.hard),
+        fitting.max(1),
+        wanted + FILES_RESERVED
+    );
+    if fitting < wanted.min(CONNECTIONS_USEFUL) {
+        Finding::problem(subject, text)
+    } else {
+        Finding::warning(subject, text)
+    }
+}
+
+pub(super) fn judge_memory(memory: Memory, limits: &Limits) -> Finding {
+    let subject = "memory";
+    let budget = limits.memory_budget_bytes as u64;
+    let needed = budget + PROGRAM_BYTES;
+    let of_machine = memory.machine.map(|bytes| (bytes, "this machine has"));
+    let of_group = memory.group_limit.map(|bytes| (bytes, "the limit here (of the cgroup) is"));
+    let Some((bytes, whose)) = of_machine.into_iter().chain(of_group).min() else {
+        return Finding::ok(subject, "no limit is known");
+    };
+    let (has, wants) = (mebibytes(bytes), mebibytes(budget));
+    if bytes >= needed {
+        return Finding::ok(subject, format!("{whose} {has}, MEMORY_BUDGET_BYTES is {wants}"));
+    }
+    let least = (limits.send_queue_bytes_max as u64).max(BUDGET_BYTES_MIN);
+    let fitting = bytes.saturating_sub(PROGRAM_BYTES) >> 20;
+    let advice = if fitting << 20 >= least {
+        format!("set MEMORY_BUDGET_BYTES={fitting}MiB, or raise it to {}", mebibytes(needed))
+    } else {
+        format!("raise it to {} at least", mebibytes(least + PROGRAM_BYTES))
+    };
+    let text = format!(
+        "{whose} {has}, less than MEMORY_BUDGET_BYTES ({wants}) and {} for the program itself: \
+         {advice}",
+        mebibytes(PROGRAM_BYTES)
+    );
+    if bytes < budget { Finding::problem(subject, text) } else { Finding::warning(subject, text) }
+}
+
+pub(super) fn judge_data_directory(directory: &DataDirectory) -> Vec<Finding> {
+    let subject = "data";
+    let path = directory.path.display();
+    let user = directory.user;
+    match &directory.place {
+        Place::Blocked(why) => vec![Finding::problem(
+            subject,
+            format!("{path}: {why}; DATA_DIR must name a directory that the server may write to"),
+        )],
+        Place::Missing { parent, is_parent_writable: true } => {
+            let parent = parent.display();
+            let text = format!("{path} is not there; the first start makes it in {parent}");
+            vec![Finding::ok(subject, text)]
+        }
+        Place::Missing { parent, is_parent_writable: false } => vec![Finding::problem(
+            subject,
+            format!(
+                "{path} is not there, and user {user} may not make it in {}: make it, and give \
+                 it to the server's user (install -d -m 700 -o USER {path}), or set DATA_DIR",
+                parent.display()
+            ),
+        )],
+        Place::Directory { is_writable: false, owner, .. } => vec![Finding::problem(
+            subject,
+            format!(
+                "{path} belongs to user {owner} and cannot be written to by user {user}: give it \
+                 to the server's user (chown -R USER {path}), mount it writable, or set DATA_DIR"
+            ),
+        )],
+        &Place::Directory { owner, free_bytes, has_free_files, .. } => {
+            let mut findings = vec![judge_free_space(directory, free_bytes, has_free_files)];
+            if owner != user {
+                findings.push(Finding::warning(
+                    subject,
+                    format!(
+                        "{path} belongs to user {owner}, and this is user {user}: run the doctor \
+                         as the server's user to see what the server may do"
+                    ),
+                ));
+            }
+            findings
+        }
+    }
+}
+
+pub(super) fn judge_port(port: &Port) -> Finding {
+    let subject = "port";
+    let ours = env!("CARGO_PKG_VERSION");
+    match port {
+        Port::Running(health, address) if health.version == ours => {
+            Finding::ok(subject, format!("a server is running on {address}, version {ours}"))
+        }
+        Port::Running(health, address) => Finding::warning(
+            subject,
+            format!(
+                "a server is running on {address}, but it is version {} and this program is \
+                 {ours}: restart it",
+                health.version
+            ),
+        ),
+        Port::Free(address) => {
+            Finding::ok(subject, format!("{address} is free; no server is running"))
+        }
+        Port::Any => Finding::warning(
+            subject,
+            "PORT=0 lets the system choose another one at each start: set PORT",
+        ),
+        Port::Unusable(why) => Finding::problem(
+            subject,
+            format!("{why}: stop what is there, or set another PORT or BIND_ADDR"),
+        ),
+    }
+}
+
+pub(super) fn judge_clock(now: UnixMillis, others: &[OtherClock]) -> Finding {
+    let subject = "clock";
+    let advice = "set it, best by NTP (timedatectl set-ntp true)";
+    if now < YEARS.0 || now > YEARS.1 {
+        let text = format!("it says {}, which cannot be: {advice}", now.rfc3339());
+        return Finding::problem(subject, text);
+    }
+    let skew = |other: &OtherClock| other.seconds.abs_diff(other.ours);
+    let Some(worst) = others.iter().max_by_key(|other| skew(other)) else {
+        return Finding::ok(subject, now.rfc3339());
+    };
+    let seconds = skew(worst);
+    if seconds <= SKEW_SECONDS_ADVISED {
+        let names: Vec<&str> = others.iter().map(|other| other.name).collect();
+        let text = format!("{}, in step with {}", now.rfc3339(), names.join(" and "));
+        return Finding::ok(subject, text);
+    }
+    let direction = if worst.ours > worst.seconds { "ahead of" } else { "behind" };
+    let text = format!("{seconds} s {direction} that of {}: {advice}", worst.name);
+    if seconds > SKEW_SECONDS_MAX {
+        Finding::problem(subject, text)
+    } else {
+        Finding::warning(subject, text)
+    }
+}
+
+fn judge_free_space(directory: &DataDirectory, bytes: u64, has_free_files: bool) -> Finding {
+    let subject = "data";
+    let path = directory.path.display();
+    let free = mebibytes(bytes);
+    if !has_free_files {
+        return Finding::problem(subject, format!("{path}: the file system takes no further file"));
+    }
+    let text = format!("{path} is writable, {free} are free");
+    if bytes >= FREE_BYTES_ADVISED {
+        return Finding::ok(subject, text);
+    }
+    let text = format!("{text}: make room, or set DATA_DIR to another disk");
+    if bytes < FREE_BYTES_NEEDED {
+        Finding::problem(subject, text)
+    } else {
+        Finding::warning(subject, text)
+    }
+}
+
+fn shown_limit(limit: u64) -> String {
+    if limit == u64::MAX { "any number".to_owned() } else { limit.to_string() }
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! `sync-server doctor`: looks at what a server needs and at the way that its clients come, and
+//! says what to change. Changes nothing, and may run beside the server.
+//!
+//! What is to be said is decided by pure functions, from facts that [`gather`] brings: it alone
+//! knows files, sockets and the clock.
+
+mod cgroup;
+mod finding;
+mod gather;
+mod machine;
+mod public;
+mod store;
+
+pub use finding::{Finding, Severity, Tally};
+
+use crate::config::{Config, url_parts};
+use crate::net::{file_limit, unix_now};
+use machine::Port;
+
+/// What to look at beside the settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Examination {
+    /// The public address, as [`public_url`](crate::config::public_url) gives it; `None`:
+    /// `PUBLIC_URL`.
+    pub url: Option<String>,
+    /// Whether to try how long a WebSocket may be silent. Takes more than twice
+    /// `PING_INTERVAL_SECONDS`.
+    pub is_slow: bool,
+}
+
+/// Looks at everything, and says each finding as soon as it is there. Each wait is bounded;
+/// together they take less than two minutes, unless [`Examination::is_slow`].
+pub fn examine(config: &Config, examination: &Examination, mut say: impl FnMut(Finding)) {
+    let limits = &config.limits;
+    machine::judge_settings(config).into_iter().for_each(&mut say);
+    say(machine::judge_open_files(file_limit(), limits));
+    say(machine::judge_memory(gather::memory(), limits));
+    if config.mongodb_uri.is_none() || config.jwt_secret.is_none() {
+        let directory = gather::data_directory(&config.data_dir);
+        machine::judge_data_directory(&directory).into_iter().for_each(&mut say);
+    }
+    let mut clocks = Vec::new();
+    let (store, clock) = gather::store(config);
+    clocks.extend(clock);
+    say(store::judge_store(&store));
+    let port = gather::port(config);
+    say(machine::judge_port(&port));
+    let local = match port {
+        Port::Running(health, _) => Some(health),
+        _ => None,
+    };
+    match examination.url.as_deref().or(config.public_url.as_deref()).and_then(url_parts) {
+        Some(url) => {
+            let interval = limits.ping_interval_seconds;
+            let (facts, clock) = gather::public(url, local, interval, examination.is_slow);
+            clocks.extend(clock);
+            public::judge_public(url, &facts).into_iter().for_each(&mut say);
+        }
+        None => say(Finding::warning(
+            "address",
+            "what clients see was not looked at: set PUBLIC_URL, or give it (doctor URL)",
+        )),
+    }
+    say(machine::judge_clock(unix_now(), &clocks));
+}
+
+/// The one finding if the settings cannot be read, and so nothing else can be looked at.
+pub fn unreadable_settings(why: &str) -> Finding {
+    Finding::problem("settings", why)
+}
