@@ -1,5 +1,6 @@
 //! A connection that speaks HTTP, from its bytes to the answers that it could be given.
 
+use super::pieces;
 use sync_server::config::{AllowedOrigins, Peer, TrustedProxies, client_address};
 use sync_server::http::{
     BODY_BYTES_MAX, HEAD_BYTES_MAX, HttpError, Request, RequestParser, Response, ResponseContext,
@@ -51,8 +52,23 @@ pub(crate) fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     Outcome { requests, error: None, stage: parser.map_or(Stage::Idle, |parser| parser.stage()) }
 }
 
+/// Checks a stream in every cut. The first four bytes of `input` are the lengths of [`pieces`], the
+/// rest is the stream.
+pub(crate) fn check_input(input: &[u8]) {
+    let Some((lengths, stream)) = input.split_first_chunk::<4>() else { return };
+    check_stream(stream, lengths);
+}
+
+/// However `stream` is cut, it comes to the same, which is looked at.
+pub(crate) fn check_stream(stream: &[u8], lengths: &[u8]) {
+    let whole = read([stream]);
+    assert_eq!(read(pieces(stream, lengths)), whole, "in pieces: {}", stream.escape_ascii());
+    assert_eq!(read(stream.chunks(1)), whole, "byte by byte: {}", stream.escape_ascii());
+    look_at(&whole);
+}
+
 /// Looks at `outcome` in every way that the server does, and answers it in every way.
-pub(crate) fn look_at(outcome: &Outcome) {
+fn look_at(outcome: &Outcome) {
     let listed = AllowedOrigins::parse("https://a,null").expect("two origins");
     for origins in [AllowedOrigins::Any, listed] {
         let mut encoder = ResponseEncoder::new(origins.clone());

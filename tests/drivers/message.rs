@@ -39,6 +39,13 @@ pub(crate) struct SentPeer<'a> {
     pub(crate) metadata: &'a RawValue,
 }
 
+/// Checks a message of these bytes, if they are text.
+pub(crate) fn check_input(input: &[u8]) {
+    if let Ok(text) = str::from_utf8(input) {
+        check(text);
+    }
+}
+
 /// Reads `text` and checks everything that it leads to.
 pub(crate) fn check(text: &str) {
     match parse(text) {

@@ -3,9 +3,13 @@
 
 use std::io::{self, Read, Write};
 
+use super::pieces;
 use sync_server::ws::{CloseReason, Decoder, DecoderPool, Incoming};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
+
+/// How long a message may be: around the lengths at which headers and control frames change.
+pub(crate) const LIMITS: [usize; 8] = [0, 1, 125, 126, 300, 4_096, 65_536, 1 << 20];
 
 /// What a decoder may hold beyond the bytes that came.
 const HELD_BYTES_SPARE: usize = 4 * 1024;
@@ -74,8 +78,74 @@ pub(crate) fn decode<'a>(
     peer.into_outcome()
 }
 
+/// What comes of a stream after whose first `before` bytes we have sent our Close.
+fn decode_closing(
+    stream: &[u8],
+    before: usize,
+    lengths: &[u8],
+    message_bytes_max: usize,
+) -> Outcome {
+    let mut pool = DecoderPool::default();
+    let mut peer = Peer::default();
+    let (first, second) = stream.split_at(before);
+    for piece in pieces(first, lengths) {
+        peer.receive(&mut pool, piece, message_bytes_max);
+    }
+    peer.close();
+    for piece in pieces(second, lengths) {
+        peer.receive(&mut pool, piece, message_bytes_max);
+    }
+    peer.into_outcome()
+}
+
+/// Checks a stream in every cut. Of `input` the first byte chooses how long a message may be, the
+/// second after how many bytes we close, the next four are the lengths of [`pieces`], and the rest
+/// is the stream.
+pub(crate) fn check_input(input: &[u8]) {
+    let Some(([limit, before, lengths @ ..], stream)) = input.split_first_chunk::<6>() else {
+        return;
+    };
+    let message_bytes_max = LIMITS[usize::from(*limit) % LIMITS.len()];
+    check_stream(stream, lengths, message_bytes_max);
+    check_closing(stream, stream.len().min(usize::from(*before)), lengths, message_bytes_max);
+}
+
+/// However `stream` is cut, and whoever is read beside it, it comes to what tungstenite says.
+pub(crate) fn check_stream(stream: &[u8], lengths: &[u8], message_bytes_max: usize) {
+    let whole = decode([stream], message_bytes_max);
+    assert_eq!(decode(stream.chunks(1), message_bytes_max), whole, "byte by byte");
+    assert_eq!(decode_by_tungstenite(stream, message_bytes_max), whole, "by tungstenite");
+    // Two that are read in turns, so that each has the spare parts of the other.
+    let mut pool = DecoderPool::default();
+    let mut peers = [Peer::default(), Peer::default()];
+    for piece in pieces(stream, lengths) {
+        for peer in &mut peers {
+            peer.receive(&mut pool, piece, message_bytes_max);
+        }
+    }
+    for peer in peers {
+        assert_eq!(peer.into_outcome(), whole, "in pieces");
+    }
+}
+
+/// Once we have sent our Close nothing is answered, and nothing is heard but the peer's.
+pub(crate) fn check_closing(
+    stream: &[u8],
+    before: usize,
+    lengths: &[u8],
+    message_bytes_max: usize,
+) {
+    let whole = decode_closing(stream, before, &[], message_bytes_max);
+    let in_pieces = decode_closing(stream, before, lengths, message_bytes_max);
+    assert_eq!(in_pieces, whole, "in pieces");
+    let heard_before = decode([&stream[..before]], message_bytes_max);
+    assert_eq!(whole.replies, heard_before.replies, "nothing is answered any more");
+    let heard_after = &whole.incoming[heard_before.incoming.len()..];
+    assert!(matches!(heard_after, [] | [Incoming::Close(None)]), "{heard_after:?}");
+}
+
 /// What tungstenite makes of `stream`, all at once and without our decoder around it.
-pub(crate) fn decode_by_tungstenite(stream: &[u8], message_bytes_max: usize) -> Outcome {
+fn decode_by_tungstenite(stream: &[u8], message_bytes_max: usize) -> Outcome {
     let config = WebSocketConfig::default()
         .max_message_size(Some(message_bytes_max))
         .max_frame_size(Some(message_bytes_max));

@@ -16,6 +16,7 @@ mod json;
 mod names;
 mod relay;
 mod requests;
+mod seeds;
 mod streams;
 
 use proptest::test_runner::{Config, RngSeed};

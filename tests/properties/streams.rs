@@ -10,13 +10,10 @@ use tungstenite::Message;
 use crate::cases;
 use crate::drivers::pieces;
 use crate::drivers::web_socket::{
-    Outcome, Peer, decode, decode_by_tungstenite, encode_by_tungstenite,
+    LIMITS, Peer, check_closing, check_stream, decode, encode_by_tungstenite,
 };
 
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
-
-/// Limits of messages, some of them just around the lengths of those that are drawn.
-const LIMITS: [usize; 6] = [0, 1, 125, 126, 300, MESSAGE_BYTES_MAX];
 
 /// One frame, right or wrong.
 #[derive(Clone, Debug)]
@@ -119,21 +116,6 @@ fn incoming(message: &Message) -> Incoming {
     }
 }
 
-/// What comes of a stream after whose first `before` bytes we have sent our Close.
-fn decode_closing(stream: &[u8], before: usize, lengths: &[u8]) -> Outcome {
-    let mut pool = DecoderPool::default();
-    let mut peer = Peer::default();
-    let (first, second) = stream.split_at(before);
-    for piece in pieces(first, lengths) {
-        peer.receive(&mut pool, piece, MESSAGE_BYTES_MAX);
-    }
-    peer.close();
-    for piece in pieces(second, lengths) {
-        peer.receive(&mut pool, piece, MESSAGE_BYTES_MAX);
-    }
-    peer.into_outcome()
-}
-
 proptest! {
     #![proptest_config(cases(400))]
 
@@ -154,10 +136,7 @@ proptest! {
         lengths in vec(any::<u8>(), 0..8),
         message_bytes_max in select(LIMITS.to_vec()),
     ) {
-        let whole = decode([&*stream], message_bytes_max);
-        prop_assert_eq!(&decode(pieces(&stream, &lengths), message_bytes_max), &whole);
-        prop_assert_eq!(&decode(stream.chunks(1), message_bytes_max), &whole);
-        prop_assert_eq!(&decode_by_tungstenite(&stream, message_bytes_max), &whole);
+        check_stream(&stream, &lengths, message_bytes_max);
     }
 
     #[test]
@@ -191,12 +170,6 @@ proptest! {
         at in any::<Index>(),
         lengths in vec(any::<u8>(), 0..8),
     ) {
-        let before = at.index(stream.len() + 1);
-        let whole = decode_closing(&stream, before, &[]);
-        prop_assert_eq!(&decode_closing(&stream, before, &lengths), &whole);
-        let heard_before = decode([&stream[..before]], MESSAGE_BYTES_MAX);
-        prop_assert_eq!(&whole.replies, &heard_before.replies, "nothing is answered any more");
-        let heard_after = &whole.incoming[heard_before.incoming.len()..];
-        prop_assert!(matches!(heard_after, [] | [Incoming::Close(None)]), "{:?}", heard_after);
+        check_closing(&stream, at.index(stream.len() + 1), &lengths, MESSAGE_BYTES_MAX);
     }
 }

@@ -13,7 +13,7 @@ mod store;
 
 use std::collections::BTreeMap;
 
-use crate::draw::Draw;
+use crate::draw::{Bytes, Draw};
 use crate::simulation::Simulation;
 
 const SEEDS: u64 = 256;
@@ -61,6 +61,22 @@ fn one_seed_gives_one_trace() {
     let trace = |seed| simulation(seed, false).run(&mut BTreeMap::new());
     assert_eq!(trace(3), trace(3));
     assert_ne!(trace(3), trace(4));
+}
+
+/// What the fuzzer begins with, and what it has found, holds for everybody who has no fuzzer.
+#[test]
+fn the_fuzzers_seeds_hold() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/rooms_ops");
+    let mut seen = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).expect("there are seeds") {
+        let path = entry.expect("a folder can be read to its end").path();
+        let seed = std::fs::read(&path).expect("a seed can be read");
+        let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
+        Simulation::new(name, Bytes(&seed), false).run(&mut seen);
+    }
+    for word in ["Conflicted", "Evicted", "Restored", "crash", "late ack"] {
+        assert!(seen.contains_key(word), "{word} was not seen: {seen:?}");
+    }
 }
 
 fn simulation(seed: u64, is_loud: bool) -> Simulation<Random> {
