@@ -97,6 +97,9 @@ struct Context {
     fragment_bytes: usize,
     /// Bytes that have come of the current frame.
     frame_bytes: usize,
+    /// The most that has come of one frame of the message: the read buffer keeps as much until the
+    /// message ends, beside the fragments that were copied out of it.
+    frame_bytes_most: usize,
     /// The longest payload that the read buffer had to hold.
     buffer_bytes: usize,
 }
@@ -207,6 +210,7 @@ impl Context {
             is_fragmented: false,
             fragment_bytes: 0,
             frame_bytes: 0,
+            frame_bytes_most: 0,
             buffer_bytes: READ_BUFFER_BYTES,
         }
     }
@@ -223,7 +227,7 @@ impl Context {
     }
 
     fn held_bytes(&self) -> usize {
-        size_of::<Self>() + READ_BUFFER_BYTES + self.fragment_bytes + self.frame_bytes
+        size_of::<Self>() + READ_BUFFER_BYTES + self.fragment_bytes + self.frame_bytes_most
     }
 
     /// As [`Decoder::next`].
@@ -237,6 +241,7 @@ impl Context {
             let (piece, rest) = input.split_at(step.bytes);
             *input = rest;
             self.frame_bytes += piece.len();
+            self.frame_bytes_most = self.frame_bytes_most.max(self.frame_bytes);
             if let Some((_, payload_bytes)) = step.header {
                 self.buffer_bytes = self.buffer_bytes.max(payload_bytes);
             }
@@ -263,6 +268,9 @@ impl Context {
         if matches!(message, Message::Text(_) | Message::Binary(_)) {
             self.is_fragmented = false;
             self.fragment_bytes = 0;
+        }
+        if !self.is_fragmented {
+            self.frame_bytes_most = 0;
         }
         // tungstenite would answer at the next read, which may be another connection's.
         if matches!(message, Message::Ping(_)) {
