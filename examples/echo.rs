@@ -58,6 +58,9 @@ impl Dispatch for Echo {
         None
     }
     fn handle_timeout(&mut self, _: &mut Sessions, _: Now) {}
+    fn shutdown_grace(&self) -> Duration {
+        Duration::from_secs(2)
+    }
     fn shut_down(&mut self, sessions: &mut Sessions, now: Now) {
         sessions.stop_keeping_alive();
         for conn in sessions.ids() {
@@ -81,6 +84,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sessions = Sessions::new(&config, MemoryBudget::new(config.limits.memory_budget_bytes));
     let echo = Echo { bytes_max: config.limits.message_bytes_max };
     let pool = |wake: Box<dyn Fn() + Send + Sync>| Workers::start(1, 1, Arc::new(|()| ()), wake);
-    EventLoop::new(listener, sessions, echo, pool, Duration::from_secs(2))?.run()?;
+    EventLoop::new(listener, sessions, echo, pool)?.run()?;
     Ok(())
 }

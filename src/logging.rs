@@ -30,12 +30,18 @@ const JSON_TIME: &[FormatItem<'_>] = format_description!(
 /// Starts logging to standard error, what is at least as important as `level`. Only the first
 /// call in a process counts.
 pub fn start(level: LevelFilter, format: LogFormat) {
-    if log::set_boxed_logger(logger(level, format, io::stderr())).is_ok() {
-        log::set_max_level(level);
+    if log::set_boxed_logger(logger(format, io::stderr())).is_ok() {
+        set_level(level);
     }
 }
 
-fn logger(level: LevelFilter, format: LogFormat, out: impl Write + Send + 'static) -> Box<dyn Log> {
+/// From here on only what is at least as important as `level` is logged.
+pub fn set_level(level: LevelFilter) {
+    log::set_max_level(level);
+}
+
+/// Logs events of every level: less important ones are stopped where they are made.
+fn logger(format: LogFormat, out: impl Write + Send + 'static) -> Box<dyn Log> {
     let time = match format {
         LogFormat::Text => TEXT_TIME,
         LogFormat::Json => JSON_TIME,
@@ -50,7 +56,7 @@ fn logger(level: LevelFilter, format: LogFormat, out: impl Write + Send + 'stati
         .add_filter_allow_str(OWN_TARGET)
         .build();
     let lines = WholeLines { out, line: Vec::new() };
-    Box::new(Renderer { format, inner: WriteLogger::new(level, config, lines) })
+    Box::new(Renderer { format, inner: WriteLogger::new(LevelFilter::Trace, config, lines) })
 }
 
 /// Makes a line of level and message, before the logger behind it locks its output: a message
@@ -200,7 +206,7 @@ mod tests {
     /// The pieces that one event is written in.
     fn pieces(format: LogFormat, level: Level, target: &str, message: &str) -> Vec<String> {
         let out = Pieces::default();
-        log_to(&*logger(LevelFilter::Info, format, out.clone()), level, target, message);
+        log_to(&*logger(format, out.clone()), level, target, message);
         let pieces = out.0.lock().expect("not poisoned");
         pieces.iter().map(|piece| String::from_utf8(piece.clone()).expect("UTF-8")).collect()
     }
@@ -258,12 +264,12 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_events_of_the_level_are_written() {
+    fn only_our_own_events_are_written() {
         for format in [LogFormat::Text, LogFormat::Json] {
             for (level, target, expected) in [
                 (Level::Info, "sync_server", 1),
                 (Level::Error, "sync_server::net::listener", 1),
-                (Level::Debug, "sync_server", 0),
+                (Level::Trace, "sync_server", 1),
                 (Level::Error, "tungstenite::protocol", 0),
                 (Level::Info, "mio", 0),
             ] {
@@ -289,7 +295,7 @@ mod tests {
     #[test]
     fn an_output_that_is_closed_harms_nobody() {
         for format in [LogFormat::Text, LogFormat::Json] {
-            let logger = logger(LevelFilter::Info, format, Closed);
+            let logger = logger(format, Closed);
             for _ in 0..3 {
                 log_to(&*logger, Level::Error, "sync_server", "nobody reads this");
             }

@@ -6,7 +6,6 @@ mod setup;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use log::{info, warn};
 use sync_server::backend::Backend;
@@ -18,7 +17,7 @@ use sync_server::first_admin::{self, Outcome};
 use sync_server::healthcheck;
 use sync_server::logging;
 use sync_server::memory::MemoryBudget;
-use sync_server::net::{Ended, EventLoop, Listener, raise_file_limit};
+use sync_server::net::{Ended, EventLoop, Listener, Reload, raise_file_limit};
 use sync_server::session::Sessions;
 use sync_server::systemd::Supervisor;
 use sync_server::workers::Workers;
@@ -96,11 +95,8 @@ pub(crate) fn print_out(text: &str) {
 
 fn serve(mut config: Config) -> Result<ExitCode, Failure> {
     logging::start(config.log_level, config.log_format);
-    let connections = u32::try_from(raise_file_limit()).unwrap_or(u32::MAX);
-    if connections < config.limits.connections_max {
-        warn!("only {connections} connections fit the limit of open files (ulimit -n)");
-        config.limits.connections_max = connections;
-    }
+    let files_max = raise_file_limit();
+    fit_files(&mut config, files_max);
     let listener = match Listener::inherited(|name| std::env::var_os(name), std::process::id())? {
         Some(listener) => listener,
         None => Listener::bind(&config.bind_addr, config.port)?,
@@ -109,7 +105,6 @@ fn serve(mut config: Config) -> Result<ExitCode, Failure> {
     let store = setup::open_store(&config)?;
     let store_name = store.name();
     let accounts = setup::accounts(&config, Arc::clone(&store))?;
-    let grace = Duration::from_secs(config.limits.shutdown_grace_seconds);
     let threads = config.limits.worker_threads;
     let config = Arc::new(config);
     let budget = MemoryBudget::new(config.limits.memory_budget_bytes);
@@ -119,19 +114,16 @@ fn serve(mut config: Config) -> Result<ExitCode, Failure> {
     let entropy = Box::new(setup::entropy);
     let engine = Engine::new(Arc::clone(&config), budget, entropy, store_ok);
     let run_job = Arc::new(move |job| backend.run(job));
-    let event_loop = EventLoop::new(
-        listener,
-        sessions,
-        engine,
-        |wake| Workers::start(threads, JOBS_IN_POOL_MAX, run_job, wake),
-        grace,
-    )?;
+    let event_loop = EventLoop::new(listener, sessions, engine, |wake| {
+        Workers::start(threads, JOBS_IN_POOL_MAX, run_job, wake)
+    })?;
+    let event_loop = event_loop.supervised_by(supervisor()).reloaded_by(reload(files_max))?;
     let version = env!("CARGO_PKG_VERSION");
     info!("sync-server {version} listening on {listening_on}, data in {store_name}");
     for warning in config.warnings() {
         warn!("{warning}");
     }
-    match event_loop.supervised_by(supervisor()).run()? {
+    match event_loop.run()? {
         Ended::Cleanly => info!("stopped"),
         Ended::GraceOver => warn!("stopped with work left: the grace period is over"),
         Ended::Forced => {
@@ -140,6 +132,27 @@ fn serve(mut config: Config) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lowers the limit of connections to `files_max`, those that the limit of open files allows.
+fn fit_files(config: &mut Config, files_max: u64) {
+    let connections = u32::try_from(files_max).unwrap_or(u32::MAX);
+    if connections < config.limits.connections_max {
+        warn!("only {connections} connections fit the limit of open files (ulimit -n)");
+        config.limits.connections_max = connections;
+    }
+}
+
+/// What SIGHUP does: reads the settings as at the start, and gives them to the engine. Nothing
+/// changes if they cannot be read.
+fn reload(files_max: u64) -> Reload<Engine> {
+    Box::new(move |engine, sessions| {
+        let mut config = setup::read_config().map_err(|problem| problem.to_string())?;
+        logging::set_level(config.log_level);
+        fit_files(&mut config, files_max);
+        engine.reconfigure(sessions, config);
+        Ok(())
+    })
 }
 
 /// systemd, if it started this process and wants to be told how it is. It can be done without.

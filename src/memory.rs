@@ -15,7 +15,7 @@ use bytes::Bytes;
 #[derive(Clone, Debug)]
 pub struct MemoryBudget {
     used: Arc<AtomicUsize>,
-    limit: usize,
+    limit: Arc<AtomicUsize>,
 }
 
 /// The owner of shared bytes.
@@ -29,7 +29,7 @@ struct CountedBuffer {
 impl MemoryBudget {
     /// A budget of `limit` bytes of which nothing is used.
     pub fn new(limit: usize) -> Self {
-        Self { used: Arc::new(AtomicUsize::new(0)), limit }
+        Self { used: Arc::default(), limit: Arc::new(AtomicUsize::new(limit)) }
     }
 
     /// Bytes in use.
@@ -39,13 +39,18 @@ impl MemoryBudget {
 
     /// Bytes that may be in use.
     pub fn limit(&self) -> usize {
-        self.limit
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// From here on `limit` bytes may be in use, for all handles.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// More is in use than may be. Nothing stops anybody from getting here: the count is for
     /// deciding afterwards who goes.
     pub fn is_over(&self) -> bool {
-        self.used() > self.limit
+        self.used() > self.limit()
     }
 
     /// `bytes` more are in use.

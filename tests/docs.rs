@@ -99,6 +99,15 @@ fn setting_faults(text: &str) -> Faults {
     faults
 }
 
+/// Whether the settings that take effect only at the start are listed, these and no others.
+fn at_start_faults(text: &str) -> Faults {
+    let names = SETTINGS.iter().filter(|setting| setting.takes_effect_at_start());
+    let names: Vec<String> = names.map(|setting| format!("`{}`", setting.name)).collect();
+    let line = names.join(", ");
+    let is_listed = text.lines().any(|found| found.trim_end_matches('.') == line);
+    if is_listed { vec![] } else { vec![format!("there is no line {line}")] }
+}
+
 fn route_faults(text: &str) -> Faults {
     let rows: Vec<String> = ROUTES.iter().map(|route| format!("| `{route}` |")).collect();
     let mut faults = missing_rows(text, rows.iter().map(String::as_str));
@@ -291,6 +300,17 @@ fn every_setting_is_in_both_readmes_with_its_default() {
         assert!(!setting_faults(&good.replace(from, to)).is_empty(), "{from} can be missing");
     }
     hold(&READMES, |_, text| setting_faults(text));
+}
+
+#[test]
+fn both_readmes_list_what_takes_effect_at_the_start() {
+    let good = read("README.md");
+    for (from, to) in
+        [("`LOG_FORMAT`, ", ""), ("`WORKER_THREADS`.", "`WORKER_THREADS`, `MAX_ROOMS`.")]
+    {
+        assert!(!at_start_faults(&good.replace(from, to)).is_empty(), "{from} can be missing");
+    }
+    hold(&READMES, |_, text| at_start_faults(text));
 }
 
 #[test]

@@ -13,7 +13,7 @@ const GAP: usize = 2;
 const USAGE: &str = "\
 Usage: sync-server [COMMAND | OPTION]
 
-Without a command it serves until it gets SIGINT or SIGTERM.
+Without a command it serves until it gets SIGINT or SIGTERM. SIGHUP reads the settings again.
 
 Commands:
   user add EMAIL [--admin]  makes a user; asks for the password, or reads it from standard input

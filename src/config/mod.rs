@@ -3,6 +3,7 @@
 //! Pure: reads no environment, no file and no clock itself (the caller hands the variables in).
 
 mod address;
+mod reload;
 mod settings;
 mod values;
 

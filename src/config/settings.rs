@@ -44,6 +44,8 @@ pub struct Setting {
     /// Whether its value is never shown.
     pub is_secret: bool,
     read: Read,
+    /// Whether it differs, for a setting that takes effect only at the start.
+    differs: Option<Differs>,
 }
 
 /// A value that is not allowed, or that does not go with another one; the operator is to blame.
@@ -60,6 +62,9 @@ pub struct SettingError {
 /// Puts a value into its place; `None` if it is not allowed.
 type Read = fn(&mut Draft, &str) -> Option<()>;
 
+/// Whether two configurations differ in a setting.
+type Differs = fn(&Config, &Config) -> bool;
+
 /// Settings that are being read. What needs another to make sense waits here for it.
 #[derive(Default)]
 struct Draft {
@@ -75,15 +80,21 @@ const BOOLEAN: &str = "true or false (1/0, yes/no, on/off)";
 
 /// Every setting, in the order in which people read about them (protocol, section 5).
 pub static SETTINGS: &[Setting] = &[
-    open("PORT", "3001", "0 to 65535", "port to listen on; 0: any free one", |d, v| {
-        put(&mut d.config.port, number(v, 0, u16::MAX))
-    }),
-    open(
-        "BIND_ADDR",
-        "0.0.0.0",
-        "an IP address or unix:/path",
-        "address to listen on; :: for IPv6; unix:/path for a Unix socket, without PORT",
-        |d, v| put(&mut d.config.bind_addr, bind_address(v)),
+    at_start(
+        open("PORT", "3001", "0 to 65535", "port to listen on; 0: any free one", |d, v| {
+            put(&mut d.config.port, number(v, 0, u16::MAX))
+        }),
+        |a, b| a.port != b.port,
+    ),
+    at_start(
+        open(
+            "BIND_ADDR",
+            "0.0.0.0",
+            "an IP address or unix:/path",
+            "address to listen on; :: for IPv6; unix:/path for a Unix socket, without PORT",
+            |d, v| put(&mut d.config.bind_addr, bind_address(v)),
+        ),
+        |a, b| a.bind_addr != b.bind_addr,
     ),
     open(
         "PUBLIC_URL",
@@ -99,101 +110,153 @@ pub static SETTINGS: &[Setting] = &[
         "how much is logged",
         |d, v| put(&mut d.config.log_level, log_level(v)),
     ),
-    open("LOG_FORMAT", "text", "text or json", "a log line is text, or a JSON object", |d, v| {
-        let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-        put(&mut d.config.log_format, choice(v, &formats))
-    }),
-    open(
-        "DATA_DIR",
-        "./data",
-        "a directory",
-        "embedded store and generated secret; under systemd $STATE_DIRECTORY",
-        |d, v| put(&mut d.config.data_dir, Some(v.into())),
+    at_start(
+        open(
+            "LOG_FORMAT",
+            "text",
+            "text or json",
+            "a log line is text, or a JSON object",
+            |d, v| {
+                let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+                put(&mut d.config.log_format, choice(v, &formats))
+            },
+        ),
+        |a, b| a.log_format != b.log_format,
     ),
-    secret(
-        "MONGODB_URI",
-        "mongodb://… or mongodb+srv://…",
-        "store everything in this MongoDB instead of in DATA_DIR",
-        |d, v| {
-            let uri = v.trim();
-            let is_known = uri.starts_with("mongodb://") || uri.starts_with("mongodb+srv://");
-            put(&mut d.config.mongodb_uri, is_known.then(|| Some(Secret::new(uri))))
-        },
+    at_start(
+        open(
+            "DATA_DIR",
+            "./data",
+            "a directory",
+            "embedded store and generated secret; under systemd $STATE_DIRECTORY",
+            |d, v| put(&mut d.config.data_dir, Some(v.into())),
+        ),
+        |a, b| a.data_dir != b.data_dir,
     ),
-    open(
-        "MONGODB_USERNAME",
-        "",
-        "a user of MongoDB",
-        "whom to log in to MongoDB as, if MONGODB_URI does not say it",
-        |d, v| put(&mut d.mongodb_username, Some(Some(v.to_owned()))),
+    at_start(
+        secret(
+            "MONGODB_URI",
+            "mongodb://… or mongodb+srv://…",
+            "store everything in this MongoDB instead of in DATA_DIR",
+            |d, v| {
+                let uri = v.trim();
+                let is_known = uri.starts_with("mongodb://") || uri.starts_with("mongodb+srv://");
+                put(&mut d.config.mongodb_uri, is_known.then(|| Some(Secret::new(uri))))
+            },
+        ),
+        |a, b| a.mongodb_uri != b.mongodb_uri,
     ),
-    secret(
-        "MONGODB_PASSWORD",
-        "any text",
-        "password of that user, as it is: nothing has to be percent-encoded",
-        |d, v| put(&mut d.mongodb_password, Some(Some(Secret::new(v)))),
+    at_start(
+        open(
+            "MONGODB_USERNAME",
+            "",
+            "a user of MongoDB",
+            "whom to log in to MongoDB as, if MONGODB_URI does not say it",
+            |d, v| put(&mut d.mongodb_username, Some(Some(v.to_owned()))),
+        ),
+        is_part_of_uri,
     ),
-    open("DB_NAME", "tracker-db", "a database name", "database in MongoDB", |d, v| {
-        put(&mut d.config.db_name, database_name(v))
-    }),
-    secret(
-        "JWT_SECRET",
-        "any text, best of 32 bytes or more",
-        "signs login tokens; unset: generated once and kept in DATA_DIR",
-        |d, v| put(&mut d.config.jwt_secret, Some(Some(Secret::new(v)))),
+    at_start(
+        secret(
+            "MONGODB_PASSWORD",
+            "any text",
+            "password of that user, as it is: nothing has to be percent-encoded",
+            |d, v| put(&mut d.mongodb_password, Some(Some(Secret::new(v)))),
+        ),
+        is_part_of_uri,
     ),
-    open("JWT_TTL_SECONDS", "604800", "60 to 31536000", "how long a login lasts", |d, v| {
-        put(&mut d.config.jwt_ttl_seconds, number(v, MINUTE, YEAR))
-    }),
-    secret(
-        "INITIAL_SETUP_TOKEN",
-        "1 to 1024 ASCII letters, digits and signs, no blanks",
-        "lets the first administrator be made over HTTP, once",
-        |d, v| {
-            // It comes in a header field, which cannot hold all of Unicode.
-            let token = v.trim();
-            let is_sendable = token.len() <= 1024 && token.bytes().all(|b| b.is_ascii_graphic());
-            put(&mut d.config.initial_setup_token, is_sendable.then(|| Some(Secret::new(token))))
-        },
+    at_start(
+        open("DB_NAME", "tracker-db", "a database name", "database in MongoDB", |d, v| {
+            put(&mut d.config.db_name, database_name(v))
+        }),
+        |a, b| a.db_name != b.db_name,
     ),
-    open(
-        "INITIAL_ADMIN_EMAIL",
-        "",
-        "an e-mail address",
-        "administrator to be made at the first start",
-        |d, v| put(&mut d.admin_email, email(v).map(Some)),
+    at_start(
+        secret(
+            "JWT_SECRET",
+            "any text, best of 32 bytes or more",
+            "signs login tokens; unset: generated once and kept in DATA_DIR",
+            |d, v| put(&mut d.config.jwt_secret, Some(Some(Secret::new(v)))),
+        ),
+        |a, b| a.jwt_secret != b.jwt_secret,
     ),
-    secret(
-        "INITIAL_ADMIN_PASSWORD",
-        "8 to 1024 bytes",
-        "password of that administrator",
-        |d, v| {
-            let is_long_enough = (8..=1024).contains(&v.len());
-            put(&mut d.admin_password, is_long_enough.then(|| Some(Secret::new(v))))
-        },
+    at_start(
+        open("JWT_TTL_SECONDS", "604800", "60 to 31536000", "how long a login lasts", |d, v| {
+            put(&mut d.config.jwt_ttl_seconds, number(v, MINUTE, YEAR))
+        }),
+        |a, b| a.jwt_ttl_seconds != b.jwt_ttl_seconds,
     ),
-    open(
-        "INITIAL_ADMIN_NICKNAME",
-        "",
-        "up to 200 characters",
-        "shown name of that administrator",
-        |d, v| {
-            let is_name = v.chars().count() <= 200 && !v.contains(char::is_control);
-            put(&mut d.admin_nickname, is_name.then(|| Some(v.to_owned())))
-        },
+    at_start(
+        secret(
+            "INITIAL_SETUP_TOKEN",
+            "1 to 1024 ASCII letters, digits and signs, no blanks",
+            "lets the first administrator be made over HTTP, once",
+            |d, v| {
+                // It comes in a header field, which cannot hold all of Unicode.
+                let token = v.trim();
+                let is_sendable =
+                    token.len() <= 1024 && token.bytes().all(|b| b.is_ascii_graphic());
+                put(
+                    &mut d.config.initial_setup_token,
+                    is_sendable.then(|| Some(Secret::new(token))),
+                )
+            },
+        ),
+        |a, b| a.initial_setup_token != b.initial_setup_token,
     ),
-    open("REQUIRE_AUTH", "false", BOOLEAN, "rooms only for logged-in users", |d, v| {
-        put(&mut d.config.require_auth, boolean(v))
-    }),
-    open(
-        "HOST_AUTH",
-        "peer_id",
-        "peer_id or token",
-        "what makes a member host: the host id, or also the host token",
-        |d, v| {
-            let kinds = [("peer_id", HostAuth::PeerId), ("token", HostAuth::Token)];
-            put(&mut d.config.host_auth, choice(v, &kinds))
-        },
+    at_start(
+        open(
+            "INITIAL_ADMIN_EMAIL",
+            "",
+            "an e-mail address",
+            "administrator to be made at the first start",
+            |d, v| put(&mut d.admin_email, email(v).map(Some)),
+        ),
+        |a, b| admin(a, |a| a.email.clone()) != admin(b, |b| b.email.clone()),
+    ),
+    at_start(
+        secret(
+            "INITIAL_ADMIN_PASSWORD",
+            "8 to 1024 bytes",
+            "password of that administrator",
+            |d, v| {
+                let is_long_enough = (8..=1024).contains(&v.len());
+                put(&mut d.admin_password, is_long_enough.then(|| Some(Secret::new(v))))
+            },
+        ),
+        |a, b| admin(a, |a| a.password.clone()) != admin(b, |b| b.password.clone()),
+    ),
+    at_start(
+        open(
+            "INITIAL_ADMIN_NICKNAME",
+            "",
+            "up to 200 characters",
+            "shown name of that administrator",
+            |d, v| {
+                let is_name = v.chars().count() <= 200 && !v.contains(char::is_control);
+                put(&mut d.admin_nickname, is_name.then(|| Some(v.to_owned())))
+            },
+        ),
+        |a, b| admin(a, |a| a.nickname.clone()) != admin(b, |b| b.nickname.clone()),
+    ),
+    at_start(
+        open("REQUIRE_AUTH", "false", BOOLEAN, "rooms only for logged-in users", |d, v| {
+            put(&mut d.config.require_auth, boolean(v))
+        }),
+        |a, b| a.require_auth != b.require_auth,
+    ),
+    at_start(
+        open(
+            "HOST_AUTH",
+            "peer_id",
+            "peer_id or token",
+            "what makes a member host: the host id, or also the host token",
+            |d, v| {
+                let kinds = [("peer_id", HostAuth::PeerId), ("token", HostAuth::Token)];
+                put(&mut d.config.host_auth, choice(v, &kinds))
+            },
+        ),
+        |a, b| a.host_auth != b.host_auth,
     ),
     open("SYNC_WRITERS", "host", "host or any", "who may replace a document", |d, v| {
         let writers = [("host", SyncWriters::Host), ("any", SyncWriters::Any)];
@@ -209,9 +272,12 @@ pub static SETTINGS: &[Setting] = &[
     open("ROOM_AUTO_CREATE", "false", BOOLEAN, "joining an unknown room makes it", |d, v| {
         put(&mut d.config.room_auto_create, boolean(v))
     }),
-    open("ROOM_STORE", "on", BOOLEAN, "keep rooms in the store, not only in memory", |d, v| {
-        put(&mut d.config.room_store, boolean(v))
-    }),
+    at_start(
+        open("ROOM_STORE", "on", BOOLEAN, "keep rooms in the store, not only in memory", |d, v| {
+            put(&mut d.config.room_store, boolean(v))
+        }),
+        |a, b| a.room_store != b.room_store,
+    ),
     open(
         "ALLOWED_ORIGINS",
         "*",
@@ -307,9 +373,12 @@ pub static SETTINGS: &[Setting] = &[
         "time to store and say goodbye when stopped",
         |d, v| put(&mut d.config.limits.shutdown_grace_seconds, number(v, 0, 10 * MINUTE)),
     ),
-    open("WORKER_THREADS", "2", "1 to 16", "threads for the store and passwords", |d, v| {
-        put(&mut d.config.limits.worker_threads, number(v, 1, 16))
-    }),
+    at_start(
+        open("WORKER_THREADS", "2", "1 to 16", "threads for the store and passwords", |d, v| {
+            put(&mut d.config.limits.worker_threads, number(v, 1, 16))
+        }),
+        |a, b| a.limits.worker_threads != b.limits.worker_threads,
+    ),
 ];
 
 /// The name of every variable that [`Config::from_variables`] asks for.
@@ -344,6 +413,16 @@ impl Config {
 }
 
 impl Setting {
+    /// Whether a running server goes on with the value that it was started with.
+    pub fn takes_effect_at_start(&self) -> bool {
+        self.differs.is_some()
+    }
+
+    /// Whether it would have to change for `new`, and cannot while the server runs.
+    pub(super) fn has_to_wait(&self, running: &Config, new: &Config) -> bool {
+        self.differs.is_some_and(|differs| differs(running, new))
+    }
+
     /// `value` without what surrounds it by accident.
     fn trimmed<'a>(&self, value: &'a str) -> &'a str {
         if self.is_secret { value.trim_end_matches(['\r', '\n']) } else { value.trim() }
@@ -413,7 +492,7 @@ const fn open(
     help: &'static str,
     read: Read,
 ) -> Setting {
-    Setting { name, default, allowed, help, is_secret: false, read }
+    Setting { name, default, allowed, help, is_secret: false, read, differs: None }
 }
 
 /// A secret setting: no default, and never shown.
@@ -423,7 +502,22 @@ const fn secret(
     help: &'static str,
     read: Read,
 ) -> Setting {
-    Setting { name, default: "", allowed, help, is_secret: true, read }
+    Setting { name, default: "", allowed, help, is_secret: true, read, differs: None }
+}
+
+/// A setting that a running server cannot change.
+const fn at_start(setting: Setting, differs: Differs) -> Setting {
+    Setting { differs: Some(differs), ..setting }
+}
+
+/// For what is a part of `MONGODB_URI` in the end, and differs there.
+fn is_part_of_uri(_: &Config, _: &Config) -> bool {
+    false
+}
+
+/// What of the administrator that is to be made one setting says.
+fn admin<T>(config: &Config, part: impl FnOnce(&InitialAdmin) -> T) -> Option<T> {
+    config.initial_admin.as_ref().map(part)
 }
 
 /// Puts a value into its place, if there is one.

@@ -50,8 +50,17 @@ pub(super) struct Clients {
 impl Clients {
     /// `rate_max` messages a second and client; 0 = no limit.
     pub(super) fn new(rate_max: u32) -> Self {
-        let interval = (rate_max > 0).then(|| Duration::from_secs(1) / rate_max);
+        let interval = Self::interval(rate_max);
         Self { slots: Vec::new(), interval, burst: Duration::from_secs(BURST_SECONDS) }
+    }
+
+    /// From here on every client may send so many. What it has sent counts as it did.
+    pub(super) fn set_rate(&mut self, rate_max: u32) {
+        self.interval = Self::interval(rate_max);
+    }
+
+    fn interval(rate_max: u32) -> Option<Duration> {
+        (rate_max > 0).then(|| Duration::from_secs(1) / rate_max)
     }
 
     pub(super) fn insert(&mut self, conn: ConnId, identity: Option<Box<Identity>>) {
@@ -80,6 +89,11 @@ impl Clients {
             .get_mut(conn.index as usize)
             .and_then(Option::as_mut)
             .filter(|client| client.conn == conn)
+    }
+
+    /// Who is or was in a room, in the order of their slots.
+    pub(super) fn joined(&self) -> impl Iterator<Item = ConnId> {
+        self.slots.iter().flatten().filter(|client| client.has_joined).map(|client| client.conn)
     }
 
     /// Who came with a token, in the order of their slots.

@@ -121,7 +121,6 @@ impl Desk {
         store_ok: bool,
     ) -> Self {
         let limits = &config.limits;
-        let second = Duration::from_secs(1);
         let minute = Duration::from_secs(60);
         Self {
             budget,
@@ -133,12 +132,7 @@ impl Desk {
             code_taken: Vec::new(),
             lookups_refused: Vec::new(),
             scratch: Vec::new(),
-            room_creations: Throttle::new(
-                limits.room_create_rate_max,
-                second,
-                ROOM_CREATE_BURST,
-                ADDRESSES_MAX,
-            ),
+            room_creations: room_creations(limits.room_create_rate_max),
             unknown_joins: Throttle::new(
                 UNKNOWN_JOINS_PER_MINUTE,
                 minute,
@@ -155,6 +149,18 @@ impl Desk {
             shutdown: None,
             config,
         }
+    }
+
+    /// From here on the settings are those of `config`.
+    pub(super) fn reconfigure(&mut self, config: Arc<Config>) {
+        let (limits, before) = (&config.limits, &self.config.limits);
+        self.clients.set_rate(limits.message_rate_max);
+        if limits.room_create_rate_max != before.room_create_rate_max {
+            self.room_creations = room_creations(limits.room_create_rate_max);
+        }
+        // Whoever is not believed now is worth another line.
+        self.forwarded_ignored &= config.trusted_proxies == self.config.trusted_proxies;
+        self.config = config;
     }
 
     /// The client is gone: nobody waits any more.
@@ -469,6 +475,11 @@ impl Desk {
         let revocations = self.config.require_auth.then_some(self.revocations_at);
         [self.probe_at, revocations, shutdown, self.jobs.poll_timeout()].into_iter().flatten().min()
     }
+}
+
+/// `rate_max` rooms a second and address, and a burst.
+fn room_creations(rate_max: u32) -> Throttle<AddressKey> {
+    Throttle::new(rate_max, Duration::from_secs(1), ROOM_CREATE_BURST, ADDRESSES_MAX)
 }
 
 /// What a client is told for each error of the rooms.

@@ -14,16 +14,15 @@ mod clients;
 mod desk;
 mod effects;
 mod jobs;
+mod reload;
 mod requests;
 mod shutdown;
 mod whoami;
 
-#[cfg(test)]
-mod tests;
-
 pub use jobs::{Job, Outcome, RoomToSave};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::http::Request;
@@ -156,6 +155,10 @@ impl Dispatch for Engine {
         self.desk.probe_store(now);
         self.desk.check_revocations(now);
         self.close_next(sessions, now);
+    }
+
+    fn shutdown_grace(&self) -> Duration {
+        Duration::from_secs(self.desk.config.limits.shutdown_grace_seconds)
     }
 
     fn shut_down(&mut self, sessions: &mut Sessions, now: Now) {

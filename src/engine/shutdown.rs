@@ -8,7 +8,7 @@ use log::info;
 
 use super::Engine;
 use crate::ids::ConnId;
-use crate::session::Sessions;
+use crate::session::{Dispatch, Sessions};
 use crate::time::{Now, Timestamp};
 use crate::ws::CloseReason;
 
@@ -59,7 +59,7 @@ impl Engine {
             }
         }
         info!("closing {} connections, {} rooms to store", left.len(), self.rooms.unsaved());
-        let grace = Duration::from_secs(self.desk.config.limits.shutdown_grace_seconds);
+        let grace = self.shutdown_grace();
         let interval = match u32::try_from(left.len()) {
             Ok(count) if left.len() > AT_ONCE_MAX => SPREAD.min(grace / 2) / count,
             _ => Duration::ZERO,

@@ -170,6 +170,11 @@ impl ResponseEncoder {
         Self { allowed_origins, date: DateCache::default(), is_closing: false }
     }
 
+    /// From here on pages of `allowed_origins` may read the answers.
+    pub fn set_allowed_origins(&mut self, allowed_origins: AllowedOrigins) {
+        self.allowed_origins = allowed_origins;
+    }
+
     /// From here on each answer says that it is the last one of its connection; for shutting
     /// down.
     pub const fn close_after_answers(&mut self) {

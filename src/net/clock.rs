@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::time::{Now, Timestamp, UnixMillis};
 
 /// The date, for what runs outside of a loop. A system date before 1970 reads as 1970.
@@ -29,6 +31,13 @@ impl Deadline {
     pub fn left(self) -> Duration {
         self.limit.saturating_sub(self.start.elapsed())
     }
+}
+
+/// The system's monotonic clock, as other processes read it too, in microseconds.
+pub(super) fn monotonic_us() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let since = Duration::try_from(now).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Both clocks; [`Timestamp`] zero is the moment of its making.

@@ -9,12 +9,12 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::{info, warn};
+use log::{error, info, warn};
 use mio::{Events, Interest, Poll, Token, Waker};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
-use super::clock::Clock;
+use super::clock::{Clock, monotonic_us};
 use super::gate::Gate;
 use super::listener::{LISTENERS_MAX, Listener};
 use super::socket::{ReadOutcome, Socket, Stream};
@@ -63,6 +63,9 @@ pub enum Ended {
 /// Wakes the loop from another thread.
 pub type Wake = Box<dyn Fn() + Send + Sync>;
 
+/// Gives the application its new settings; or says in one line why there are none.
+pub type Reload<D> = Box<dyn FnMut(&mut D, &mut Sessions) -> Result<(), String>>;
+
 /// The event loop of one server.
 pub struct EventLoop<D: Dispatch> {
     poll: Poll,
@@ -82,8 +85,8 @@ pub struct EventLoop<D: Dispatch> {
     dirty: Vec<ConnId>,
     finished: Vec<ConnId>,
     completions: Vec<(JobId, D::Outcome)>,
-    grace: Duration,
     stop: Stop,
+    reload: Option<Reload<D>>,
     supervisor: Supervisor,
     /// What the supervisor shows while all is well.
     status: String,
@@ -115,7 +118,6 @@ impl<D: Dispatch> EventLoop<D> {
         sessions: Sessions,
         dispatch: D,
         workers: impl FnOnce(Wake) -> io::Result<Workers<D::Job, D::Outcome>>,
-        grace: Duration,
     ) -> Result<Self, LoopError> {
         let failed = |what| move |source| LoopError { what, source };
         let poll = Poll::new().map_err(failed("no poll"))?;
@@ -147,8 +149,8 @@ impl<D: Dispatch> EventLoop<D> {
             dirty: Vec::new(),
             finished: Vec::new(),
             completions: Vec::new(),
-            grace,
             stop: Stop::No,
+            reload: None,
             supervisor: Supervisor::default(),
             status,
         })
@@ -157,6 +159,18 @@ impl<D: Dispatch> EventLoop<D> {
     /// Has `supervisor` told when the loop is ready, turns and stops.
     pub fn supervised_by(self, supervisor: Supervisor) -> Self {
         Self { supervisor, ..self }
+    }
+
+    /// Calls `reload` at SIGHUP. The loop waits for it meanwhile, so all it may read is a few
+    /// small files.
+    ///
+    /// # Errors
+    /// [`LoopError`] when the kernel has no signal handler to give.
+    pub fn reloaded_by(mut self, reload: Reload<D>) -> Result<Self, LoopError> {
+        let failed = |source| LoopError { what: "no handler for SIGHUP", source };
+        self.signals.add_signal(SIGHUP).map_err(failed)?;
+        self.reload = Some(reload);
+        Ok(self)
     }
 
     /// Runs until a signal asks it to stop.
@@ -262,17 +276,39 @@ impl<D: Dispatch> EventLoop<D> {
     }
 
     fn take_signals(&mut self, now: Now) {
-        for signal in self.signals.pending() {
-            let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
-            if self.stop == Stop::No {
-                info!("{name}: stopping, for at most {} s", self.grace.as_secs());
-                self.stop = Stop::Asked(now.at + self.grace);
-                self.supervisor.stopping(self.grace);
-                self.gate.shut();
-                self.dispatch.shut_down(&mut self.sessions, now);
-            } else {
-                warn!("{name} again: stopping at once");
-                self.stop = Stop::Now;
+        let signals: Vec<i32> = self.signals.pending().collect();
+        for signal in signals {
+            match (signal, self.stop) {
+                (SIGHUP, Stop::No) => self.reload(),
+                (SIGHUP, _) => info!("SIGHUP: ignored while stopping"),
+                (_, Stop::No) => self.begin_stop(signal_name(signal), now),
+                (_, _) => {
+                    warn!("{} again: stopping at once", signal_name(signal));
+                    self.stop = Stop::Now;
+                }
+            }
+        }
+    }
+
+    fn begin_stop(&mut self, signal: &str, now: Now) {
+        let grace = self.dispatch.shutdown_grace();
+        info!("{signal}: stopping, for at most {} s", grace.as_secs());
+        self.stop = Stop::Asked(now.at + grace);
+        self.supervisor.stopping(grace);
+        self.gate.shut();
+        self.dispatch.shut_down(&mut self.sessions, now);
+    }
+
+    fn reload(&mut self) {
+        let Some(reload) = &mut self.reload else { return };
+        info!("SIGHUP: reading the settings again");
+        self.supervisor.reloading(monotonic_us());
+        match reload(&mut self.dispatch, &mut self.sessions) {
+            Ok(()) => self.supervisor.ready(&self.status),
+            Err(problem) => {
+                error!("all settings stay as they are: {problem}");
+                let status = format!("{}; settings not read again: {problem}", self.status);
+                self.supervisor.ready(&status);
             }
         }
     }
@@ -386,6 +422,10 @@ impl<D: Dispatch> EventLoop<D> {
             register(sessions, sockets, poll, stream, peer, now);
         });
     }
+}
+
+fn signal_name(signal: i32) -> &'static str {
+    if signal == SIGINT { "SIGINT" } else { "SIGTERM" }
 }
 
 /// How far a flush got.

@@ -20,7 +20,7 @@ mod tls;
 
 pub use clock::{Deadline, unix_now};
 pub use connection::Connection;
-pub use event_loop::{Ended, EventLoop, LoopError, Wake};
+pub use event_loop::{Ended, EventLoop, LoopError, Reload, Wake};
 pub use file_limit::{FILES_RESERVED, FileLimit, file_limit, raise_file_limit};
 pub use listener::{ListenError, Listener};
 pub use resolve::resolve;

@@ -7,8 +7,8 @@ use log::{Level, log};
 
 use super::Sessions;
 use super::send_queue::SendQueue;
-use super::state::{FIRST_REQUEST_AT_STOP_TIMEOUT, Session};
-use crate::config::Peer;
+use super::state::{FIRST_REQUEST_AT_STOP_TIMEOUT, Session, Timeouts};
+use crate::config::{Config, Peer};
 use crate::http::{Response, Upgrade};
 use crate::ids::ConnId;
 use crate::memory::MemoryBudget;
@@ -95,6 +95,22 @@ impl Sessions {
         self.mark_due(conn);
         self.settle(conn);
         self.arm(conn);
+    }
+
+    /// From here on the settings are those of `config`. Nobody is sent away: a lower limit keeps
+    /// out who comes later.
+    pub fn reconfigure(&mut self, config: &Config) {
+        let limits = &config.limits;
+        self.encoder.set_allowed_origins(config.allowed_origins.clone());
+        self.trusted_proxies = config.trusted_proxies.clone();
+        self.connections_max = limits.connections_max as usize;
+        self.connections_per_ip_max = limits.connections_per_ip_max;
+        self.send_queue_bytes_max = limits.send_queue_bytes_max;
+        self.budget.set_limit(limits.memory_budget_bytes);
+        self.timeouts = Timeouts::from(limits);
+        for conn in self.ids() {
+            self.arm(conn);
+        }
     }
 
     /// From here on each answer to a request is the last one of its connection, and a connection

@@ -23,6 +23,8 @@ mod table;
 pub use state::{AfterFlush, FIRST_ACTION_TIMEOUT, UNJOINED_MESSAGE_BYTES_MAX};
 pub use table::{Refused, Sessions};
 
+use std::time::Duration;
+
 use crate::http::Request;
 use crate::ids::{ConnId, JobId};
 use crate::time::{Now, Timestamp};
@@ -70,6 +72,9 @@ pub trait Dispatch {
 
     /// Whatever is due. Calling it early is harmless.
     fn handle_timeout(&mut self, sessions: &mut Sessions, now: Now);
+
+    /// How long shutting down may take.
+    fn shutdown_grace(&self) -> Duration;
 
     /// The process was asked to stop: finish what must not be lost.
     fn shut_down(&mut self, sessions: &mut Sessions, now: Now);

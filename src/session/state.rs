@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::deadlines::NEVER;
 use super::flush_list::FlushState;
 use super::send_queue::SendQueue;
-use crate::config::{AddressKey, Peer};
+use crate::config::{AddressKey, Limits, Peer};
 use crate::http::{HttpError, Request, RequestParser, ResponseContext, Stage};
 use crate::ids::ConnId;
 use crate::time::Timestamp;
@@ -47,6 +47,19 @@ pub(super) struct Timeouts {
     pub(super) ping_interval: Duration,
     /// Silence before the connection counts as gone.
     pub(super) ping_timeout: Duration,
+}
+
+impl From<&Limits> for Timeouts {
+    fn from(limits: &Limits) -> Self {
+        let header = Duration::from_secs(limits.header_timeout_seconds);
+        Self {
+            first_request: header,
+            header,
+            keep_alive: Duration::from_secs(limits.keep_alive_seconds),
+            ping_interval: Duration::from_secs(limits.ping_interval_seconds),
+            ping_timeout: Duration::from_secs(limits.ping_timeout_seconds),
+        }
+    }
 }
 
 /// What a connection is doing. Each state owns what only it needs.

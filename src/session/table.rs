@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use log::{debug, warn};
 use slab::Slab;
@@ -67,13 +66,7 @@ impl Sessions {
             replies: Vec::new(),
             encoder: ResponseEncoder::new(config.allowed_origins.clone()),
             deadlines: Deadlines::default(),
-            timeouts: Timeouts {
-                first_request: Duration::from_secs(limits.header_timeout_seconds),
-                header: Duration::from_secs(limits.header_timeout_seconds),
-                keep_alive: Duration::from_secs(limits.keep_alive_seconds),
-                ping_interval: Duration::from_secs(limits.ping_interval_seconds),
-                ping_timeout: Duration::from_secs(limits.ping_timeout_seconds),
-            },
+            timeouts: Timeouts::from(limits),
             per_address: HashMap::new(),
             to_flush: FlushList::default(),
             departed: VecDeque::new(),

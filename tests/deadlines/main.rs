@@ -3,5 +3,6 @@
 
 mod connections;
 mod jobs;
+mod reload;
 mod shutdown;
 mod world;

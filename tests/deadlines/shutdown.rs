@@ -159,3 +159,28 @@ fn who_is_let_in_too_late_is_turned_away() {
     world.end_job(index.expect("its token is checked"), Outcome::Authenticated(Ok(identity)));
     assert!(world.take_text(client).starts_with("HTTP/1.1 503 "));
 }
+
+#[test]
+fn who_was_just_let_in_is_still_answered() {
+    const HEALTH: &str = "GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut world = World::new(Config::default());
+    let (silent, served) = (world.connect(), world.connect());
+    world.send(served, HEALTH);
+    world.pass_until(after_ms(4_500));
+    let (slow, late) = (world.connect(), world.connect());
+    world.pass_until(after_ms(5_000));
+    world.take(served);
+
+    world.engine.shut_down(&mut world.sessions, world.now);
+    world.pass_until(after_ms(5_499));
+    for client in [silent, served] {
+        let gone_at = world.clients[client].gone_at;
+        assert_eq!(gone_at, Some(after_ms(5_000)), "it had time enough");
+    }
+    world.send(late, HEALTH);
+    let answer = world.take_text(late);
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("Connection: close"), "{answer}");
+    assert_eq!(world.clients[slow].gone_at, None);
+    world.pass_until(after_ms(5_500));
+    assert_eq!(world.clients[slow].gone_at, Some(after_ms(5_500)), "a second since it came");
+}

@@ -73,7 +73,11 @@ impl World {
 
     /// A new connection; its number.
     pub(crate) fn connect(&mut self) -> usize {
-        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        self.connect_from(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    /// A new connection from `address`; its number.
+    pub(crate) fn connect_from(&mut self, address: IpAddr) -> usize {
         let conn = self.sessions.accept(address.into(), self.now).expect("there is room");
         let client =
             Client { conn, inbound: Vec::new(), is_stalled: false, shut_at: None, gone_at: None };
@@ -99,6 +103,12 @@ impl World {
         let answer = self.take_text(client);
         assert!(answer.contains("connected"), "{answer}");
         client
+    }
+
+    /// The settings become those of `config`, as far as they can.
+    pub(crate) fn reload(&mut self, config: Config) {
+        self.engine.reconfigure(&mut self.sessions, config);
+        self.turn();
     }
 
     /// Bytes come from a client.

@@ -14,6 +14,7 @@ mod http_messages;
 mod limits;
 mod liveness;
 mod process;
+mod reload;
 mod room_routes;
 mod rooms;
 mod secret_files;

@@ -9,8 +9,10 @@ use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram, UnixListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::Signal;
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
 use crate::support::{
@@ -287,4 +289,30 @@ fn who_waits_at_an_inherited_socket_at_a_stop_is_served_by_the_next_process() {
     assert_eq!(first.wait(), Some(0));
     let _second = launch(&[tcp.as_fd()], &[]);
     assert_eq!(waiting.response().status, 201);
+}
+
+#[test]
+fn a_reload_is_told_from_its_beginning_to_its_end_also_if_it_fails() {
+    let (manager, directory) = (Manager::on_name("reload"), Directory::new());
+    let settings = [("NOTIFY_SOCKET", &*manager.name)];
+    let server = Server::start_in(&directory, &settings);
+    let status = manager.expect("READY=1", "STATUS");
+    // As systemd compares it with its own (sd_notify(3)).
+    let now_us = || {
+        let now = Duration::try_from(clock_gettime(ClockId::Monotonic)).expect("since the boot");
+        u64::try_from(now.as_micros()).expect("not for ages")
+    };
+    for (dot_env, expected) in [
+        ("MAX_ROOMS=5\n", status.clone()),
+        ("MAX_ROOMS=none\n", format!("{status}; settings not read again: MAX_ROOMS=none: must be")),
+    ] {
+        fs::write(directory.path().join(".env"), dot_env).expect("the directory is ours");
+        let before_us = now_us();
+        server.signal(Signal::HUP);
+        let began_us = manager.expect("RELOADING=1", "MONOTONIC_USEC");
+        let began_us: u64 = began_us.parse().expect("a number");
+        assert!((before_us..=now_us()).contains(&began_us), "{before_us} {began_us}");
+        let status = manager.expect("READY=1", "STATUS");
+        assert!(status.starts_with(&expected), "{status}");
+    }
 }

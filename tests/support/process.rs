@@ -179,6 +179,13 @@ impl Server {
         self.log.wait_for(part).unwrap_or_else(|| panic!("{part:?} is not in the log"))
     }
 
+    /// Waits until so many lines of the log contain `part`.
+    #[track_caller]
+    pub(crate) fn wait_for_log_again(&self, part: &str, times: usize) {
+        let found = self.log.wait_for_times(part, times);
+        assert!(found.is_some(), "{part:?} is not in the log {times} times");
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the server is there");
@@ -400,8 +407,14 @@ impl Log {
 
     /// The first line with `part`, or `None` if there is none until the end or the deadline.
     pub(crate) fn wait_for(&self, part: &str) -> Option<String> {
+        self.wait_for_times(part, 1)
+    }
+
+    /// The line that is the `time`th with `part`, from 1.
+    pub(crate) fn wait_for_times(&self, part: &str, time: usize) -> Option<String> {
         self.wait_until(|state| {
-            let found = state.lines.iter().find(|line| line.contains(part)).cloned();
+            let mut lines = state.lines.iter().filter(|line| line.contains(part));
+            let found = lines.nth(time - 1).cloned();
             if found.is_none() && state.ended { Some(None) } else { found.map(Some) }
         })
         .flatten()

@@ -81,8 +81,8 @@ fn the_table_has_each_name_once_and_no_secret_has_a_default() {
     }
 }
 
-#[test]
-fn every_setting_has_an_effect() {
+/// Every setting that has a meaning of its own, with a value that is not its default.
+fn other_values() -> Vec<(&'static str, &'static str)> {
     let values = [
         ("PORT", "80"),
         ("BIND_ADDR", "[::1]"),
@@ -109,11 +109,14 @@ fn every_setting_has_an_effect() {
         let (least, _) = setting.allowed.split_once(" to ")?;
         (!values.iter().any(|(name, _)| *name == setting.name)).then_some((setting.name, least))
     });
+    let all = values.into_iter().chain(least);
+    all.filter(|(name, _)| !TESTED_TOGETHER.contains(name)).collect()
+}
+
+#[test]
+fn every_setting_has_an_effect() {
     let mut changed = 0;
-    for (name, value) in values.into_iter().chain(least) {
-        if TESTED_TOGETHER.contains(&name) {
-            continue;
-        }
+    for (name, value) in other_values() {
         let config = read_among_wide(name, value).unwrap_or_else(|error| panic!("{error}"));
         let without = read_among_wide(name, "").expect("the others are valid");
         assert_ne!(shape(&config), shape(&without), "{name}={value}");
@@ -478,4 +481,53 @@ fn the_server_listens_at_an_address_or_on_a_unix_socket() {
     for bad in ["unix:", "unix:/", "unix:run/sync.sock", "/run/sync.sock", "UNIX:/a", &too_long] {
         assert!(error(&[("BIND_ADDR", bad)]).ends_with(": must be an IP address or unix:/path"));
     }
+}
+
+#[test]
+fn a_running_server_takes_a_new_value_or_names_the_setting_that_has_to_wait() {
+    let mut waiting = 0;
+    for (name, value) in other_values() {
+        let running = read_among_wide(name, "").expect("the others are valid");
+        let new = read_among_wide(name, value).expect("it is valid");
+        let setting = SETTINGS.iter().find(|setting| setting.name == name).expect("it is listed");
+        let (after, names) = running.reloaded(new.clone());
+        if setting.takes_effect_at_start() {
+            waiting += 1;
+            assert_eq!(names, [name]);
+            assert_eq!(exposed(&after), exposed(&running), "{name} stays");
+        } else {
+            assert_eq!(names, [""; 0], "{name}");
+            assert_eq!(exposed(&after), exposed(&new), "{name} changes");
+        }
+    }
+    assert!(waiting > 5, "{waiting}");
+}
+
+#[test]
+fn the_parts_of_the_administrator_have_to_wait_each_for_itself() {
+    let admin = |email, password, nickname| {
+        valid(&[
+            ("INITIAL_ADMIN_EMAIL", email),
+            ("INITIAL_ADMIN_PASSWORD", password),
+            ("INITIAL_ADMIN_NICKNAME", nickname),
+        ])
+    };
+    let running = admin("a@b.c", "password", "A");
+    for (new, expected) in [
+        (admin("a@b.c", "password", "A"), &[][..]),
+        (admin("b@b.c", "password", "A"), &["INITIAL_ADMIN_EMAIL"]),
+        (admin("a@b.c", "passwords", ""), &["INITIAL_ADMIN_PASSWORD", "INITIAL_ADMIN_NICKNAME"]),
+        (valid(&[]), &["INITIAL_ADMIN_EMAIL", "INITIAL_ADMIN_PASSWORD", "INITIAL_ADMIN_NICKNAME"]),
+    ] {
+        let (after, names) = running.reloaded(new);
+        assert_eq!(names, expected);
+        assert_eq!(after.initial_admin, running.initial_admin);
+    }
+}
+
+/// A configuration with its secrets, to be compared.
+fn exposed(config: &Config) -> (String, [Option<String>; 3]) {
+    let secrets = [&config.mongodb_uri, &config.jwt_secret, &config.initial_setup_token];
+    let expose = |secret: &Option<Secret>| secret.as_ref().map(|s| s.expose().to_owned());
+    (shape(config), secrets.map(expose))
 }

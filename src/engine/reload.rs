@@ -1,0 +1,32 @@
+//! New settings while the server runs. Nobody is sent away for them.
+
+use std::sync::Arc;
+
+use log::{info, warn};
+
+use super::Engine;
+use crate::config::Config;
+use crate::rooms::RoomsConfig;
+use crate::session::Sessions;
+
+impl Engine {
+    /// From here on the settings are `new`, but for those that take effect only at the start:
+    /// these are named in the log if they differ. Limits hold for what comes later; who is
+    /// connected, and what is in memory, stays.
+    pub fn reconfigure(&mut self, sessions: &mut Sessions, new: Config) {
+        let (config, waiting) = self.desk.config.reloaded(new);
+        for name in waiting {
+            warn!("{name} has changed: it takes effect at the next start");
+        }
+        for warning in config.warnings() {
+            warn!("{warning}");
+        }
+        sessions.reconfigure(&config);
+        self.rooms.reconfigure(&RoomsConfig::from(&config));
+        for conn in self.desk.clients.joined() {
+            sessions.set_message_bytes_max(conn, config.limits.message_bytes_max);
+        }
+        self.desk.reconfigure(Arc::new(config));
+        info!("the new settings are in effect");
+    }
+}
