@@ -24,12 +24,12 @@ pub struct Examination {
     /// `PUBLIC_URL`.
     pub url: Option<String>,
     /// Whether to try how long a WebSocket may be silent. Takes more than twice
-    /// `PING_INTERVAL_SECONDS`.
+    /// `PING_INTERVAL_SECONDS`, but a minute at most.
     pub is_slow: bool,
 }
 
 /// Looks at everything, and says each finding as soon as it is there. Each wait is bounded;
-/// together they take less than two minutes, unless [`Examination::is_slow`].
+/// together they take less than two minutes, with [`Examination::is_slow`] less than three.
 pub fn examine(config: &Config, examination: &Examination, mut say: impl FnMut(Finding)) {
     let limits = &config.limits;
     machine::judge_settings(config).into_iter().for_each(&mut say);

@@ -89,7 +89,7 @@ pub(super) fn judge_public(url: UrlParts<'_>, facts: &PublicFacts) -> Vec<Findin
     let mut findings = vec![health];
     findings.extend(judge_client(url, facts));
     findings.push(judge_upgrade(facts));
-    findings.extend(facts.idle.as_ref().map(judge_idle));
+    findings.extend(facts.idle.as_ref().map(|idle| judge_idle(idle, facts)));
     findings
 }
 
@@ -315,9 +315,19 @@ fn judge_refusal(answer: &Answer) -> Finding {
     }
 }
 
-fn judge_idle(idle: &Idle) -> Finding {
+fn judge_idle(idle: &Idle, facts: &PublicFacts) -> Finding {
     let subject = "silence";
+    let interval = facts.ping_interval_seconds;
     match idle {
+        // Then no ping has come through that could have kept it open.
+        Idle::Open { seconds } if *seconds <= interval => Finding::warning(
+            subject,
+            format!(
+                "a WebSocket that said nothing for {seconds} s is open, but the server pings only \
+                 after {interval} s: lower PING_INTERVAL_SECONDS, or see that the proxy's time-out \
+                 is longer than that"
+            ),
+        ),
         Idle::Open { seconds } => {
             Finding::ok(subject, format!("a WebSocket that said nothing for {seconds} s is open"))
         }

@@ -8,6 +8,7 @@
 mod support;
 
 mod crowds;
+mod doctor;
 mod documents;
 mod frames;
 mod http_messages;

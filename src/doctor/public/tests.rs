@@ -198,7 +198,9 @@ fn each_way_to_lose_an_upgrade_has_its_advice() {
 #[test]
 fn silence_is_judged_if_it_was_tried() {
     for (idle, severity, part) in [
-        (Idle::Open { seconds: 60 }, Fine, "said nothing for 60 s is open"),
+        (Idle::Open { seconds: 55 }, Fine, "said nothing for 55 s is open"),
+        (Idle::Open { seconds: 26 }, Fine, "said nothing for 26 s is open"),
+        (Idle::Open { seconds: 25 }, Warning, "pings only after 25 s: lower PING_INTERVAL"),
         (
             Idle::Ended { seconds: 20, why: "reset".to_owned() },
             Problem,
