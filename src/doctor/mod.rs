@@ -1,7 +1,7 @@
 //! `sync-server doctor`: looks at what a server needs and at the way that its clients come, and
 //! says what to change. Changes nothing, and may run beside the server.
 //!
-//! What is to be said is decided by pure functions, from facts that [`gather`] brings: it alone
+//! What is to be said is decided by pure functions, from facts that `gather` brings: it alone
 //! knows files, sockets and the clock.
 
 mod cgroup;
