@@ -24,8 +24,13 @@ const DOCUMENTS: [&str; 6] = [
 
 const ENVIRONMENT: &str = ".env.example";
 
-/// Variables that only the MongoDB container reads.
-const FOREIGN_VARIABLES: [&str; 2] = ["MONGO_INITDB_ROOT_USERNAME", "MONGO_INITDB_ROOT_PASSWORD"];
+/// Variables that only the Compose files read, and their defaults.
+const FOREIGN_VARIABLES: [(&str, &str); 4] = [
+    ("MONGO_INITDB_ROOT_USERNAME", ""),
+    ("MONGO_INITDB_ROOT_PASSWORD", ""),
+    ("MONGO_IMAGE", "mongo:7"),
+    ("SYNC_SERVER_IMAGE", "localhost/sync-server"),
+];
 
 /// Folders of one machine; nobody else has them.
 const MACHINE_FOLDERS: [&str; 3] =
@@ -280,7 +285,7 @@ fn environment_faults(text: &str) -> Faults {
     let expected: Vec<(&str, &str)> = SETTINGS
         .iter()
         .map(|setting| (setting.name, setting.default))
-        .chain(FOREIGN_VARIABLES.map(|name| (name, "")))
+        .chain(FOREIGN_VARIABLES)
         .collect();
     let lacking = expected.iter().filter(|pair| !assigned.contains(pair));
     faults.extend(lacking.map(|(name, default)| format!("no line #{name}={default}")));
