@@ -16,6 +16,9 @@ const CANDIDATES_MAX: usize = 32;
 /// More than one, so that a table shrinks faster than it grows.
 const SWEPT_MAX: usize = 2;
 
+/// The longest wait that [`Throttle::charge`] leads to.
+pub const DEBT_MAX: Duration = Duration::from_secs(10 * 60);
+
 /// How long to wait for the next token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryAfter(Duration);
@@ -90,15 +93,27 @@ impl<K: Copy + Eq + Hash> Throttle<K> {
             return Ok(());
         }
         self.check(key, now)?;
+        self.charge(key, now);
+        Ok(())
+    }
+
+    /// Takes a token of `key` for what cannot be refused any more. If there is none it is owed:
+    /// the next one comes so much later, but after [`DEBT_MAX`] at the latest.
+    pub fn charge(&mut self, key: K, now: Timestamp) {
+        if self.interval_us == 0 {
+            return;
+        }
         let interval = Duration::from_micros(self.interval_us);
+        let latest = now + Duration::from_micros(self.tolerance_us) + interval.max(DEBT_MAX);
         if let Some(full_at) = self.full_at.get_mut(&key) {
-            *full_at = (*full_at).max(now) + interval;
+            // Never earlier than it was, should the clock step back.
+            let owed = ((*full_at).max(now) + interval).min(latest);
+            *full_at = (*full_at).max(owed);
         } else {
             self.insert(key, now + interval, now);
         }
         debug_assert_eq!(self.keys.len(), self.full_at.len());
         debug_assert!(self.keys.len() <= self.capacity);
-        Ok(())
     }
 
     /// Puts back a token that was taken of `key` and turned out not to count. A bucket never gets
@@ -199,6 +214,35 @@ mod tests {
         let burst = [(0, None); 30];
         let then = [(0, Some(2_000)), (2_000, None), (2_000, Some(2_000)), (60_000, None)];
         check(Throttle::new(30, MINUTE, 30, 10), &[&burst[..], &then].concat());
+    }
+
+    #[test]
+    fn what_cannot_be_refused_is_owed_for_ten_minutes_at_most() {
+        let mut throttle = Throttle::new(30, MINUTE, 30, 10);
+        let wait = |throttle: &Throttle<char>, ms| {
+            throttle.check('a', at(ms)).map_err(RetryAfter::seconds).err().unwrap_or(0)
+        };
+        for (charges, expected) in [(29, 0), (1, 2), (1, 4), (69, 142), (1_000, 600)] {
+            for _ in 0..charges {
+                throttle.charge('a', at(0));
+            }
+            assert_eq!(wait(&throttle, 0), expected, "after {charges} more");
+        }
+        assert_eq!(wait(&throttle, 599_000), 1);
+        throttle.take('a', at(600_000)).expect("the first token after all");
+        assert_eq!(wait(&throttle, 600_000), 2);
+        let mut unlimited = Throttle::new(0, SECOND, 1, 10);
+        unlimited.charge('a', at(0));
+        assert!(unlimited.is_empty() && unlimited.check('a', at(0)).is_ok());
+        let mut slow = Throttle::new(1, DEBT_MAX * 2, 1, 10);
+        slow.charge('a', at(0));
+        assert_eq!(wait_of(&slow), 1_200, "one token at a time is no debt");
+        slow.charge('a', at(0));
+        assert_eq!(wait_of(&slow), 1_200);
+    }
+
+    fn wait_of(throttle: &Throttle<char>) -> u64 {
+        throttle.check('a', at(0)).expect_err("it has to wait").seconds()
     }
 
     #[test]

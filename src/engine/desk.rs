@@ -23,7 +23,7 @@ use crate::protocol::{self, ErrorCode, MessageId, Reply};
 use crate::rooms::{Done, RoomError, SaveError, StoreUnavailable};
 use crate::session::Sessions;
 use crate::store::StoreError;
-use crate::throttle::Throttle;
+use crate::throttle::{RetryAfter, Throttle};
 use crate::time::{Now, Timestamp};
 use crate::ws;
 
@@ -302,18 +302,19 @@ impl Desk {
 
     // --- limits ---
 
-    /// Whether `address` has asked for too many rooms that do not exist.
-    pub(super) fn address_guesses_too_much(&mut self, address: IpAddr, now: Now) -> bool {
-        self.unknown_joins.check(AddressKey::of(address), now.at).is_err()
+    /// Whether `address` may ask for a room, or has asked for too many that do not exist.
+    pub(super) fn may_ask_for_rooms(&self, address: IpAddr, now: Now) -> Result<(), RetryAfter> {
+        self.unknown_joins.check(AddressKey::of(address), now.at)
     }
 
-    pub(super) fn guesses_too_much(&mut self, sessions: &Sessions, conn: ConnId, now: Now) -> bool {
-        sessions.address(conn).is_some_and(|address| self.address_guesses_too_much(address, now))
+    pub(super) fn guesses_too_much(&self, sessions: &Sessions, conn: ConnId, now: Now) -> bool {
+        sessions.address(conn).is_some_and(|address| self.may_ask_for_rooms(address, now).is_err())
     }
 
+    /// The next attempt is what is refused. Many that waited for the store together are all let
+    /// through, and all counted.
     pub(super) fn count_unknown_room(&mut self, address: IpAddr, now: Now) {
-        // Only counted here; the next attempt is what is refused.
-        let _exhausted = self.unknown_joins.take(AddressKey::of(address), now.at);
+        self.unknown_joins.charge(AddressKey::of(address), now.at);
     }
 
     /// Whether a message that makes the server keep `bytes` more bytes can be taken.

@@ -236,10 +236,10 @@ impl Engine {
         address: IpAddr,
         now: Now,
     ) {
-        if self.desk.address_guesses_too_much(address, now) {
+        if let Err(wait) = self.desk.may_ask_for_rooms(address, now) {
             let mut response =
                 room_error(Status::TOO_MANY_REQUESTS, "Too many unknown rooms asked for");
-            response.set_header("Retry-After", "60");
+            response.set_header("Retry-After", &wait.seconds().to_string());
             sessions.respond(conn, &response, now);
             return;
         }

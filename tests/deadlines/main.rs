@@ -2,6 +2,7 @@
 //! virtual time.
 
 mod connections;
+mod guesses;
 mod jobs;
 mod reload;
 mod shutdown;
