@@ -66,7 +66,7 @@ impl Engine {
                     peer_id,
                     is_host,
                     metadata,
-                    host_token: host_token.map(|token| hash_token(&token)),
+                    host_token: host_token.map(|token| hash_token(token.expose())),
                 };
                 self.join(sessions, conn, join, id.as_ref(), now);
                 return;

@@ -21,6 +21,7 @@ use crate::ids::{ConnId, RoomKey};
 use crate::memory::MemoryBudget;
 use crate::protocol::{self, ErrorCode, MessageId, Reply};
 use crate::rooms::{Done, RoomError, SaveError, StoreUnavailable};
+use crate::secret::Secret;
 use crate::session::Sessions;
 use crate::store::StoreError;
 use crate::throttle::{RetryAfter, Throttle};
@@ -362,8 +363,8 @@ impl Desk {
     }
 
     /// 256 bits as 64 hexadecimal digits.
-    pub(super) fn fresh_token(&mut self) -> String {
-        hex::encode(&self.random::<32>())
+    pub(super) fn fresh_token(&mut self) -> Secret {
+        Secret::new(hex::encode(&self.random::<32>()))
     }
 
     // --- the store ---

@@ -15,6 +15,7 @@ use crate::http::{self, Request, Response, Route, Status};
 use crate::ids::ConnId;
 use crate::protocol;
 use crate::rooms::{Create, CreateDone, RoomError, RoomView, ViewDone};
+use crate::secret::Secret;
 use crate::session::Sessions;
 use crate::time::{Now, Timestamp};
 
@@ -32,7 +33,7 @@ pub(super) struct Creation {
     room_id: String,
     host_id: String,
     host_auth: HostAuth,
-    host_token: String,
+    host_token: Secret,
     websocket_url: String,
     draws: u8,
 }
@@ -91,7 +92,7 @@ impl Creation {
             room_id: &self.room_id,
             host_id: &self.host_id,
             host_auth: self.host_auth,
-            host_token: hash_token(&self.host_token),
+            host_token: hash_token(self.host_token.expose()),
         }
     }
 }
@@ -441,7 +442,7 @@ impl Desk {
             room_id: view.room_id(),
             host_id: view.host_id(),
             websocket_url: &creation.websocket_url,
-            host_token: new.then_some(&creation.host_token),
+            host_token: new.then_some(creation.host_token.expose()),
             restored: (!new).then_some(true),
             has_document: (!new).then_some(view.has_document()),
         };

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::error::{ErrorCode, ParseError};
 use crate::rooms::RawJson;
+use crate::secret::Secret;
 
 /// Bytes of an `id` as it stands in the message, quotes and escapes included.
 pub const ID_BYTES_MAX: usize = 128;
@@ -61,7 +62,7 @@ pub enum ClientAction<'a> {
         /// At most [`METADATA_BYTES_MAX`] bytes; `null` if there was none.
         metadata: RawJson<'a>,
         /// At most [`HOST_TOKEN_BYTES_MAX`] bytes.
-        host_token: Option<Cow<'a, str>>,
+        host_token: Option<Secret>,
     },
     /// `data` to every other connection in the room.
     Broadcast {
@@ -216,6 +217,7 @@ impl<'a> Fields<'a> {
             present(self.host_token).map(|raw| string("host_token", raw)).transpose()?;
         let host_token_bytes = host_token.as_ref().map_or(0, |token| token.len());
         within("host_token", host_token_bytes, HOST_TOKEN_BYTES_MAX, "bytes")?;
+        let host_token = host_token.map(Secret::new);
 
         let metadata = RawJson(metadata);
         Ok(ClientAction::Join { room_code, peer_id, is_host, metadata, host_token })

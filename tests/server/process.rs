@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Deadline, Directory, Ended, Server, run};
+use crate::support::{Deadline, Directory, Ended, Server, WebSocketClient, run};
 
 /// What an operator must know of; `--help` shows each.
 const SETTINGS: [&str; 43] = [
@@ -238,8 +238,17 @@ fn the_log_holds_no_message_and_no_token() {
         ("X-Setup-Token", "setup-secret"),
         ("Cookie", "_khun_ph_token=cookie-secret"),
     ];
-    server.http("GET", "/health?token=query-secret", &headers, "");
-    let mut host = server.connect();
+    for path in ["/health", "/ws", "/api/auth/setup-info", "http://a/ws", "/nowhere", "/%zz#"] {
+        server.http("GET", &format!("{path}?token=query-secret"), &headers, "");
+    }
+    let login = json!({ "email": "ann@example.com", "password": "password-secret" });
+    server.http("POST", "/api/auth/login?token=query-secret", &[], &login.to_string());
+    let link = json!({ "token": "link-secret", "password": "new-password-secret" });
+    server.http("POST", "/api/auth/setup-password", &[], &link.to_string());
+    let url = format!("ws://{}/ws?token=query-secret", server.address());
+    let protocols = [("Sec-WebSocket-Protocol", "khun-phaen.v1, bearer.subprotocol-secret")];
+    let stream = TcpStream::connect(server.address()).expect("it listens");
+    let mut host = WebSocketClient::over(stream, &url, &protocols).expect("a 101");
     host.join_with(&json!({ "action": "join", "room_code": "room", "peer_id": "host",
         "is_host": true, "host_token": token, "metadata": "metadata-secret" }));
     host.send_json(&json!({ "action": "sync_document", "document": "document-secret" }));

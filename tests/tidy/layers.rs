@@ -66,7 +66,7 @@ const USES: &[(&str, &[&str])] = &[
     ("rooms", &["config", "ids", "memory", "time"]),
     ("store", &["config", "hex", "rooms", "secret", "time"]),
     ("ws", &["memory", "rooms"]),
-    ("protocol", &["memory", "rooms", "time", "ws"]),
+    ("protocol", &["memory", "rooms", "secret", "time", "ws"]),
     ("http", &["config", "secret", "time", "ws"]),
     ("accounts", &["config", "hex", "secret", "store", "time"]),
     ("workers", &["ids"]),

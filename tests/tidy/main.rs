@@ -5,6 +5,7 @@
 //! it: a rule that can't fail holds nothing.
 
 mod layers;
+mod secrets;
 mod source;
 mod style;
 mod tree;
