@@ -323,6 +323,7 @@ impl World {
 
     /// What the event loop does each turn, with writes that may be cut anywhere.
     fn turn(&mut self) {
+        self.sessions.begin_turn();
         self.sessions.handle_timeouts(self.now, &mut self.engine);
         self.engine.handle_timeout(&mut self.sessions, self.now);
         while self.sessions.next_resumed(self.now, &mut self.engine).is_some() {}

@@ -181,6 +181,25 @@ impl AccountRequest {
         )
     }
 
+    /// Bytes of memory behind it, as far as a client decides how many.
+    pub fn held_bytes(&self) -> usize {
+        let secret = |secret: &Option<Secret>| secret.as_ref().map_or(0, |s| s.expose().len());
+        match self {
+            Self::Invite { credentials, setup_token, body } => {
+                secret(credentials) + secret(setup_token) + body.capacity()
+            }
+            Self::SetupInfo { token } => token.expose().len(),
+            Self::SetupPassword { body } | Self::Login { body } => body.capacity(),
+            Self::Logout => 0,
+            Self::Me { credentials } | Self::Users { credentials } => secret(credentials),
+            Self::UpdateMe { credentials, body } => secret(credentials) + body.capacity(),
+            Self::UpdateUser { credentials, id, body } => {
+                secret(credentials) + id.capacity() + body.capacity()
+            }
+            Self::DeleteUser { credentials, id } => secret(credentials) + id.capacity(),
+        }
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::Invite { .. } => "Invite",

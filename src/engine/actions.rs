@@ -83,7 +83,10 @@ impl Engine {
                 Action::SyncDocument { document }
             }
             ClientAction::RequestSync => Action::RequestSync,
-            ClientAction::Leave => Action::Leave,
+            ClientAction::Leave => {
+                sessions.keep(conn, 0);
+                Action::Leave
+            }
         };
         let result = self
             .with_rooms(sessions, now, |rooms, effects| rooms.handle(conn, action, now, effects));
@@ -102,6 +105,9 @@ impl Engine {
             self.desk.refuse(sessions, conn, ErrorCode::RateLimited, id, now);
             return;
         }
+        // Kept as long as it waits for the store, and then as long as it is a member. What a join
+        // that fails said counts until the next one.
+        sessions.keep(conn, join.peer_id.len() + join.metadata.0.len());
         let result = self.with_rooms(sessions, now, |rooms, effects| {
             rooms.handle(conn, Action::Join(join), now, effects)
         });

@@ -73,6 +73,13 @@ struct PendingAck {
     id: MessageId<'static>,
 }
 
+impl PendingAck {
+    /// Bytes that count against the memory budget while it waits.
+    fn held_bytes(&self) -> usize {
+        size_of::<Self>() + self.id.as_json().len()
+    }
+}
+
 /// See the [module](self).
 pub(super) struct Desk {
     pub(super) config: Arc<Config>,
@@ -124,10 +131,9 @@ impl Desk {
         let limits = &config.limits;
         let minute = Duration::from_secs(60);
         Self {
-            budget,
             entropy,
             clients: Clients::new(limits.message_rate_max),
-            jobs: Jobs::default(),
+            jobs: Jobs::new(budget.clone()),
             waiting: HashMap::new(),
             acks: HashMap::new(),
             code_taken: Vec::new(),
@@ -148,6 +154,7 @@ impl Desk {
             store_warned_at: None,
             forwarded_ignored: false,
             shutdown: None,
+            budget,
             config,
         }
     }
@@ -225,9 +232,11 @@ impl Desk {
             }
             Ok(Done::WhenDurable { room, revision }) => {
                 let Some(id) = id else { return };
-                let acks = self.acks.entry(room).or_default();
-                if acks.len() < ACKS_PER_ROOM_MAX {
-                    acks.push_back(PendingAck { conn, revision, id: id.to_owned() });
+                let ack = PendingAck { conn, revision, id: id.to_owned() };
+                let waiting = self.acks.get(&room).map_or(0, VecDeque::len);
+                if waiting < ACKS_PER_ROOM_MAX && self.has_memory_for(ack.held_bytes()) {
+                    self.budget.add(ack.held_bytes());
+                    self.acks.entry(room).or_default().push_back(ack);
                 } else {
                     self.refuse(sessions, conn, ErrorCode::StoreUnavailable, Some(id), now);
                 }
@@ -287,6 +296,7 @@ impl Desk {
         while acks.front().is_some_and(|ack| ack.revision <= revision)
             && let Some(ack) = acks.pop_front()
         {
+            self.budget.sub(ack.held_bytes());
             self.send_reply(sessions, ack.conn, &Reply::Ack { id: &ack.id }, now);
         }
         if !acks.is_empty() {
@@ -297,6 +307,7 @@ impl Desk {
     /// This room will not be stored.
     pub(super) fn refuse_acks(&mut self, sessions: &mut Sessions, room: RoomKey, now: Now) {
         for ack in self.acks.remove(&room).into_iter().flatten() {
+            self.budget.sub(ack.held_bytes());
             self.refuse(sessions, ack.conn, ErrorCode::StoreUnavailable, Some(&ack.id), now);
         }
     }

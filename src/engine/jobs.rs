@@ -10,6 +10,7 @@ use crate::accounts::password::HASH_MEMORY_BYTES;
 use crate::accounts::{AccountReply, AccountRequest, AuthError, Identity};
 use crate::config::HostAuth;
 use crate::ids::{ConnId, JobId, RoomKey};
+use crate::memory::MemoryBudget;
 use crate::rooms::{Document, Snapshot, StoredRoom, TokenHash};
 use crate::secret::Secret;
 use crate::store::StoreError;
@@ -93,6 +94,23 @@ pub struct RoomToSave {
     pub updated_at: UnixMillis,
 }
 
+impl Job {
+    /// Bytes of memory behind it that nobody else counts: a document counts for itself.
+    fn held_bytes(&self) -> usize {
+        match self {
+            Self::FindRoom { room_code } => room_code.capacity(),
+            Self::SaveRoom(room) => {
+                let RoomToSave { room_code, room_id, host_id, .. } = &**room;
+                size_of::<RoomToSave>() + room_code.len() + room_id.len() + host_id.len()
+            }
+            Self::Account { request, .. } => request.held_bytes(),
+            Self::Authenticate { token, .. } => token.as_ref().map_or(0, |t| t.expose().len()),
+            Self::CheckAccounts(identities) => identities.capacity() * size_of::<Identity>(),
+            Self::Probe { .. } => 0,
+        }
+    }
+}
+
 impl RoomToSave {
     pub(super) fn of(snapshot: &Snapshot<'_>, now: UnixMillis) -> Self {
         Self {
@@ -130,15 +148,22 @@ impl Purpose {
     fn times_out(&self) -> bool {
         !matches!(self, Self::Save(..))
     }
+
+    /// A client brings what is kept for the job, as much as it likes.
+    fn is_request(&self) -> bool {
+        matches!(self, Self::Request(_) | Self::Authentication(_))
+    }
 }
 
-/// The queue is full.
+/// The queue is full, or the memory budget is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct QueueFull;
 
 /// Jobs that wait or run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Jobs {
+    /// What the jobs that wait to be started count against.
+    budget: MemoryBudget,
     last: u64,
     /// Short work, in order.
     ready: VecDeque<(JobId, Job)>,
@@ -154,6 +179,20 @@ pub(super) struct Jobs {
 }
 
 impl Jobs {
+    /// None.
+    pub(super) fn new(budget: MemoryBudget) -> Self {
+        Self {
+            budget,
+            last: 0,
+            ready: VecDeque::new(),
+            hashing: VecDeque::new(),
+            hashes_running: Vec::new(),
+            waiting_for: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            stale: 0,
+        }
+    }
+
     /// Queues a job.
     pub(super) fn start(
         &mut self,
@@ -165,6 +204,11 @@ impl Jobs {
         if purpose.times_out() && self.ready.len() + self.hashing.len() >= QUEUE_MAX {
             return Err(QueueFull);
         }
+        let bytes = job.held_bytes();
+        if purpose.is_request() && self.budget.used() + bytes > self.budget.limit() {
+            return Err(QueueFull);
+        }
+        self.budget.add(bytes);
         self.last += 1;
         let id = JobId(self.last);
         let deadline = now + JOB_TIMEOUT;
@@ -188,6 +232,7 @@ impl Jobs {
                 None if self.hashes_running.len() < hashes_max => self.hashing.pop_front()?,
                 None => return None,
             };
+            self.budget.sub(job.held_bytes());
             // What nobody waits for any more need not be started.
             if self.waiting_for.contains_key(&id) {
                 if needs_hash(&job) {
@@ -200,6 +245,7 @@ impl Jobs {
 
     /// Puts back a job that could not be started.
     pub(super) fn put_back(&mut self, id: JobId, job: Job) {
+        self.budget.add(job.held_bytes());
         if needs_hash(&job) {
             self.hashes_running.retain(|running| *running != id);
             self.hashing.push_front((id, job));
@@ -263,7 +309,7 @@ mod tests {
     #[test]
     fn hashes_never_take_all_workers_and_short_work_overtakes_them() {
         let conn = ConnId { index: 0, generation: 1 };
-        let mut jobs = Jobs::default();
+        let mut jobs = Jobs::new(MemoryBudget::new(1 << 20));
         let mut start = |job| jobs.start(job, Purpose::Request(conn), Timestamp(0)).expect("room");
         let (first, second, probe) = (start(login()), start(login()), start(PROBE));
         assert_eq!(jobs.next(1).expect("a job").0, probe);
@@ -279,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_job_nobody_waits_for_is_not_started_and_its_outcome_is_dropped() {
-        let mut jobs = Jobs::default();
+        let mut jobs = Jobs::new(MemoryBudget::new(1 << 20));
         let at = Timestamp::from_secs(1);
         let first = jobs.start(PROBE, Purpose::Probe, at).unwrap();
         assert_eq!(jobs.poll_timeout(), Some(at + JOB_TIMEOUT));
@@ -293,7 +339,7 @@ mod tests {
 
     #[test]
     fn the_queue_is_bounded_but_saves_are_always_taken() {
-        let mut jobs = Jobs::default();
+        let mut jobs = Jobs::new(MemoryBudget::new(1 << 20));
         for _ in 0..QUEUE_MAX {
             jobs.start(PROBE, Purpose::Probe, Timestamp(0)).unwrap();
         }
@@ -303,8 +349,31 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_counts_until_it_is_started_or_given_up() {
+        let conn = ConnId { index: 0, generation: 1 };
+        let budget = MemoryBudget::new(100_000);
+        let mut jobs = Jobs::new(budget.clone());
+        let mut start = |bytes| {
+            let request = Box::new(AccountRequest::Login { body: vec![b' '; bytes] });
+            let job = Job::Account { request, now: UnixMillis(0) };
+            jobs.start(job, Purpose::Request(conn), Timestamp(0))
+        };
+        assert!(start(60_000).is_ok());
+        assert_eq!(start(60_000), Err(QueueFull), "no memory for it");
+        assert!(start(40_000).is_ok());
+        assert_eq!(budget.used(), 100_000);
+        let (id, job) = jobs.next(1).unwrap();
+        assert_eq!(budget.used(), 40_000);
+        jobs.put_back(id, job);
+        assert_eq!(budget.used(), 100_000);
+        while jobs.expired(Timestamp(0) + JOB_TIMEOUT).is_some() {}
+        assert!(jobs.next(1).is_none());
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
     fn jobs_start_in_order_and_a_refused_one_comes_first_again() {
-        let mut jobs = Jobs::default();
+        let mut jobs = Jobs::new(MemoryBudget::new(1 << 20));
         let first = jobs.start(PROBE, Purpose::Probe, Timestamp(0)).unwrap();
         let second = jobs.start(PROBE, Purpose::Probe, Timestamp(0)).unwrap();
         let (id, job) = jobs.next(1).unwrap();

@@ -181,6 +181,8 @@ impl Engine {
             sessions.respond(conn, &response, now);
             return;
         }
+        // What is wanted is kept until the store has answered.
+        sessions.keep(conn, request.held_bytes());
         match self.desk.creation(request, peer) {
             Ok(creation) if self.desk.config.require_auth => {
                 let token = http::credentials(request, &self.desk.config.allowed_origins);
@@ -292,6 +294,7 @@ impl Engine {
             return;
         }
         if self.desk.config.require_auth {
+            sessions.keep(conn, request.held_bytes());
             let job = Job::Authenticate { token: upgrade.bearer.clone(), now: now.unix };
             let waiting = Waiting::Upgrade(Box::new(upgrade));
             self.wait_for(sessions, conn, job, Purpose::Authentication(conn), waiting, now);

@@ -172,6 +172,11 @@ impl Request {
             .map(|(_, value)| value.trim_matches('"'))
     }
 
+    /// Bytes of memory behind this request.
+    pub fn held_bytes(&self) -> usize {
+        self.head_bytes() + self.body.capacity()
+    }
+
     /// Bytes that the head keeps alive.
     pub(super) fn head_bytes(&self) -> usize {
         self.head.len() + size_of_val(&*self.marks.fields)

@@ -1,7 +1,8 @@
 //! The loop: one thread, fixed phases, bounded work in each.
 //!
-//! A turn is: wait → read the clock → read sockets (one `recv` each) → finished jobs → deadlines →
-//! start jobs → flush (one vectored write each) → reap → flush what reaping dirtied → accept.
+//! A turn is: wait → read the clock → take up what the last turn left over → read sockets (one
+//! `recv` each) → finished jobs → deadlines → start jobs → flush (one vectored write each) → reap →
+//! flush what reaping dirtied → accept.
 //! Whatever is left over is remembered, and the next wait is then no wait.
 
 use std::fmt;
@@ -206,7 +207,9 @@ impl<D: Dispatch> EventLoop<D> {
         }
         let now = self.clock.now();
         self.supervisor.handle_timeout(now.at);
+        self.sessions.begin_turn();
         self.note_events(now);
+        self.process_resumed(now);
         self.read_sockets(now);
         self.finish_jobs(now);
         self.sessions.handle_timeouts(now, &mut self.dispatch);
@@ -228,7 +231,7 @@ impl<D: Dispatch> EventLoop<D> {
     fn timeout(&self) -> Option<Duration> {
         let now = self.clock.now().at;
         let is_busy = !self.pending.is_empty() || !self.dirty.is_empty();
-        if is_busy || self.sessions.has_resumed() || self.gate.is_pending(now) {
+        if is_busy || self.sessions.has_leftovers() || self.gate.is_pending(now) {
             return Some(Duration::ZERO);
         }
         let stop = match self.stop {
@@ -313,9 +316,13 @@ impl<D: Dispatch> EventLoop<D> {
         }
     }
 
-    /// One `recv` for each socket that may have something and whose session wants it.
+    /// One `recv` for each socket that may have something and whose session wants it; the next
+    /// turn goes on where this one has had enough.
     fn read_sockets(&mut self, now: Now) {
-        for conn in std::mem::take(&mut self.pending) {
+        let mut pending = std::mem::take(&mut self.pending).into_iter();
+        while !self.sessions.is_sated()
+            && let Some(conn) = pending.next()
+        {
             let Some(socket) = socket_mut(&mut self.sockets, conn) else { continue };
             socket.pending = false;
             if !self.sessions.wants_read(conn) {
@@ -339,6 +346,9 @@ impl<D: Dispatch> EventLoop<D> {
                 }
             }
         }
+        // Whoever was not read comes first in the next turn.
+        let read = std::mem::replace(&mut self.pending, pending.collect());
+        self.pending.extend(read);
     }
 
     fn finish_jobs(&mut self, now: Now) {

@@ -164,6 +164,16 @@ impl Sessions {
         }
     }
 
+    /// The application keeps `bytes` bytes for `conn` beside what is queued for it, in place of
+    /// what it said before. They count as held by `conn` until the application has been told that
+    /// it is gone.
+    pub fn keep(&mut self, conn: ConnId, bytes: usize) {
+        if let Some(session) = self.session_mut(conn) {
+            session.keep(bytes);
+        }
+        self.settle(conn);
+    }
+
     /// Closes `conn` with 1008 unless this is called again before `by`; `None` waits for ever.
     pub fn expect_action_by(&mut self, conn: ConnId, by: Option<Timestamp>) {
         if let Some(session) = self.session_mut(conn) {
@@ -257,6 +267,11 @@ impl Sessions {
         let held = session.held_bytes();
         self.budget.replace(session.counted_bytes, held);
         session.counted_bytes = held;
+        // One event can be a message to a thousand members, and one outcome of a job an event for
+        // each of a thousand who waited.
+        if self.is_flooded() {
+            self.enforce_budget(now);
+        }
         true
     }
 }

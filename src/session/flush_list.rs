@@ -60,6 +60,11 @@ impl FlushList {
         !self.due.is_empty() || (!self.patient.is_empty() && self.patient_at <= now)
     }
 
+    /// The patient ones wait no longer: what they hold is needed elsewhere.
+    pub(super) fn end_patience(&mut self) {
+        self.patient_at = Timestamp(0);
+    }
+
     /// When patience ends.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         (!self.patient.is_empty()).then_some(self.patient_at)
@@ -118,6 +123,18 @@ mod tests {
         assert_eq!(taken(&mut list, 119, &mut states), NOBODY);
         assert_eq!(taken(&mut list, 120, &mut states), [1, 0]);
         assert_eq!(list.poll_timeout(), None);
+    }
+
+    #[test]
+    fn nobody_is_patient_when_memory_is_short() {
+        let mut list = FlushList::default();
+        let mut states = [FlushState::Idle; 2];
+        list.add_patient(&mut states[0], conn(0));
+        assert_eq!(taken(&mut list, 100, &mut states), [0]);
+        list.add_patient(&mut states[1], conn(1));
+        list.end_patience();
+        assert!(list.is_due(Timestamp::from_millis(101)));
+        assert_eq!(taken(&mut list, 101, &mut states), [1]);
     }
 
     #[test]

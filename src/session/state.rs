@@ -162,18 +162,32 @@ pub(super) struct Session {
     stalled_since: Option<Timestamp>,
     /// When the deadline heap will look at this session next.
     pub(super) armed: Timestamp,
+    /// What the application keeps for the client beside its queue, in bytes.
+    kept_bytes: usize,
     /// What the memory budget has been told of this session, in bytes.
     pub(super) counted_bytes: usize,
     /// Whether it waits to be flushed.
     pub(super) flush: FlushState,
     /// The application has asked to hear nothing more for the time being.
     paused: bool,
-    /// Input was withheld because of `paused`.
+    /// More came in this turn than is good; its input waits for the next one.
+    postponed: bool,
+    /// Input was withheld because of one of these two.
     pub(super) withheld: bool,
     /// The peer has shut its half.
     peer_finished: bool,
-    /// The application has been, or is about to be, told that the client is gone.
-    pub(super) departed: bool,
+    departure: Departure,
+}
+
+/// What the application knows of the client's going.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Departure {
+    /// Nothing: there is nothing to know.
+    None,
+    /// Nothing yet.
+    Untold,
+    /// That the client is gone.
+    Told,
 }
 
 impl Session {
@@ -189,12 +203,14 @@ impl Session {
             last_received: now,
             stalled_since: None,
             armed: NEVER,
+            kept_bytes: 0,
             counted_bytes: 0,
             flush: FlushState::Idle,
             paused: false,
+            postponed: false,
             withheld: false,
             peer_finished: false,
-            departed: false,
+            departure: Departure::None,
         }
     }
 
@@ -229,7 +245,7 @@ impl Session {
 
     /// Whether input has to wait.
     pub(super) fn is_held(&self) -> bool {
-        self.paused || self.is_answering() || self.has_answers_enough()
+        self.paused || self.postponed || self.is_answering() || self.has_answers_enough()
     }
 
     /// A client that asks and asks and reads no answer is not asked for more.
@@ -246,6 +262,37 @@ impl Session {
     pub(super) fn resume(&mut self) -> bool {
         self.paused = false;
         self.withheld && !self.is_held()
+    }
+
+    /// Lets further input wait for the next turn; false if it has to wait anyway.
+    pub(super) fn postpone(&mut self) -> bool {
+        !(self.is_held() || std::mem::replace(&mut self.postponed, true))
+    }
+
+    /// The next turn has begun. Returns whether input was withheld and goes on.
+    pub(super) fn take_up(&mut self) -> bool {
+        self.postponed = false;
+        self.withheld && !self.is_held()
+    }
+
+    /// The application is to hear that the client is gone; false if it has been told, or will be.
+    pub(super) fn depart(&mut self) -> bool {
+        let is_news = self.departure == Departure::None;
+        if is_news {
+            self.departure = Departure::Untold;
+        }
+        is_news
+    }
+
+    /// The application has heard it, and keeps nothing for the client any more.
+    pub(super) fn has_departed(&mut self) {
+        self.departure = Departure::Told;
+        self.kept_bytes = 0;
+    }
+
+    /// The application is still to hear it.
+    pub(super) fn is_departing(&self) -> bool {
+        self.departure == Departure::Untold
     }
 
     /// Keeps `input` for later.
@@ -269,7 +316,12 @@ impl Session {
             }
             Phase::Answering(_) | Phase::Draining { .. } | Phase::Gone => 0,
         };
-        phase + self.parked.capacity() + self.queue.own_bytes()
+        phase + self.parked.capacity() + self.queue.own_bytes() + self.kept_bytes
+    }
+
+    /// The application keeps so many bytes for the client from here on.
+    pub(super) fn keep(&mut self, bytes: usize) {
+        self.kept_bytes = bytes;
     }
 
     /// Notes that bytes came.
@@ -372,6 +424,7 @@ impl Session {
         let mut head = Vec::new();
         encode(&context, &mut head);
         self.queue.push_copy(&head);
+        self.kept_bytes = 0;
         self.phase = if context.keep_alive() && !is_last {
             Phase::Http { parser: None, since: now, served: true }
         } else {
@@ -383,6 +436,7 @@ impl Session {
     pub(super) fn upgrade(&mut self, response: &[u8], now: Timestamp) {
         debug_assert!(self.is_answering(), "only a request can be upgraded");
         self.queue.push_copy(response);
+        self.kept_bytes = 0;
         self.last_received = now;
         self.phase = Phase::WebSocket(WebSocket {
             decoder: Decoder::default(),
@@ -431,6 +485,7 @@ impl Session {
         self.stalled_since = None;
         self.parked = Vec::new();
         self.paused = false;
+        self.kept_bytes = 0;
     }
 
     /// The socket took something.

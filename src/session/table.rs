@@ -23,6 +23,17 @@ use crate::ws::{self, CloseReason, DecoderPool, Incoming};
 const REFUSALS_MAX: usize = 64;
 /// Sessions that are closed in one turn because the memory budget is exceeded.
 const EVICTIONS_PER_TURN_MAX: usize = 64;
+/// What the connections may come to hold in one turn before no more is taken in: what is queued
+/// gets a chance to leave first. A thousand members that join, or go, in one instant would
+/// otherwise queue a million messages before the first is sent.
+const GROWTH_PER_TURN_MAX: usize = 8 << 20;
+/// While more than this share (1/n) of the memory budget is in use, news do not wait for others.
+const PATIENT_SHARE: usize = 4;
+/// What may be in use beyond the budget for a moment, before those that hold most are closed in
+/// the middle of a turn.
+const EXCESS_BYTES_MAX: usize = GROWTH_PER_TURN_MAX;
+/// So much is taken in even when the memory budget is used up, or nobody would get on.
+const GROWTH_PER_TURN_MIN: usize = 1 << 20;
 /// A scratch buffer that grew beyond this for one big message is given back.
 const SCRATCH_BYTES_MAX: usize = 64 * 1024;
 
@@ -44,6 +55,10 @@ pub struct Sessions {
     pub(super) to_flush: FlushList,
     pub(super) departed: VecDeque<ConnId>,
     pub(super) resumed: Vec<ConnId>,
+    /// Their input waits for the next turn.
+    postponed: Vec<ConnId>,
+    /// Bytes in use at which no more is taken in during this turn.
+    sated_at: usize,
     pub(super) finished: Vec<ConnId>,
     pub(super) budget: MemoryBudget,
     pub(super) connections_max: usize,
@@ -71,6 +86,8 @@ impl Sessions {
             to_flush: FlushList::default(),
             departed: VecDeque::new(),
             resumed: Vec::new(),
+            postponed: Vec::new(),
+            sated_at: GROWTH_PER_TURN_MIN,
             finished: Vec::new(),
             budget,
             connections_max: limits.connections_max as usize,
@@ -83,6 +100,24 @@ impl Sessions {
     }
 
     // --- the transport tells what happened ---
+
+    /// A turn begins: what came too much for the last one is taken up again.
+    pub fn begin_turn(&mut self) {
+        let free = self.budget.limit().saturating_sub(self.budget.used());
+        let growth = free.clamp(GROWTH_PER_TURN_MIN, GROWTH_PER_TURN_MAX);
+        self.sated_at = self.budget.used() + growth;
+        for conn in std::mem::take(&mut self.postponed) {
+            let Some(session) = self.session_mut(conn) else { continue };
+            if session.take_up() {
+                self.resumed.push(conn);
+            }
+        }
+    }
+
+    /// Enough was taken in for this turn: read no further.
+    pub fn is_sated(&self) -> bool {
+        self.budget.used() > self.sated_at
+    }
 
     /// A connection came from `peer`. Over a limit it is still given an id, is told 503, and
     /// is closed.
@@ -175,6 +210,9 @@ impl Sessions {
 
     /// Moves the ids of sessions that are to be flushed now to `into`.
     pub fn take_due(&mut self, into: &mut Vec<ConnId>, now: Now) {
+        if self.is_sated() || self.budget.used() > self.budget.limit() / PATIENT_SHARE {
+            self.to_flush.end_patience();
+        }
         let slab = &self.slab;
         self.to_flush.take(into, now.at, |conn| {
             slab.get(conn.index as usize)
@@ -226,9 +264,9 @@ impl Sessions {
         self.session(conn).is_some_and(Session::wants_read)
     }
 
-    /// Whether [`next_resumed`](Self::next_resumed) has something.
-    pub fn has_resumed(&self) -> bool {
-        !self.resumed.is_empty()
+    /// Whether something is left over for the next turn, which should begin at once.
+    pub fn has_leftovers(&self) -> bool {
+        !(self.resumed.is_empty() && self.postponed.is_empty() && self.departed.is_empty())
     }
 
     /// Takes a connection that was resumed: its withheld input is processed, and its socket
@@ -251,7 +289,11 @@ impl Sessions {
         dispatch: &mut D,
     ) {
         self.tell_departed(now, dispatch);
-        into.append(&mut self.finished);
+        // A slot is used again only when everybody knows that it is free.
+        let slab = &self.slab;
+        into.extend(self.finished.extract_if(.., |conn| {
+            slab.get(conn.index as usize).is_none_or(|session| !session.is_departing())
+        }));
     }
 
     /// Frees the slot of `conn`: the only place where one is freed.
@@ -290,6 +332,9 @@ impl Sessions {
         while let Some(session) = self.slab.get_mut(conn.index as usize) {
             if session.id != conn {
                 break;
+            }
+            if self.budget.used() > self.sated_at && session.postpone() {
+                self.postponed.push(conn);
             }
             if session.is_held() {
                 session.park(input);
@@ -392,7 +437,7 @@ impl Sessions {
     }
 
     /// Closes the sessions that hold most until the budget is kept again.
-    fn enforce_budget(&mut self, now: Now) {
+    pub(super) fn enforce_budget(&mut self, now: Now) {
         for _ in 0..EVICTIONS_PER_TURN_MAX {
             if !self.budget.is_over() {
                 return;
@@ -440,8 +485,7 @@ impl Sessions {
     /// The application is to hear that the client is gone.
     pub(super) fn depart(&mut self, conn: ConnId) {
         let Some(session) = self.session_mut(conn) else { return };
-        if !session.departed {
-            session.departed = true;
+        if session.depart() {
             self.departed.push_back(conn);
         }
     }
@@ -451,6 +495,14 @@ impl Sessions {
     fn tell_departed<D: Dispatch>(&mut self, now: Now, dispatch: &mut D) {
         while let Some(conn) = self.departed.pop_front() {
             dispatch.closed(self, conn, now);
+            if let Some(session) = self.session_mut(conn) {
+                session.has_departed();
+            }
+            self.settle(conn);
+            if self.is_sated() {
+                self.to_flush.end_patience();
+                return;
+            }
         }
     }
 
@@ -473,6 +525,11 @@ impl Sessions {
         if self.has_unsent(conn) {
             self.mark_due(conn);
         }
+    }
+
+    /// More is in use than a turn that ends soon could explain.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.budget.used() > self.budget.limit() + EXCESS_BYTES_MAX
     }
 
     /// Tells the memory budget what the session holds now.

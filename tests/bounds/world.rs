@@ -18,6 +18,9 @@ use sync_server::time::{Now, Timestamp, UnixMillis};
 /// Wake-ups between two moments that a test names. A deadline that is never met would spin.
 const WAKE_UPS_MAX: usize = 10_000;
 
+/// What one read brings at most.
+const READ_BYTES_MAX: usize = 64 * 1024;
+
 const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -44,6 +47,8 @@ pub(crate) struct World {
     pub(crate) clients: Vec<Client>,
     /// Jobs that were started and have not ended.
     pub(crate) jobs: Vec<(JobId, Job)>,
+    /// The most that counted against the memory budget since this was set to 0, in bytes.
+    peak: usize,
 }
 
 impl World {
@@ -65,6 +70,7 @@ impl World {
             engine,
             clients: Vec::new(),
             jobs: Vec::new(),
+            peak: 0,
         };
         world.turn();
         world.answer_probes();
@@ -121,6 +127,52 @@ impl World {
     /// A short text message comes from a client.
     pub(crate) fn say(&mut self, client: usize, text: &str) {
         self.send(client, text_frame(text));
+    }
+
+    /// Bytes come from a client, as much at once as one read brings.
+    pub(crate) fn send_in_pieces(&mut self, client: usize, bytes: &[u8]) {
+        for piece in bytes.chunks(READ_BYTES_MAX) {
+            self.send(client, piece);
+        }
+    }
+
+    /// The same `bytes`, not more than one read brings, come from all of `clients` in one instant.
+    /// What the most was that counted against the memory budget.
+    pub(crate) fn send_at_once(&mut self, clients: &[usize], bytes: &[u8]) -> usize {
+        assert!(bytes.len() <= READ_BYTES_MAX);
+        self.peak = 0;
+        let mut readable = clients.iter();
+        while readable.len() > 0 {
+            self.begin_turn();
+            while !self.sessions.is_sated()
+                && let Some(client) = readable.next()
+            {
+                let conn = self.clients[*client].conn;
+                self.sessions.receive(conn, bytes, self.now, &mut self.engine);
+            }
+            self.go_on();
+        }
+        self.finish_turns()
+    }
+
+    /// The connections of all `clients` break in one instant. What the most was that counted
+    /// against the memory budget.
+    pub(crate) fn lose_at_once(&mut self, clients: &[usize]) -> usize {
+        self.peak = 0;
+        for client in clients {
+            self.sessions.lost(self.clients[*client].conn, "simulated");
+        }
+        self.finish_turns()
+    }
+
+    /// The connection of a client breaks.
+    pub(crate) fn lose(&mut self, client: usize) {
+        self.lose_at_once(&[client]);
+    }
+
+    /// Whether a client's WebSocket is open.
+    pub(crate) fn is_open(&self, client: usize) -> bool {
+        self.sessions.is_open_websocket(self.clients[client].conn)
     }
 
     /// What a client has been sent since the last time.
@@ -188,14 +240,38 @@ impl World {
         panic!("a deadline at {:?} is never met", self.now.at);
     }
 
-    /// What the event loop does each turn.
+    /// Turns until nothing is left over; what the most was that counted against the budget.
+    fn finish_turns(&mut self) -> usize {
+        self.turn();
+        for _ in 0..WAKE_UPS_MAX {
+            if !self.sessions.has_leftovers() {
+                return self.peak;
+            }
+            self.turn();
+        }
+        panic!("something is always left over");
+    }
+
     fn turn(&mut self) {
+        self.begin_turn();
+        self.go_on();
+    }
+
+    fn begin_turn(&mut self) {
+        self.sessions.begin_turn();
+        while self.sessions.next_resumed(self.now, &mut self.engine).is_some() {}
+    }
+
+    /// What the event loop does in each turn when it has read.
+    fn go_on(&mut self) {
+        self.note_peak();
         self.sessions.handle_timeouts(self.now, &mut self.engine);
         self.engine.handle_timeout(&mut self.sessions, self.now);
         while self.sessions.next_resumed(self.now, &mut self.engine).is_some() {}
         while let Some(job) = self.engine.next_job(self.now) {
             self.jobs.push(job);
         }
+        self.note_peak();
         self.flush();
         let mut finished = Vec::new();
         self.sessions.take_finished(&mut finished, self.now, &mut self.engine);
@@ -204,7 +280,12 @@ impl World {
             let gone = self.clients.iter_mut().find(|client| client.conn == conn);
             gone.expect("it was accepted here").gone_at = Some(self.now.at);
         }
+        self.note_peak();
         self.flush();
+    }
+
+    fn note_peak(&mut self) {
+        self.peak = self.peak.max(self.sessions.budget().used());
     }
 
     fn flush(&mut self) {
@@ -250,11 +331,26 @@ pub(crate) fn after_ms(ms: u64) -> Timestamp {
     start() + Duration::from_millis(ms)
 }
 
-/// A client's text frame. The mask is four zeros, which leave the payload as it is.
+/// A client's text frame.
 pub(crate) fn text_frame(text: &str) -> Vec<u8> {
-    let length = u8::try_from(text.len()).ok().filter(|length| *length < 126);
-    let mut frame = vec![0x81, 0x80 | length.expect("tests say short things"), 0, 0, 0, 0];
-    frame.extend_from_slice(text.as_bytes());
+    frame(0x81, text.as_bytes())
+}
+
+/// A client's frame that begins with the byte `first`. The mask is four zeros, which leave the
+/// payload as it is.
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    if let Ok(length @ 0..126) = u8::try_from(payload.len()) {
+        frame.push(0x80 + length);
+    } else if let Ok(length) = u16::try_from(payload.len()) {
+        frame.push(0x80 + 126);
+        frame.extend(length.to_be_bytes());
+    } else {
+        frame.push(0x80 + 127);
+        frame.extend((payload.len() as u64).to_be_bytes());
+    }
+    frame.extend([0; 4]);
+    frame.extend_from_slice(payload);
     frame
 }
 

@@ -1,0 +1,10 @@
+//! Every bound of time and of memory, to the microsecond and to the byte: sessions and engine
+//! without a socket, in virtual time.
+
+mod connections;
+mod guesses;
+mod jobs;
+mod memory;
+mod reload;
+mod shutdown;
+mod world;
