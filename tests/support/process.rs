@@ -20,6 +20,8 @@ use super::{Deadline, HttpClient, Response, WebSocketClient};
 
 /// The server's executable, built by cargo for these tests.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sync-server");
+/// Names another one to be tested instead, such as the one that is to be released.
+const OTHER_PROGRAM: &str = "TEST_SYNC_SERVER";
 /// What the log says once the server listens, right before where.
 const LISTENING: &str = "listening on ";
 
@@ -86,11 +88,11 @@ impl Launch<'_> {
             more => panic!("{more} sockets"),
         };
         let mut command = if announce.is_empty() && self.before.is_empty() {
-            Command::new(PROGRAM)
+            Command::new(program())
         } else {
             let before = if self.before.is_empty() { "true" } else { self.before };
             let mut shell = Command::new("sh");
-            shell.args(["-c", &format!("{announce}{before}; exec \"$0\""), PROGRAM]);
+            shell.args(["-c", &format!("{announce}{before}; exec \"$0\"")]).arg(program());
             shell
         };
         command.stdin(stdio(0)).stdout(stdio(1));
@@ -214,8 +216,7 @@ impl Server {
 
     /// Processor time that it has used so far, in hundredths of a second (proc(5), `USER_HZ`).
     pub(crate) fn cpu_ticks(&self) -> u64 {
-        let path = format!("/proc/{}/stat", self.child.id());
-        let stat = fs::read_to_string(path).expect("the server is there");
+        let stat = fs::read_to_string(self.proc_file("stat")).expect("the server is there");
         // The name, in brackets, may hold spaces; utime and stime are fields 14 and 15.
         let (_, fields) = stat.rsplit_once(") ").expect("the name ends with a bracket");
         let fields: Vec<&str> = fields.split(' ').collect();
@@ -225,9 +226,32 @@ impl Server {
 
     /// The most memory that it has used so far, in bytes (proc(5), `VmHWM`).
     pub(crate) fn peak_memory_bytes(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = fs::read_to_string(path).expect("the server is there");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        self.status_bytes("VmHWM:")
+    }
+
+    /// From here on only what comes counts for [`Self::peak_memory_bytes`].
+    pub(crate) fn reset_peak_memory(&self) {
+        // proc(5), `/proc/[pid]/clear_refs`.
+        fs::write(self.proc_file("clear_refs"), "5").expect("the process is ours");
+    }
+
+    /// The memory that it uses now, in bytes (proc(5), `VmRSS`).
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The files and sockets that it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        fs::read_dir(self.proc_file("fd")).expect("the server is there").count()
+    }
+
+    fn proc_file(&self, name: &str) -> String {
+        format!("/proc/{}/{name}", self.child.id())
+    }
+
+    fn status_bytes(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(self.proc_file("status")).expect("the server is there");
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kilobytes = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
         kilobytes.expect("the line is there").parse::<u64>().expect("a number") * 1024
     }
@@ -318,7 +342,7 @@ pub(crate) struct Exited {
 #[track_caller]
 pub(crate) fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Exited {
     let directory = Directory::new();
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program());
     command.args(arguments);
     set_up(&mut command, &directory, settings);
     finish(command)
@@ -341,6 +365,10 @@ pub(crate) fn finish(mut command: Command) -> Exited {
     }
     let status: ExitStatus = child.wait().expect("it is our child");
     Exited { code: status.code(), output: output.text(), errors: errors.text() }
+}
+
+fn program() -> PathBuf {
+    env::var_os(OTHER_PROGRAM).map_or_else(|| PROGRAM.into(), Into::into)
 }
 
 fn set_up(command: &mut Command, directory: &Directory, settings: &[(&str, &str)]) {
