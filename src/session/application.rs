@@ -7,7 +7,8 @@ use log::{Level, log};
 
 use super::Sessions;
 use super::send_queue::SendQueue;
-use super::state::{FIRST_REQUEST_AT_STOP_TIMEOUT, Session, Timeouts};
+use super::state::Session;
+use super::timeouts::{FIRST_REQUEST_AT_STOP_TIMEOUT, Timeouts};
 use crate::config::{Config, Peer};
 use crate::http::{Response, Upgrade};
 use crate::ids::ConnId;

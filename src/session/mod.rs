@@ -19,9 +19,11 @@ mod flush_list;
 pub mod send_queue;
 mod state;
 mod table;
+mod timeouts;
 
-pub use state::{AfterFlush, FIRST_ACTION_TIMEOUT, UNJOINED_MESSAGE_BYTES_MAX};
+pub use state::{AfterFlush, UNJOINED_MESSAGE_BYTES_MAX};
 pub use table::{Refused, Sessions};
+pub use timeouts::FIRST_ACTION_TIMEOUT;
 
 use std::time::Duration;
 
