@@ -57,8 +57,8 @@ pub(super) enum Waiting {
     Create(Box<Creation>),
     /// A room to be made once the token is checked.
     CreateAfterLogin(Box<Creation>),
-    /// An upgrade whose token is checked.
-    Upgrade(Box<Upgrade>),
+    /// An upgrade whose token is checked, for the client at this address.
+    Upgrade(Box<Upgrade>, IpAddr),
     /// An account route.
     Account(Asked),
     /// A look at a room.

@@ -11,7 +11,7 @@ use super::desk::{Desk, Waiting};
 use super::jobs::{Job, Purpose};
 use crate::accounts::{AuthError, Identity};
 use crate::config::{AddressKey, HostAuth, Peer, client_address};
-use crate::http::{self, Request, Response, Route, Status};
+use crate::http::{self, Request, Response, Route, Status, Upgrade};
 use crate::ids::ConnId;
 use crate::protocol;
 use crate::rooms::{Create, CreateDone, RoomError, RoomView, ViewDone};
@@ -285,23 +285,34 @@ impl Engine {
             refuse_upgrade(sessions, conn, now);
             return;
         }
-        if !sessions.set_address(conn, address) {
-            let response = Response::error(
-                Status::SERVICE_UNAVAILABLE,
-                "Too many connections from this address",
-            );
-            sessions.respond(conn, &response, now);
-            return;
-        }
-        if self.desk.config.require_auth {
+        if !sessions.has_place_at(conn, address) {
+            refuse_address(sessions, conn, now);
+        } else if self.desk.config.require_auth {
             sessions.keep(conn, request.held_bytes());
             let job = Job::Authenticate { token: upgrade.bearer.clone(), now: now.unix };
-            let waiting = Waiting::Upgrade(Box::new(upgrade));
+            let waiting = Waiting::Upgrade(Box::new(upgrade), address);
             self.wait_for(sessions, conn, job, Purpose::Authentication(conn), waiting, now);
         } else {
-            self.desk.clients.insert(conn, None);
-            sessions.upgrade(conn, &upgrade, now);
+            self.finish_upgrade(sessions, conn, &upgrade, (address, None), now);
         }
+    }
+
+    /// Makes `conn` a WebSocket of the client at an address, with its identity if it has one.
+    fn finish_upgrade(
+        &mut self,
+        sessions: &mut Sessions,
+        conn: ConnId,
+        upgrade: &Upgrade,
+        (address, identity): (IpAddr, Option<Box<Identity>>),
+        now: Now,
+    ) {
+        // Only now: a proxy goes on with the connection of an upgrade that failed, for others.
+        if !sessions.set_address(conn, address) {
+            refuse_address(sessions, conn, now);
+            return;
+        }
+        self.desk.clients.insert(conn, identity);
+        sessions.upgrade(conn, upgrade, now);
     }
 }
 
@@ -318,12 +329,12 @@ impl Engine {
         let Some(waiting) = self.desk.waiting.remove(&conn) else { return };
         match (result, waiting) {
             // It would miss the goodbye.
-            (Ok(_), Waiting::Upgrade(_)) if self.desk.shutdown.is_some() => {
+            (Ok(_), Waiting::Upgrade(..)) if self.desk.shutdown.is_some() => {
                 refuse_upgrade(sessions, conn, now);
             }
-            (Ok(identity), Waiting::Upgrade(upgrade)) => {
-                self.desk.clients.insert(conn, Some(Box::new(identity)));
-                sessions.upgrade(conn, &upgrade, now);
+            (Ok(identity), Waiting::Upgrade(upgrade, address)) => {
+                let client = (address, Some(Box::new(identity)));
+                self.finish_upgrade(sessions, conn, &upgrade, client, now);
             }
             (Ok(_), Waiting::CreateAfterLogin(creation)) => {
                 self.create(sessions, conn, creation, now);
@@ -484,6 +495,13 @@ fn room_error(status: Status, message: &str) -> Response {
         error: &'a str,
     }
     Response::json(status, &RoomFailure { success: false, error: message })
+}
+
+/// Tells a client that its address has connections enough.
+fn refuse_address(sessions: &mut Sessions, conn: ConnId, now: Now) {
+    let response =
+        Response::error(Status::SERVICE_UNAVAILABLE, "Too many connections from this address");
+    sessions.respond(conn, &response, now);
 }
 
 /// There is no place for a further WebSocket at present.

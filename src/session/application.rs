@@ -9,7 +9,7 @@ use super::Sessions;
 use super::send_queue::SendQueue;
 use super::state::Session;
 use super::timeouts::{FIRST_REQUEST_AT_STOP_TIMEOUT, Timeouts};
-use crate::config::{Config, Peer};
+use crate::config::{AddressKey, Config, Peer};
 use crate::http::{Response, Upgrade};
 use crate::ids::ConnId;
 use crate::memory::MemoryBudget;
@@ -183,16 +183,32 @@ impl Sessions {
         self.arm(conn);
     }
 
-    /// The proxy in front of `conn` has named the client's address: from here on that one counts.
-    /// False if that address has too many connections already.
+    /// Whether `conn` may count for `address`, which has not too many connections already.
+    pub fn has_place_at(&self, conn: ConnId, address: IpAddr) -> bool {
+        let count = self.per_address.get(&AddressKey::of(address));
+        self.counts_for(conn, address)
+            || address.is_loopback()
+            || count.is_none_or(|count| *count < self.connections_per_ip_max)
+    }
+
+    /// The proxy in front of `conn` has named the client's address, and passes nobody else's
+    /// requests on from now on: from here on that address counts. False, and nothing changes, if
+    /// it has too many connections already.
     pub fn set_address(&mut self, conn: ConnId, address: IpAddr) -> bool {
-        let counted = self.session(conn).is_some_and(|session| {
-            session.counted_as.is_some() || session.peer.address() == address
-        });
+        if !self.counts_for(conn, address) && !self.count(conn, address) {
+            return false;
+        }
         if let Some(session) = self.session_mut(conn) {
             session.peer = address.into();
         }
-        counted || self.count(conn, address)
+        true
+    }
+
+    /// Whether `conn` counts for `address` already, or for whatever it came from.
+    fn counts_for(&self, conn: ConnId, address: IpAddr) -> bool {
+        self.session(conn).is_some_and(|session| {
+            session.counted_as.is_some() || session.peer.address() == address
+        })
     }
 
     /// Who is at the other end; once [`set_address`](Self::set_address) was called, the client.

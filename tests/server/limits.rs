@@ -190,6 +190,31 @@ fn behind_a_trusted_proxy_its_clients_are_counted_and_not_the_proxy() {
 }
 
 #[test]
+fn an_upgrade_that_fails_leaves_the_proxys_connection_to_its_other_clients() {
+    const UPGRADE: [(&str, &str); 4] = [
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    let trusting = ("TRUSTED_PROXIES", "127.0.0.1");
+    for (setting, expected) in
+        [(("REQUIRE_AUTH", "true"), 401), (("MAX_CONNECTIONS_PER_IP", "1"), 503)]
+    {
+        let server = Server::start(&[trusting, setting]);
+        let of_seven = ("X-Forwarded-For", "203.0.113.7");
+        let _first = WebSocketClient::connect(server.address(), &[of_seven]);
+        let mut proxy = server.open();
+        proxy.request("GET", "/ws", &[&UPGRADE[..], &[of_seven]].concat(), "");
+        assert_eq!(proxy.response().status, expected);
+        proxy.request("GET", "/api/whoami", &[("X-Forwarded-For", "203.0.113.8")], "");
+        let whoami = proxy.response().json();
+        assert_eq!(whoami["address"], "203.0.113.8", "{whoami}");
+        assert_eq!(whoami["forwarded"], "believed", "{whoami}");
+    }
+}
+
+#[test]
 fn without_a_trusted_proxy_nobody_can_pretend_to_be_somebody_else() {
     let server = Server::start(&[("ROOM_CREATE_RATE", "1")]);
     let is_refused = (0..1000).any(|number| {
