@@ -184,6 +184,7 @@ fn inherited_sockets_are_served_instead_of_port_and_address() {
     host.expect_type("peer_joined");
     guest.broadcast("x".repeat(100_000));
     assert_eq!(host.expect_type("data")["data"].as_str().map(str::len), Some(100_000));
+    drop((host, guest, client));
     assert_eq!(server.stop(), Some(0));
     assert!(fs::exists(&path).expect("readable"), "it is not ours to remove");
 }
