@@ -7,6 +7,9 @@ use crate::proxy::{Changes, Kind, PORT_ATTEMPTS_MAX, Proxy, Upstream, free_addre
 use crate::readme::trusted_proxies;
 use crate::support::{Exited, Server, run};
 
+/// As many connections as the machine of any test has files for: that is not the question here.
+const FEW_CONNECTIONS: (&str, &str) = ("MAX_CONNECTIONS", "500");
+
 /// A server behind a proxy, of which the doctor is asked.
 struct Patient {
     server: Server,
@@ -24,7 +27,7 @@ impl Patient {
             let address = free_address();
             let url = format!("{scheme}://localhost:{}", address.port());
             let mut settings = owned(settings);
-            settings.push(("PUBLIC_URL", url.clone()));
+            settings.extend(owned(&[("PUBLIC_URL", &url), FEW_CONNECTIONS]));
             let server = Server::start(&borrowed(&settings));
             let upstream = Upstream::Tcp(server.address());
             let proxy = Proxy::start_at(address, kind, upstream, changes)?;
@@ -130,7 +133,7 @@ fn a_proxy_that_hides_its_tls_would_send_pages_to_the_wrong_address() {
     };
     let proxy = Proxy::start(Kind::Nginx, Upstream::Tcp(server.address()), &changes);
     let url = format!("https://localhost:{}", proxy.address().port());
-    let settings = [("PORT", port.as_str()), ("SSL_CERT_FILE", &authority)];
+    let settings = [("PORT", port.as_str()), ("SSL_CERT_FILE", &authority), FEW_CONNECTIONS];
     let looked = run(&["doctor", &url], &settings);
     let told = "clients are told to connect to ws://localhost/ws instead of wss://localhost:";
     check_only(&looked, "problem", "client", told);
@@ -198,7 +201,7 @@ fn an_address_that_leads_elsewhere_is_not_taken_for_ours() {
     let not_reached = "answers 502: the proxy does not reach the server";
     cases.extend(proxies.iter().map(|proxy| (format!("http://{}", proxy.address()), not_reached)));
     for (url, part) in &cases {
-        let looked = run(&["doctor", url], &[("PORT", &port)]);
+        let looked = run(&["doctor", url], &[("PORT", &port), FEW_CONNECTIONS]);
         check_only(&looked, "problem", "address", part);
     }
 }
