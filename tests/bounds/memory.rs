@@ -188,6 +188,27 @@ fn joins_and_acknowledgements_that_wait_for_the_store_are_counted() {
 }
 
 #[test]
+fn only_so_many_acknowledgements_wait_for_one_room() {
+    const ACKS_MAX: usize = 4096;
+    let mut world = world_with(|config| config.room_store = true);
+    let client = world.upgrade();
+    let join = r#"{"action":"join","room_code":"ROOM","peer_id":"p"}"#;
+    world.say(client, join);
+    let index = world.jobs.iter().position(|(_, job)| matches!(job, Job::FindRoom { .. }));
+    world.end_job(index.expect("the room is looked for"), Outcome::FoundRoom(Ok(None)));
+    world.take(client);
+    // The store does not come to an end with the first of them.
+    let sync = document(1, "7");
+    for _ in 0..ACKS_MAX / 1024 {
+        world.send_in_pieces(client, &sync.repeat(1024));
+    }
+    assert_eq!(world.take(client), b"");
+    world.send(client, &sync);
+    let answer = world.take_text(client);
+    assert!(answer.contains("store_unavailable") && answer.contains(r#""id":7"#), "{answer}");
+}
+
+#[test]
 fn over_the_budget_whoever_holds_most_goes_and_the_others_stay() {
     let mut world = world_with(|config| {
         config.limits.memory_budget_bytes = 16 * MIB;
