@@ -42,7 +42,8 @@ COPY . .
 RUN touch src/lib.rs src/main.rs \
  && cargo build --locked --release --bin sync-server
 
-# What the image has: a folder that the user of the image owns, among others.
+# What the image has. The program brings the public certification authorities with it; the file is
+# for tlsCAFile=/etc/ssl/certs/ca-certificates.crt in MONGODB_URI, or for others mounted in its place.
 RUN mkdir -p /image/etc/ssl/certs /owned/data \
  && cp target/*/release/sync-server /image/ \
  && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/
