@@ -13,11 +13,12 @@ use sync_server::ws::CloseReason;
 
 const READMES: [&str; 2] = ["README.md", "README.th.md"];
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "README.th.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
+    "TESTING.md",
     "CHANGELOG.md",
     "SECURITY.md",
 ];
@@ -292,6 +293,77 @@ fn environment_faults(text: &str) -> Faults {
     let unknown = assigned.iter().filter(|pair| !expected.contains(pair));
     faults.extend(unknown.map(|(name, value)| format!("{name}={value} is not the default")));
     faults
+}
+
+/// Folders and files of tests that are not named, and names in the table of limits that no test
+/// has.
+fn testing_faults(text: &str, layers: &[String], tests: &[String]) -> Faults {
+    let unnamed = layers.iter().filter(|layer| !text.contains(&format!("`{layer}`")));
+    let mut faults: Faults = unnamed.map(|layer| format!("nothing is said of {layer}")).collect();
+    let limits = text.split_once("\n## Limits\n").map_or("", |(_, limits)| limits);
+    let limits = limits.split("\n## ").next().unwrap_or_default();
+    let rows: Vec<&str> = limits.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    if rows.is_empty() {
+        faults.push("there is no table of limits".to_owned());
+    }
+    for row in rows {
+        let (_, cell) = row.trim_end_matches(" |").rsplit_once("| ").unwrap_or_default();
+        let named: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        if named.is_empty() {
+            faults.push(format!("no test in {row}"));
+        }
+        let unknown = named.iter().filter(|name| !tests.iter().any(|test| test == *name));
+        faults.extend(unknown.map(|name| format!("there is no test {name}")));
+    }
+    faults
+}
+
+/// What stands in `tests`, as it is named in documents.
+fn layers() -> Vec<String> {
+    let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"));
+    let names = entries.expect("this file is in it").map(|entry| {
+        let name = entry.expect("it can be read").file_name();
+        format!("tests/{}", name.to_str().expect("names are ASCII"))
+    });
+    names.collect()
+}
+
+/// The names of all tests in `folder` and below.
+fn tests_in(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).expect("it is there") {
+        let path = entry.expect("it can be read").path();
+        if path.is_dir() {
+            names.extend(tests_in(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("sources are text");
+            let after = text.split("#[test]\n").skip(1);
+            let functions = after.filter_map(|rest| rest.trim_start().strip_prefix("fn "));
+            names.extend(functions.filter_map(|rest| Some(rest.split_once('(')?.0.to_owned())));
+        }
+    }
+    names
+}
+
+#[test]
+fn every_layer_of_tests_is_explained_and_every_limit_has_a_test() {
+    let (layers, tests) = ([String::from("tests/a")], [String::from("it_holds")]);
+    let good = "`tests/a`\n\n## Limits\n\n| limit | test |\n|---|---|\n| `A` | `it_holds` |\n";
+    assert_eq!(testing_faults(good, &layers, &tests), Faults::new());
+    for (from, to) in [
+        ("tests/a", "tests/b"),
+        ("`it_holds`", "`it_held`"),
+        ("`it_holds`", "`it_holds`, `nobody`"),
+        ("`it_holds`", "–"),
+        ("## Limits", "## Limit"),
+    ] {
+        let bad = good.replace(from, to);
+        assert_eq!(testing_faults(&bad, &layers, &tests).len(), 1, "{from} may become {to}");
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tests = ["src", "tests"].map(|folder| tests_in(&root.join(folder))).concat();
+    let layers = self::layers();
+    hold(&["TESTING.md"], |_, text| testing_faults(text, &layers, &tests));
 }
 
 #[test]
