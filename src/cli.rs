@@ -5,12 +5,14 @@
 
 mod environment;
 mod help;
+mod manual;
 mod secret_files;
 #[cfg(test)]
 mod test_directory;
 
 pub use environment::{EnvironmentError, variables};
 pub use help::{render_help, render_markdown_table};
+pub use manual::render_manual;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -472,3 +472,52 @@ fn the_example_of_settings_is_complete_and_sets_nothing() {
     }
     hold(&[ENVIRONMENT], |_, text| environment_faults(text));
 }
+
+const MANUAL: &str = "systemd/sync-server.1";
+
+/// With this set, the test writes the page instead of complaining that it is old.
+const WRITE_MANUAL: &str = "WRITE_MANUAL";
+
+#[test]
+fn the_manual_page_is_that_of_this_version() {
+    let page = sync_server::cli::render_manual();
+    if std::env::var_os(WRITE_MANUAL).is_some() {
+        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(MANUAL), &page).expect("it is ours");
+    }
+    assert!(read(MANUAL) == page, "run {WRITE_MANUAL}=1 cargo test --test docs, and commit it");
+    for word in ["healthcheck", "JWT_SECRET", r"\-\-check\-config", "/etc/khun"] {
+        assert!(page.contains(word), "{word}");
+    }
+}
+
+/// What a completion of `help` lacks: commands, their parts, and long options.
+fn incomplete(help: &str, completion: &str) -> Faults {
+    let lists = help
+        .split("\n\n")
+        .filter(|list| list.starts_with("Commands:") || list.starts_with("Options:"));
+    let begins_item = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
+    let terms = lists.flat_map(str::lines).filter(begins_item);
+    let mut words: Vec<&str> = terms
+        .flat_map(|line| line.trim_start().split("  ").next().unwrap_or_default().split([' ', ',']))
+        .map(|word| word.trim_matches(['[', ']']).trim_start_matches("--"))
+        .filter(|word| word.len() > 2 && !word.chars().any(char::is_uppercase))
+        .collect();
+    words.sort_unstable();
+    words.dedup();
+    assert!(words.len() > 10, "{words:?}");
+    words.into_iter().filter(|word| !completion.contains(word)).map(str::to_owned).collect()
+}
+
+#[test]
+fn shells_complete_every_command_and_option() {
+    let help = sync_server::cli::render_help();
+    assert_ne!(incomplete(&help, "user add list"), Faults::new());
+    hold(
+        &[
+            "systemd/completions/sync-server.bash",
+            "systemd/completions/_sync-server",
+            "systemd/completions/sync-server.fish",
+        ],
+        |_, completion| incomplete(&help, completion),
+    );
+}

@@ -10,7 +10,7 @@ const COLUMNS_MAX: usize = 100;
 /// Between two columns of the table.
 const GAP: usize = 2;
 
-const USAGE: &str = "\
+pub(super) const USAGE: &str = "\
 Usage: sync-server [COMMAND | OPTION]
 
 Without a command it serves until it gets SIGINT or SIGTERM. SIGHUP reads the settings again.
@@ -84,7 +84,7 @@ pub fn render_markdown_table() -> String {
     text
 }
 
-fn shown_default(setting: &Setting) -> &str {
+pub(super) fn shown_default(setting: &Setting) -> &str {
     if setting.default.is_empty() { "-" } else { setting.default }
 }
 
