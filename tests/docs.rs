@@ -521,3 +521,46 @@ fn shells_complete_every_command_and_option() {
         |_, completion| incomplete(&help, completion),
     );
 }
+
+const OPERATIONS: &str = "docs/operations.md";
+
+/// The fixed words of each message that `source` logs at warn or error: of each, the longest run
+/// without a placeholder.
+fn logged_words(source: &str) -> Vec<String> {
+    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let calls = ["warn!(", "error!("].into_iter().flat_map(|call| code.split(call).skip(1));
+    let literals = calls.filter_map(|rest| rest.split('"').nth(1));
+    let longest = literals.filter_map(|literal| {
+        let runs = literal.split(['{', '}']).step_by(2);
+        let words = runs
+            .flat_map(|run| run.split('\\'))
+            .map(|run| run.trim_matches([' ', '\n', ':', ',', ';', '(']));
+        words.max_by_key(|words| words.len()).map(str::to_owned)
+    });
+    longest.filter(|words| words.len() >= 6).collect()
+}
+
+#[test]
+fn every_warning_is_explained_to_operators() {
+    let one = logged_words("warn!(\"{x}: too {much} of everything\"); info!(\"no\")");
+    assert_eq!(one, ["of everything"]);
+    let page = read(OPERATIONS);
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut faults = Faults::new();
+    let mut found = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder of sources") {
+            let path = entry.expect("it is there").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let words = logged_words(&fs::read_to_string(&path).expect("a source"));
+            found += words.len();
+            let missing = words.into_iter().filter(|words| !page.contains(words.as_str()));
+            faults.extend(missing.map(|words| format!("{}: {words}", path.display())));
+        }
+    }
+    assert!(found > 15, "{found}");
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
