@@ -1,4 +1,4 @@
-//! The manual page, in roff (man(7)), out of what `--help` prints: `systemd/sync-server.1`.
+//! The manual page, in roff (`man(7)`), out of what `--help` prints: `systemd/sync-server.1`.
 
 use std::fmt::Write;
 
@@ -95,7 +95,7 @@ fn item(page: &mut String, term: &str, words: &str) {
         .expect("a String takes everything");
 }
 
-/// As roff takes it for text (groff_char(7)): `-` would be a hyphen, and a line that begins with
+/// As roff takes it for text (`groff_char(7)`): `-` would be a hyphen, and a line that begins with
 /// a dot or a quote a request.
 fn escaped(text: &str) -> String {
     let text = text.replace('\\', r"\e").replace('-', r"\-");
