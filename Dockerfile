@@ -26,7 +26,12 @@ RUN set -eu; \
       rustup target add "$target"; \
     fi; \
     printf '[build]\ntarget = "%s"\n[target.%s]\nlinker = "%s"\nrustflags = ["%s", "%s"]\n' \
-      "$target" "$target" "$linker" -C target-feature=+crt-static >"$CARGO_HOME/config.toml"
+      "$target" "$target" "$linker" -C target-feature=+crt-static >"$CARGO_HOME/config.toml"; \
+    # Kernels for arm64 have pages of 4, 16 (Raspberry Pi 5) or 64 KiB; the allocator has to know
+    # the largest when it is built.
+    case "$TARGETARCH" in arm64) \
+      printf '[env]\nJEMALLOC_SYS_WITH_LG_PAGE = "16"\n' >>"$CARGO_HOME/config.toml" ;; \
+    esac
 
 # The dependencies first, for an empty program: they are built again only when they change.
 WORKDIR /build

@@ -21,6 +21,12 @@ use sync_server::net::{Ended, EventLoop, Listener, Reload, raise_file_limit};
 use sync_server::session::Sessions;
 use sync_server::systemd::Supervisor;
 use sync_server::workers::Workers;
+use tikv_jemallocator::Jemalloc;
+
+/// The system's allocator keeps what a crowd has left for ever (glibc), or needs twice the time
+/// (musl). How this one is set up is in `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Bad arguments, bad settings, or something else that the operator has to set right.
 const EXIT_USAGE: u8 = 2;
