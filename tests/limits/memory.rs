@@ -1,0 +1,238 @@
+//! The memory budget: the server in a control group of 100 MB, and one after another everything
+//! that has ever made a server of this kind grow.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+use socket2::{Domain, Socket, Type};
+
+use crate::cgroup::MemoryGroup;
+use crate::support::{Deadline, Frame, HttpClient, Launch, Server, WebSocketClient};
+use crate::tool::{self, Command};
+
+/// What the whole process may have, the kernel's share in a control group included.
+const LIMIT_BYTES: u64 = 100_000_000;
+/// What it may keep when everybody has gone. A program that is not optimised is 15 MB larger.
+const AFTERWARDS_BYTES: u64 = if cfg!(debug_assertions) { 40_000_000 } else { 30_000_000 };
+/// Receive buffer of who does not read, so that little is sent ahead of it.
+const STALLED_RECEIVE_BYTES: usize = 4096;
+
+/// The server under test, with two who go on talking in a room of their own.
+struct Stage {
+    /// Before the group, which can be removed only without it.
+    server: Server,
+    alice: WebSocketClient,
+    bob: WebSocketClient,
+    group: Option<MemoryGroup>,
+    trips: u64,
+}
+
+impl Stage {
+    fn open() -> Self {
+        let group = match MemoryGroup::with_limit(LIMIT_BYTES) {
+            Ok(group) => Some(group),
+            Err(error) => {
+                say(&format!("no control group ({error}): looking at the peak instead"));
+                None
+            }
+        };
+        let before = group.as_ref().map(MemoryGroup::enter).unwrap_or_default();
+        let settings = [("MESSAGE_RATE_LIMIT", "0"), ("ROOM_CREATE_RATE", "0")];
+        let server = Server::launch(&Launch {
+            settings: &settings,
+            directory: None,
+            before: &before,
+            sockets: &[],
+        });
+        let mut alice = server.host("WITNESS", "alice");
+        let bob = server.join("WITNESS", "bob");
+        alice.expect_type("peer_joined");
+        Self { server, alice, bob, group, trips: 0 }
+    }
+
+    /// Those two go on talking.
+    fn talk(&mut self) {
+        for _ in 0..100 {
+            self.trips += 1;
+            self.alice.broadcast(self.trips);
+            assert_eq!(self.bob.expect_type("data")["data"], self.trips);
+        }
+    }
+
+    /// Does `act`, and waits until what it took is given back.
+    fn phase(&mut self, what: &str, act: impl FnOnce(&mut Self)) {
+        self.server.reset_peak_memory();
+        let clock = Deadline::start();
+        act(self);
+        self.talk();
+        let took = clock.passed();
+        let peak = self.server.peak_memory_bytes();
+        assert!(peak < LIMIT_BYTES, "{what}: {peak} bytes");
+        let at_once = self.server.memory_bytes();
+        let clock = Deadline::start();
+        while self.server.memory_bytes() > AFTERWARDS_BYTES && !clock.left().is_zero() {
+            self.talk();
+            pause();
+        }
+        let after = self.server.memory_bytes();
+        let [peak, at_once, after] = [peak, at_once, after].map(|bytes| bytes / 1000);
+        say(&format!(
+            "{what}: {took:.1?}, peak {peak} kB, then {at_once} kB, {after} kB after {:.1?}",
+            clock.passed()
+        ));
+        assert!(after * 1000 < AFTERWARDS_BYTES, "{what}: {after} kB are not given back");
+    }
+
+    /// A member of the room `code` who does not read.
+    fn stalled(&self, code: &str, peer: &str) -> WebSocketClient {
+        let address: SocketAddr = self.server.address();
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("one");
+        socket.set_recv_buffer_size(STALLED_RECEIVE_BYTES).expect("any size is taken");
+        socket.connect(&address.into()).expect("the server accepts connections");
+        let url = format!("ws://{address}/ws");
+        let mut client =
+            WebSocketClient::over(TcpStream::from(socket), &url, &[]).expect("it is upgraded");
+        client.join(code, peer);
+        client
+    }
+
+    /// A host and `count` members who do not read.
+    fn room(&self, code: &str, count: usize) -> (WebSocketClient, Vec<WebSocketClient>) {
+        let host = self.server.host(code, "host");
+        let readers = (0..count).map(|number| self.stalled(code, &format!("p{number}"))).collect();
+        (host, readers)
+    }
+}
+
+/// Shows a line where `cargo test` cannot hide it.
+fn say(line: &str) {
+    writeln!(io::stderr(), "{line}").expect("standard error is open");
+}
+
+/// Lets some time pass before something is looked at again.
+fn pause() {
+    // Nobody ever sends: waiting for it is the pace.
+    let (_silent, pace) = mpsc::channel::<()>();
+    let _timed_out = pace.recv_timeout(Duration::from_millis(50));
+}
+
+/// Waits until the server has handled everything that was sent before.
+fn wait_for_pong(client: &mut WebSocketClient) {
+    client.send_text(r#"{"action":"ping"}"#);
+    client.wait_for(|message| message["type"] == "pong");
+}
+
+/// 75 MB of messages of `bytes` bytes to thirty who read nothing.
+fn flood_thirty(stage: &mut Stage, code: &str, bytes: usize) {
+    const FLOOD_BYTES: usize = 75_000_000;
+    const BATCH_BYTES: usize = 2_000_000;
+    let (mut host, _readers) = stage.room(code, 30);
+    let text = json!({ "action": "broadcast", "data": "x".repeat(bytes) }).to_string();
+    let frame = Frame::new(0x81, text.as_bytes()).encode();
+    let batch = frame.repeat((BATCH_BYTES / frame.len()).max(1));
+    for _ in 0..FLOOD_BYTES / batch.len() {
+        host.send_bytes(&batch);
+        wait_for_pong(&mut host);
+        stage.talk();
+    }
+}
+
+/// Sixty documents of 1 MB to twenty who begin to read only then.
+fn sync_to_twenty(stage: &mut Stage) {
+    const DOCUMENTS: usize = 60;
+    let (mut host, readers) = stage.room("DOCUMENTS", 20);
+    let filling = "d".repeat(1_000_000);
+    for number in 0..DOCUMENTS {
+        let document = format!("{number}:{filling}");
+        host.send_json(&json!({ "action": "sync_document", "document": document }));
+        wait_for_pong(&mut host);
+    }
+    for mut reader in readers {
+        let newest = format!("{}:", DOCUMENTS - 1);
+        reader.wait_for(|message| {
+            message["document"].as_str().is_some_and(|text| text.starts_with(&newest))
+        });
+    }
+}
+
+/// Two hundred messages of 4 MB of which one half comes, whole or in fragments.
+fn say_half(stage: &mut Stage) {
+    const MESSAGE_BYTES: usize = 4_000_000;
+    let _host = stage.server.host("HALF", "host");
+    let mut clients: Vec<WebSocketClient> =
+        (0..200).map(|number| stage.server.join("HALF", &format!("p{number}"))).collect();
+    let payload = vec![b' '; MESSAGE_BYTES];
+    let whole = Frame::new(0x81, &payload).encode();
+    let fragment = Frame::new(0x01, &payload[..MESSAGE_BYTES / 4]).encode();
+    let next = Frame::new(0x00, &payload[..MESSAGE_BYTES / 4]).encode();
+    let fragments = [fragment, next].concat();
+    for (number, client) in clients.iter_mut().enumerate() {
+        let bytes = if number % 2 == 0 { &whole[..MESSAGE_BYTES / 2] } else { &fragments[..] };
+        client.send_bytes(bytes);
+    }
+    stage.talk();
+    let evicted = stage.server.log().matches("while memory was short").count();
+    say(&format!("half-sent messages: {evicted} clients were closed"));
+    assert!(evicted > 0, "400 MB fit into no budget");
+}
+
+/// As many rooms as there may be.
+fn make_rooms(stage: &mut Stage) {
+    const ROOMS: usize = 10_000;
+    const PIPELINED: usize = 100;
+    let mut client = HttpClient::connect(stage.server.address());
+    let request = "POST /api/rooms HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+    for _ in 0..ROOMS / PIPELINED {
+        client.send(request.repeat(PIPELINED));
+        for _ in 0..PIPELINED {
+            let response = client.response();
+            assert_eq!(response.status, 201, "{}", response.text());
+        }
+    }
+    assert_eq!(stage.server.get("/health").json()["rooms"], ROOMS);
+}
+
+/// Nine thousand who say nothing, in ten rooms, and then all vanish in one instant.
+fn sit_idle(stage: &mut Stage) {
+    let address = stage.server.address();
+    let line = format!("idle --clients 9000 --rooms 10 --seconds 2 --url http://{address}");
+    let Ok(Command::Run(options)) = tool::parse(line.split_whitespace().map(Into::into)) else {
+        panic!("{line} is not among\n{}", tool::HELP);
+    };
+    thread::scope(|scope| {
+        let crowd = scope.spawn(|| match tool::run(&options, &mut io::sink()) {
+            Ok(report) => assert!(report.passed, "{}", report.text()),
+            Err(problem) => panic!("{problem}"),
+        });
+        while !crowd.is_finished() {
+            stage.talk();
+            pause();
+        }
+    });
+}
+
+#[test]
+fn whatever_clients_do_memory_stays_within_its_bound_and_is_given_back() {
+    let mut stage = Stage::open();
+    stage.phase("nothing", |_| {});
+    stage.phase("thirty stalled readers, 75 MB of 1.5 kB", |stage| flood_thirty(stage, "A", 1500));
+    stage.phase("thirty stalled readers, 75 MB of 1 MB", |stage| {
+        flood_thirty(stage, "B", 1_000_000);
+    });
+    stage.phase("sixty documents to twenty stalled readers", sync_to_twenty);
+    stage.phase("two hundred half-sent messages of 4 MB", say_half);
+    stage.phase("ten thousand rooms", make_rooms);
+    stage.phase("nine thousand idle connections", sit_idle);
+    if let Some(peak) = stage.group.as_ref().and_then(MemoryGroup::peak_bytes) {
+        say(&format!(
+            "with the kernel's share: peak {} kB of {} kB",
+            peak / 1000,
+            LIMIT_BYTES / 1000
+        ));
+    }
+    assert_eq!(stage.server.stop(), Some(0));
+}
