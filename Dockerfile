@@ -33,18 +33,21 @@ RUN set -eu; \
       printf '[env]\nJEMALLOC_SYS_WITH_LG_PAGE = "16"\n' >>"$CARGO_HOME/config.toml" ;; \
     esac
 
-# The dependencies first, for an empty program: they are built again only when they change.
+# The dependencies first, for an empty program: they are built again only when they change. What
+# the manifest says of benchmarks is taken out, as cargo would look for their sources.
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
-RUN mkdir src \
+RUN sed -i '/^\[\[bench\]\]$/,/^$/d' Cargo.toml \
+ && mkdir src \
  && echo 'fn main() {}' >src/main.rs \
  && touch src/lib.rs \
  && cargo build --locked --release --bin sync-server
 
 # The sources may be older than what was built from the empty ones.
 COPY . .
-RUN touch src/lib.rs src/main.rs \
+RUN sed -i '/^\[\[bench\]\]$/,/^$/d' Cargo.toml \
+ && touch src/lib.rs src/main.rs \
  && cargo build --locked --release --bin sync-server
 
 # What the image has. The program brings the public certification authorities with it; the file is
