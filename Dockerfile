@@ -66,11 +66,7 @@ LABEL org.opencontainers.image.title="Khun Phaen Sync Server" \
       org.opencontainers.image.revision="$REVISION"
 COPY --from=build /image/ /
 COPY --from=build --chown=65532:65532 /owned/ /
-# glibc puts ever longer buffers into its heap once one was freed, up to 32 MiB, and the heap then
-# keeps what lies between them (mallopt(3)). With a fixed threshold all of them go back to the
-# system: what MEMORY_BUDGET_BYTES does not count stays small enough for a limit of 100 MB.
-ENV DATA_DIR=/data \
-    MALLOC_MMAP_THRESHOLD_=131072
+ENV DATA_DIR=/data
 USER 65532:65532
 # `backup copy.db` puts the copy here.
 WORKDIR /data
