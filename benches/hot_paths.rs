@@ -230,8 +230,9 @@ fn conn(index: u32) -> ConnId {
 }
 
 fn join(number: u32) -> String {
+    let peer_id = format!("peer-{number}");
     format!(
-        r#"{{"action":"join","room_code":"BENCH","peer_id":"peer-{number}","metadata":{{"name":"N"}}}}"#
+        r#"{{"action":"join","room_code":"BENCH","peer_id":"{peer_id}","metadata":{{"name":"N"}}}}"#
     )
 }
 
