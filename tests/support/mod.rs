@@ -19,7 +19,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub(crate) use http::{HttpClient, Response};
-pub(crate) use process::{Directory, Exited, Launch, Log, Server, address_in, finish, run};
+pub(crate) use process::{
+    Directory, Exited, Launch, Log, Server, address_in, finish, finish_step_by_step, run,
+};
 pub(crate) use web_socket::{Ended, Frame, WebSocketClient};
 
 /// How long anything may take before a test gives up. Far more than is ever needed, so that a

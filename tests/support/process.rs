@@ -350,7 +350,26 @@ pub(crate) fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Exited {
 
 /// Runs `command` until it ends by itself.
 #[track_caller]
-pub(crate) fn finish(mut command: Command) -> Exited {
+pub(crate) fn finish(command: Command) -> Exited {
+    finish_by(command, Log::wait_for_end)
+}
+
+/// The same for one that does many things and says so: the deadline begins anew with each line.
+#[track_caller]
+pub(crate) fn finish_step_by_step(command: Command) -> Exited {
+    finish_by(command, |log| {
+        let mut lines = 0;
+        loop {
+            match log.wait_for_more_than(lines) {
+                Some((more, false)) => lines = more,
+                ended => return ended.is_some(),
+            }
+        }
+    })
+}
+
+#[track_caller]
+fn finish_by(mut command: Command, has_ended: impl Fn(&Log) -> bool) -> Exited {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -359,7 +378,7 @@ pub(crate) fn finish(mut command: Command) -> Exited {
         .expect("the program can be started");
     let output = Log::collect(child.stdout.take().expect("standard output is piped"));
     let errors = Log::collect(child.stderr.take().expect("standard error is piped"));
-    if !(output.wait_for_end() && errors.wait_for_end()) {
+    if !(has_ended(&output) && errors.wait_for_end()) {
         let _ended_already = child.kill();
         panic!("{command:?} does not end: {}{}", output.text(), errors.text());
     }
@@ -451,6 +470,15 @@ impl Log {
     /// Whether the stream ends before the deadline.
     pub(crate) fn wait_for_end(&self) -> bool {
         self.wait_until(|state| state.ended.then_some(())).is_some()
+    }
+
+    /// How many lines there are once there are more than `lines`, or the stream has ended, and
+    /// whether it has.
+    fn wait_for_more_than(&self, lines: usize) -> Option<(usize, bool)> {
+        self.wait_until(|state| {
+            let count = state.lines.len();
+            (state.ended || count > lines).then_some((count, state.ended))
+        })
     }
 
     fn wait_until<T>(&self, mut found: impl FnMut(&LogState) -> Option<T>) -> Option<T> {

@@ -1,0 +1,84 @@
+//! What is written in JavaScript, tried by Node's own test runner: the client, against the real
+//! server, and its types, by TypeScript's compiler.
+//!
+//! `scripts/test` installs what that needs, in pinned versions, and says where in `TEST_NODE_WS`
+//! and `TEST_TYPESCRIPT`. Without it these tests say that they were skipped; with
+//! `REQUIRE_CLIENTS=1` that is a failure.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use support::{finish, finish_step_by_step, skip};
+
+/// The folder that the environment's `variable` names.
+fn installed(variable: &str) -> Option<PathBuf> {
+    let folder = env::var_os(variable).map(PathBuf::from);
+    if folder.is_none() {
+        skip(&format!("{variable} is not set; scripts/test sets it"), "REQUIRE_CLIENTS");
+    }
+    folder
+}
+
+fn in_tree(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Runs a file of tests; all of them must pass, and there must be some.
+fn passes(file: &str) {
+    let Some(folder) = installed("TEST_NODE_WS") else { return };
+    let mut command = Command::new("node");
+    command
+        .args(["--test", "--test-reporter=tap"])
+        .arg(in_tree(file))
+        .env("CLIENTS", folder)
+        .env("SYNC_SERVER", env!("CARGO_BIN_EXE_sync-server"));
+    let exited = finish_step_by_step(command);
+    assert_eq!(exited.code, Some(0), "{file}:\n{}{}", exited.output, exited.errors);
+    let count = |what: &str| {
+        let line = exited.output.lines().find_map(|line| line.strip_prefix(what));
+        line.and_then(|rest| rest.trim().parse::<u32>().ok()).expect("the report counts")
+    };
+    assert!(count("# pass ") > 0, "{file} has no tests:\n{}", exited.output);
+    assert_eq!(count("# skipped "), 0, "{file}:\n{}", exited.output);
+}
+
+#[test]
+fn the_client_lives_in_rooms() {
+    passes("client/tests/rooms.test.js");
+}
+
+#[test]
+fn the_client_survives_losses() {
+    passes("client/tests/losses.test.js");
+}
+
+#[test]
+fn the_client_knows_when_to_try_again() {
+    passes("client/tests/retry.test.js");
+}
+
+#[test]
+fn the_client_knows_what_to_send_again() {
+    passes("client/tests/documents.test.js");
+}
+
+#[test]
+fn the_clients_types_tell_of_what_there_is() {
+    passes("client/tests/types.test.js");
+}
+
+#[test]
+fn the_clients_types_hold() {
+    let Some(folder) = installed("TEST_TYPESCRIPT") else { return };
+    let mut command = Command::new("node");
+    command
+        .arg(folder.join("node_modules/typescript/bin/tsc"))
+        .arg("--project")
+        .arg(in_tree("client/tests/tsconfig.json"));
+    let exited = finish(command);
+    assert_eq!(exited.code, Some(0), "{}{}", exited.output, exited.errors);
+}
