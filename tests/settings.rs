@@ -7,8 +7,13 @@ use std::path::Path;
 
 use sync_server::config::{Config, SETTINGS};
 
-/// Variables that only the MongoDB container of Docker Compose reads.
-const FOREIGN: [&str; 2] = ["MONGO_INITDB_ROOT_USERNAME", "MONGO_INITDB_ROOT_PASSWORD"];
+/// Variables that only Docker Compose and its MongoDB read, and their defaults.
+const FOREIGN: [(&str, &str); 4] = [
+    ("MONGO_INITDB_ROOT_USERNAME", ""),
+    ("MONGO_INITDB_ROOT_PASSWORD", ""),
+    ("MONGO_IMAGE", "mongo:7"),
+    ("SYNC_SERVER_IMAGE", "localhost/sync-server"),
+];
 
 fn example() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example");
@@ -26,7 +31,7 @@ fn faults(text: &str) -> Vec<String> {
     let mut expected: BTreeMap<&str, (&str, String)> = SETTINGS
         .iter()
         .map(|s| (s.name, (s.default, format!("# Allowed: {}.", s.allowed))))
-        .chain(FOREIGN.map(|name| (name, ("", "# ".to_owned()))))
+        .chain(FOREIGN.map(|(name, default)| (name, (default, "# ".to_owned()))))
         .collect();
     let mut faults = Vec::new();
     let mut above = "";
