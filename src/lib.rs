@@ -29,6 +29,7 @@ pub mod time;
 
 // What is decided.
 pub mod http;
+pub mod pages;
 pub mod protocol;
 pub mod rooms;
 pub mod ws;

@@ -10,9 +10,10 @@ use super::actions::hash_token;
 use super::desk::{Desk, Waiting};
 use super::jobs::{Job, Purpose};
 use crate::accounts::{AuthError, Identity};
-use crate::config::{AddressKey, HostAuth, Peer, client_address};
-use crate::http::{self, Request, Response, Route, Status, Upgrade};
+use crate::config::{AddressKey, HostAuth, Peer, SyncWriters, client_address};
+use crate::http::{self, Request, Response, Route, RouteError, Status, Upgrade};
 use crate::ids::ConnId;
+use crate::pages;
 use crate::protocol;
 use crate::rooms::{Create, CreateDone, RoomError, RoomView, ViewDone};
 use crate::secret::Secret;
@@ -81,6 +82,8 @@ struct Index<'a> {
     version: &'a str,
     status: &'a str,
     routes: &'a [&'a str],
+    require_auth: bool,
+    sync_writers: &'a str,
 }
 
 impl Creation {
@@ -118,7 +121,15 @@ impl Engine {
         };
         match route {
             Route::Preflight => sessions.respond(conn, &Response::preflight(), now),
-            Route::Index => sessions.respond(conn, &index(), now),
+            Route::Index => sessions.respond(conn, &self.desk.index(request), now),
+            Route::RoomPage { is_code } => {
+                // The page itself says that there is no such room.
+                let status = if is_code { Status::OK } else { Status::NOT_FOUND };
+                sessions.respond(conn, &page(request, pages::ROOM, status), now);
+            }
+            Route::Page => {
+                sessions.respond(conn, &page(request, request.path(), Status::OK), now);
+            }
             Route::Health => {
                 let health = self.health(sessions, now, true);
                 sessions.respond(conn, &health, now);
@@ -382,6 +393,25 @@ impl Desk {
         client_address(peer, &forwarded, &self.config.trusted_proxies)
     }
 
+    /// `GET /`: the page for browsers, and for programs what this server is.
+    fn index(&self, request: &Request) -> Response {
+        if request.accepts("text/html") {
+            return page(request, "/", Status::OK);
+        }
+        let index = Index {
+            name: "Khun Phaen Sync Server",
+            version: env!("CARGO_PKG_VERSION"),
+            status: "running",
+            routes: http::ROUTES,
+            require_auth: self.config.require_auth,
+            sync_writers: match self.config.sync_writers {
+                SyncWriters::Host => "host",
+                SyncWriters::Any => "any",
+            },
+        };
+        Response::json(Status::OK, &index).with_header("Vary", "Accept")
+    }
+
     /// What `POST /api/rooms` asks for.
     fn creation(&mut self, request: &Request, peer: Peer) -> Result<Creation, Response> {
         let bad = |message: &str| Err(room_error(Status::BAD_REQUEST, message));
@@ -512,12 +542,7 @@ fn refuse_upgrade(sessions: &mut Sessions, conn: ConnId, now: Now) {
     sessions.respond(conn, &response, now);
 }
 
-fn index() -> Response {
-    let index = Index {
-        name: "Khun Phaen Sync Server",
-        version: env!("CARGO_PKG_VERSION"),
-        status: "running",
-        routes: http::ROUTES,
-    };
-    Response::json(Status::OK, &index)
+/// A page or a part of one.
+fn page(request: &Request, path: &str, status: Status) -> Response {
+    pages::respond(request, path, status).unwrap_or_else(|| (&RouteError::NotFound).into())
 }

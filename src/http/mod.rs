@@ -13,6 +13,7 @@
 mod answer;
 mod body;
 mod chunked;
+mod conditional;
 mod cors;
 mod credentials;
 mod date;
@@ -33,6 +34,7 @@ mod upgrade;
 pub use answer::{Answer, AnswerError, parse_answer};
 pub use body::parse_json;
 pub use chunked::{CHUNK_EXTENSION_BYTES_MAX, TRAILER_BYTES_MAX};
+pub use conditional::{accepts_gzip, is_known};
 pub use credentials::credentials;
 pub use date::parse_date;
 pub use error::HttpError;

@@ -82,6 +82,16 @@ impl Response {
         Self::json(status, &Failure { error: message })
     }
 
+    /// 304: the client has it already (RFC 9110, 15.4.5).
+    pub const fn not_modified() -> Self {
+        Self {
+            status: Status::NOT_MODIFIED,
+            headers: Vec::new(),
+            body: Cow::Borrowed(&[]),
+            is_preflight: false,
+        }
+    }
+
     /// 204, the answer to an `OPTIONS` request, preflight (Fetch standard) or not.
     pub const fn preflight() -> Self {
         Self {
@@ -107,7 +117,7 @@ impl Response {
     }
 
     /// Adds a field with a fixed value.
-    pub(super) fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
+    pub fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.push((name, Cow::Borrowed(value)));
         self
     }
@@ -201,13 +211,15 @@ impl ResponseEncoder {
         let origin = context.origin.as_deref();
         cors::write_fields(&self.allowed_origins, origin, response.is_preflight, out);
         self.write_connection(response, context, out);
-        // RFC 9110, 8.6: a 204 has none; an answer to HEAD has that of the answer to GET.
-        if response.status != Status::NO_CONTENT {
+        // RFC 9110, 8.6: a 204 has none, and a 304 none of its own; an answer to HEAD has that of
+        // the answer to GET.
+        let has_content = !matches!(response.status, Status::NO_CONTENT | Status::NOT_MODIFIED);
+        if has_content {
             let mut digits = itoa::Buffer::new();
             write_field("Content-Length", digits.format(response.body.len()).as_bytes(), out);
         }
         out.extend_from_slice(b"\r\n");
-        if response.status != Status::NO_CONTENT && !context.head_only {
+        if has_content && !context.head_only {
             out.extend_from_slice(&response.body);
         }
     }

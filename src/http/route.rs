@@ -7,6 +7,10 @@ use super::status::Status;
 /// Every route, as `GET /` lists them.
 pub const ROUTES: &[&str] = &[
     "GET /",
+    "GET /r/{code}",
+    "GET /setup-password",
+    "GET /client.js",
+    "GET /page/{file}",
     "GET /health",
     "GET /health/ready",
     "GET /ws",
@@ -40,6 +44,14 @@ const PUT_DELETE: &str = "PUT, DELETE, OPTIONS";
 pub enum Route {
     /// `GET /`
     Index,
+    /// `GET /r/{code}`
+    RoomPage {
+        /// Whether a room can be called that.
+        is_code: bool,
+    },
+    /// `GET` of the page for invitations, of the client, or of a part of a page: the path itself.
+    /// Perhaps there is none.
+    Page,
     /// `GET /health`
     Health,
     /// `GET /health/ready`
@@ -116,13 +128,16 @@ pub fn route(method: &str, path: &str) -> Result<Route, RouteError> {
     }
     let (allow, route) = match path {
         "/" => (GET, on_get(method, Route::Index)),
+        "/setup-password" | "/client.js" => (GET, on_get(method, Route::Page)),
         "/health" => (GET, on_get(method, Route::Health)),
         "/health/ready" => (GET, on_get(method, Route::Ready)),
         "/ws" => (GET, on_get(method, Route::WebSocket)),
         "/api/whoami" => (GET, on_get(method, Route::Whoami)),
         "/api/rooms" => (POST, on_post(method, Route::CreateRoom)),
-        _ => match path.strip_prefix("/api/rooms/") {
-            Some(segment) if !segment.contains('/') => (GET, on_get(method, room(segment))),
+        _ if path.starts_with("/page/") => (GET, on_get(method, Route::Page)),
+        _ => match (segment_below("/r/", path), segment_below("/api/rooms/", path)) {
+            (Some(segment), _) => (GET, on_get(method, room_page(segment))),
+            (_, Some(segment)) => (GET, on_get(method, room(segment))),
             _ => {
                 let path = path.strip_prefix("/api/auth/").ok_or(RouteError::NotFound)?;
                 let (allow, route) = account_route(method, path)?;
@@ -177,8 +192,17 @@ fn account_route(
     })
 }
 
+/// What is behind `folder`, if it is no folder itself.
+fn segment_below<'a>(folder: &str, path: &'a str) -> Option<&'a str> {
+    path.strip_prefix(folder).filter(|segment| !segment.contains('/'))
+}
+
 fn room(segment: &str) -> Route {
     Route::Room { code: decode_segment(segment).filter(|code| is_room_code(code)) }
+}
+
+fn room_page(segment: &str) -> Route {
+    Route::RoomPage { is_code: decode_segment(segment).is_some_and(|code| is_room_code(&code)) }
 }
 
 fn user_id(segment: &str) -> Option<String> {

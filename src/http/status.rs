@@ -9,6 +9,7 @@ impl Status {
     pub const OK: Self = Self(200);
     pub const CREATED: Self = Self(201);
     pub const NO_CONTENT: Self = Self(204);
+    pub const NOT_MODIFIED: Self = Self(304);
     pub const BAD_REQUEST: Self = Self(400);
     pub const UNAUTHORIZED: Self = Self(401);
     pub const FORBIDDEN: Self = Self(403);
@@ -47,6 +48,7 @@ impl Status {
             200 => "OK",
             201 => "Created",
             204 => "No Content",
+            304 => "Not Modified",
             400 => "Bad Request",
             401 => "Unauthorized",
             403 => "Forbidden",

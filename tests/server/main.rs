@@ -14,6 +14,7 @@ mod frames;
 mod http_messages;
 mod limits;
 mod liveness;
+mod pages;
 mod process;
 mod reload;
 mod room_routes;

@@ -20,12 +20,13 @@ const FILES: &[&str] = &["std::fs", "std::env", "File"];
 const OUTSIDE: &[&[&str]] = &[SOCKETS, CLOCKS, THREADS, RANDOMNESS, FILES];
 
 /// Layers in which [`OUTSIDE`] is never named.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "src/rooms/",
     "src/protocol/",
     "src/http/",
     "src/session/",
     "src/engine/",
+    "src/pages/",
     "src/ids.rs",
     "src/time.rs",
     "src/throttle.rs",
@@ -68,14 +69,15 @@ const USES: &[(&str, &[&str])] = &[
     ("ws", &["memory", "rooms"]),
     ("protocol", &["memory", "rooms", "secret", "time", "ws"]),
     ("http", &["config", "secret", "time", "ws"]),
+    ("pages", &["http"]),
     ("accounts", &["config", "hex", "secret", "store", "time"]),
     ("workers", &["ids"]),
     ("session", &["config", "http", "ids", "memory", "rooms", "time", "ws"]),
     (
         "engine",
         &[
-            "accounts", "config", "hex", "http", "ids", "memory", "protocol", "rooms", "secret",
-            "session", "store", "throttle", "time", "ws",
+            "accounts", "config", "hex", "http", "ids", "memory", "pages", "protocol", "rooms",
+            "secret", "session", "store", "throttle", "time", "ws",
         ],
     ),
     ("backend", &["accounts", "engine", "memory", "protocol", "rooms", "store", "time"]),

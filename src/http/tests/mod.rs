@@ -1,5 +1,6 @@
 //! Tests of the whole way from bytes to bytes. Those of one function alone stand beside it.
 
+mod conditional;
 mod limits;
 mod mutations;
 mod requests;

@@ -1,0 +1,77 @@
+//! Makes `page/` and the client part of the program: each file as it is and compressed, with an
+//! entity tag. Writes the table that `src/pages` includes.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+
+/// Where a file is served, and what it is in the tree.
+const FILES: [(&str, &str); 11] = [
+    ("/", "page/index.html"),
+    ("/r/", "page/index.html"),
+    ("/setup-password", "page/setup.html"),
+    ("/client.js", "client/khun-phaen-sync.js"),
+    ("/page/favicon.svg", "page/favicon.svg"),
+    ("/page/main.js", "page/main.js"),
+    ("/page/qr.js", "page/qr.js"),
+    ("/page/room.js", "page/room.js"),
+    ("/page/setup.js", "page/setup.js"),
+    ("/page/style.css", "page/style.css"),
+    ("/page/text.js", "page/text.js"),
+];
+
+fn main() -> io::Result<()> {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    println!("cargo::rerun-if-changed=build.rs");
+    let mut table = String::from("[\n");
+    for (number, (path, file)) in FILES.into_iter().enumerate() {
+        println!("cargo::rerun-if-changed={file}");
+        let body = from_below(path, fs::read(root.join(file))?);
+        let media_type = media_type(file);
+        let tag = u64::from_be_bytes(*Sha256::digest(&body).first_chunk().expect("32 bytes"));
+        fs::write(out.join(number.to_string()), &body)?;
+        fs::write(out.join(format!("{number}.gz")), gzip(&body)?)?;
+        writeln!(
+            table,
+            "Page {{ path: {path:?}, media_type: {media_type:?}, \
+             entity_tag: \"W/\\\"{tag:016x}\\\"\", \
+             plain: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{number}\")), \
+             compressed: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{number}.gz\")) }},"
+        )
+        .map_err(io::Error::other)?;
+    }
+    table.push(']');
+    fs::write(out.join("pages.rs"), table)
+}
+
+/// The file for a place one folder further down. All links of a page are relative, so that the
+/// server may be a folder of a site.
+fn from_below(path: &str, body: Vec<u8>) -> Vec<u8> {
+    if path != "/r/" {
+        return body;
+    }
+    let text = String::from_utf8(body).expect("pages are UTF-8");
+    text.replace("\"page/", "\"../page/").into_bytes()
+}
+
+fn media_type(file: &str) -> &'static str {
+    match Path::new(file).extension().and_then(|extension| extension.to_str()) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => panic!("{file}: of which media type is that?"),
+    }
+}
+
+fn gzip(body: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(body)?;
+    encoder.finish()
+}
