@@ -1,8 +1,9 @@
 //! What is written in JavaScript, tried by Node's own test runner: the client, against the real
-//! server, and its types, by TypeScript's compiler.
+//! server, and its types, by TypeScript's compiler; of the page, the QR codes. The rest of the page
+//! is tried in a browser (`tests/browser`).
 //!
-//! `scripts/test` installs what that needs, in pinned versions, and says where in `TEST_NODE_WS`
-//! and `TEST_TYPESCRIPT`. Without it these tests say that they were skipped; with
+//! `scripts/test` installs what that needs, in pinned versions, and says where in `TEST_NODE_WS`,
+//! `TEST_TYPESCRIPT` and `TEST_JSQR`. Without it these tests say that they were skipped; with
 //! `REQUIRE_CLIENTS=1` that is a failure.
 
 #[path = "support/mod.rs"]
@@ -12,7 +13,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{finish, finish_step_by_step, skip};
+use support::{finish, finish_step_by_step, program, skip};
 
 /// The folder that the environment's `variable` names.
 fn installed(variable: &str) -> Option<PathBuf> {
@@ -27,15 +28,20 @@ fn in_tree(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Runs a file of tests; all of them must pass, and there must be some.
+/// Runs a file of tests with the client's needs; all of them must pass, and there must be some.
 fn passes(file: &str) {
-    let Some(folder) = installed("TEST_NODE_WS") else { return };
+    passes_with(file, "TEST_NODE_WS", "CLIENTS");
+}
+
+/// The same with the folder of another package, which the tests know as `name`.
+fn passes_with(file: &str, variable: &str, name: &str) {
+    let Some(folder) = installed(variable) else { return };
     let mut command = Command::new("node");
     command
         .args(["--test", "--test-reporter=tap"])
         .arg(in_tree(file))
-        .env("CLIENTS", folder)
-        .env("SYNC_SERVER", env!("CARGO_BIN_EXE_sync-server"));
+        .env(name, folder)
+        .env("SYNC_SERVER", program());
     let exited = finish_step_by_step(command);
     assert_eq!(exited.code, Some(0), "{file}:\n{}{}", exited.output, exited.errors);
     let count = |what: &str| {
@@ -69,6 +75,11 @@ fn the_client_knows_what_to_send_again() {
 #[test]
 fn the_clients_types_tell_of_what_there_is() {
     passes("client/tests/types.test.js");
+}
+
+#[test]
+fn qr_codes_are_read_by_another_program() {
+    passes_with("tests/page/qr.test.mjs", "TEST_JSQR", "JSQR");
 }
 
 #[test]

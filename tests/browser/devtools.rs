@@ -44,6 +44,17 @@ pub(crate) struct Browser {
     _profile: Arc<Directory>,
 }
 
+/// How a page is to be shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look<'a> {
+    /// Of the viewport, in CSS pixels.
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) dark: bool,
+    /// What the browser's owner reads, as in `Accept-Language`.
+    pub(crate) language: &'a str,
+}
+
 /// An open tab.
 #[derive(Debug)]
 pub(crate) struct Page {
@@ -78,16 +89,121 @@ impl Browser {
 
     /// Opens `url` in a tab of its own and waits until it is loaded.
     pub(crate) fn open(&mut self, url: &str) -> Page {
-        let created = self.call(None, "Target.createTarget", &json!({ "url": "about:blank" }));
+        let page = self.tab(&json!({ "url": "about:blank" }));
+        self.visit(&page, url);
+        page
+    }
+
+    /// The same for somebody else: nothing is shared with other tabs, and all that goes wrong in
+    /// the page is collected.
+    pub(crate) fn open_as_somebody(&mut self, url: &str, look: Look<'_>) -> Page {
+        let context =
+            text(&self.call(None, "Target.createBrowserContext", &json!({}))["browserContextId"]);
+        let page = self.tab(&json!({ "url": "about:blank", "browserContextId": context }));
+        self.call(Some(&page), "Runtime.enable", &json!({}));
+        self.call(Some(&page), "Log.enable", &json!({}));
+        self.show(&page, look);
+        self.visit(&page, url);
+        page
+    }
+
+    /// Has `page` shown in another way.
+    pub(crate) fn show(&mut self, page: &Page, look: Look<'_>) {
+        let Look { width, height, dark, language } = look;
+        let is_phone = width < 600;
+        let scheme = if dark { "dark" } else { "light" };
+        let screen =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone });
+        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        let agent = json!({ "userAgent": "", "acceptLanguage": language });
+        self.call(Some(page), "Emulation.setDeviceMetricsOverride", &screen);
+        self.call(Some(page), "Emulation.setEmulatedMedia", &media);
+        self.call(Some(page), "Emulation.setUserAgentOverride", &agent);
+        // Only the page in front has the focus; here all of them are.
+        self.call(Some(page), "Emulation.setFocusEmulationEnabled", &json!({ "enabled": true }));
+    }
+
+    fn tab(&mut self, parameters: &Value) -> Page {
+        let created = self.call(None, "Target.createTarget", parameters);
         let target = text(&created["targetId"]);
         let attach = json!({ "targetId": target, "flatten": true });
         let session = text(&self.call(None, "Target.attachToTarget", &attach)["sessionId"]);
         let page = Page { target, session };
         self.call(Some(&page), "Page.enable", &json!({}));
-        let navigated = self.call(Some(&page), "Page.navigate", &json!({ "url": url }));
-        assert_eq!(navigated.get("errorText"), None, "{url}");
-        self.wait_for_event(&page, "Page.loadEventFired");
         page
+    }
+
+    /// Has `page` load `url` and waits until it has.
+    pub(crate) fn visit(&mut self, page: &Page, url: &str) {
+        let navigated = self.call(Some(page), "Page.navigate", &json!({ "url": url }));
+        assert_eq!(navigated.get("errorText"), None, "{url}");
+        self.wait_for_event(page, "Page.loadEventFired");
+    }
+
+    /// Waits until a JavaScript expression is true in `page`.
+    #[track_caller]
+    pub(crate) fn wait_for(&mut self, page: &Page, expression: &str) {
+        let watch = format!(
+            "new Promise((done) => {{
+               const last = performance.now() + {};
+               const look = () => {{
+                 if ({expression}) done(true);
+                 else if (performance.now() > last) done(document.body.innerText);
+                 else setTimeout(look, 20);
+               }};
+               look();
+             }})",
+            DEADLINE.as_millis() * 3 / 4
+        );
+        let seen = self.evaluate(page, &watch);
+        assert_eq!(seen, true, "{expression} does not come true");
+    }
+
+    /// Presses a key, with its name in the UI Events specification, in `page`.
+    pub(crate) fn press(&mut self, page: &Page, key: &str) {
+        let (code, text) = match key {
+            "Tab" => (9, ""),
+            "Enter" => (13, "\r"),
+            _ => panic!("{key}: which code has that key?"),
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let text = if kind == "keyDown" { text } else { "" };
+            let event = json!({ "type": kind, "key": key, "code": key, "text": text, "windowsVirtualKeyCode": code });
+            self.call(Some(page), "Input.dispatchKeyEvent", &event);
+        }
+    }
+
+    /// Types `text` into whatever has the focus in `page`.
+    pub(crate) fn write(&mut self, page: &Page, text: &str) {
+        self.call(Some(page), "Input.insertText", &json!({ "text": text }));
+    }
+
+    /// What `page` looks like, as a PNG in base64.
+    pub(crate) fn picture(&mut self, page: &Page) -> String {
+        text(&self.call(Some(page), "Page.captureScreenshot", &json!({ "format": "png" }))["data"])
+    }
+
+    /// What has gone wrong in `page` since it was asked last: faults of its scripts, messages of
+    /// theirs, violations of its policy, and what could not be loaded.
+    pub(crate) fn faults(&mut self, page: &Page) -> Vec<String> {
+        // Whatever happened before comes before the answer.
+        self.evaluate(page, "0");
+        let is_fault = |event: &Value| {
+            let kind = match event["method"].as_str() {
+                Some("Runtime.exceptionThrown") => return true,
+                Some("Runtime.consoleAPICalled") => &event["params"]["type"],
+                Some("Log.entryAdded") => &event["params"]["entry"]["level"],
+                _ => return false,
+            };
+            kind == "error" || kind == "warning"
+        };
+        let session = &page.session;
+        let (faults, others): (Vec<Value>, Vec<Value>) = self
+            .events
+            .drain(..)
+            .partition(|event| event["sessionId"] == *session && is_fault(event));
+        self.events = others.into();
+        faults.iter().map(Value::to_string).collect()
     }
 
     /// The value of a JavaScript expression in `page`; of what it promises, if it is a promise.

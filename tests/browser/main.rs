@@ -7,6 +7,7 @@
 mod support;
 
 mod devtools;
+mod page;
 mod pages;
 
 use serde_json::{Value, json};

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use http::{HttpClient, Response};
 pub(crate) use process::{
-    Directory, Exited, Launch, Log, Server, address_in, finish, finish_step_by_step, run,
+    Directory, Exited, Launch, Log, Server, address_in, finish, finish_step_by_step, program, run,
 };
 pub(crate) use web_socket::{Ended, Frame, WebSocketClient};
 

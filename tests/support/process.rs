@@ -386,7 +386,8 @@ fn finish_by(mut command: Command, has_ended: impl Fn(&Log) -> bool) -> Exited {
     Exited { code: status.code(), output: output.text(), errors: errors.text() }
 }
 
-fn program() -> PathBuf {
+/// The executable that is tested.
+pub(crate) fn program() -> PathBuf {
     env::var_os(OTHER_PROGRAM).map_or_else(|| PROGRAM.into(), Into::into)
 }
 
