@@ -168,7 +168,8 @@ impl Browser {
         };
         for kind in ["keyDown", "keyUp"] {
             let text = if kind == "keyDown" { text } else { "" };
-            let event = json!({ "type": kind, "key": key, "code": key, "text": text, "windowsVirtualKeyCode": code });
+            let event = json!({ "type": kind, "key": key, "code": key, "text": text,
+                "windowsVirtualKeyCode": code });
             self.call(Some(page), "Input.dispatchKeyEvent", &event);
         }
     }

@@ -380,11 +380,18 @@ fn it_fits_the_screen_and_its_pictures_are_those_of_the_readme() {
             "en",
             ["Ann", "Bob"],
             "Saturday\n\n- milk\n- eggs\n- bring the long table",
+            "Saved.",
             ["who buys the eggs?", "I do"],
         ),
-        ("th", ["แอน", "บ๊อบ"], "วันเสาร์\n\n- นม\n- ไข่\n- ยกโต๊ะยาวมาด้วย", ["ใครซื้อไข่", "ผมเอง"]),
+        (
+            "th",
+            ["แอน", "บ๊อบ"],
+            "วันเสาร์\n\n- นม\n- ไข่\n- ยกโต๊ะยาวมาด้วย",
+            "บันทึกแล้ว",
+            ["ใครซื้อไข่", "ผมเอง"],
+        ),
     ];
-    for (language, [ann, bob], note, [question, answer]) in words {
+    for (language, [ann, bob], note, saved, [question, answer]) in words {
         let desktop = Look { language, ..DESKTOP };
         let phone = Look { language, dark: true, ..PHONE };
         let host = create(browser, &server, desktop, ann);
@@ -395,9 +402,7 @@ fn it_fits_the_screen_and_its_pictures_are_those_of_the_readme() {
         wait_for_text(browser, &guest, "log", question);
         chat(browser, &guest, answer);
         wait_for_text(browser, &host, "log", answer);
-        let saved =
-            "!['Saving…', 'กำลังบันทึก…'].includes(document.getElementById('note-state').innerText)";
-        browser.wait_for(&host, saved);
+        wait_for_text(browser, &host, "note-state", saved);
         for (name, page) in [("desktop", &host), ("phone", &guest)] {
             wait_for_text(browser, page, "latency", "ms");
             let fits = "document.documentElement.scrollWidth <= innerWidth";
