@@ -60,7 +60,7 @@ const HOLDS: [(&str, usize, Hold); 9] = [
     ("answers that are not read", 60 * KIB, |world| {
         let client = world.connect();
         world.clients[client].is_stalled = true;
-        world.send(client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1_000));
+        world.send(client, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1_000));
         client
     }),
     ("messages that are not read", 4 * MIB, |world| {
