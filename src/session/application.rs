@@ -6,6 +6,7 @@ use bytes::Bytes;
 use log::{Level, log};
 
 use super::Sessions;
+use super::flush_list::{FlushList, FlushState};
 use super::send_queue::SendQueue;
 use super::state::Session;
 use super::timeouts::{FIRST_REQUEST_AT_STOP_TIMEOUT, Timeouts};
@@ -60,10 +61,7 @@ impl Sessions {
     /// Like [`send_copy`](Self::send_copy), but if such frames left lately, this one may wait a
     /// few milliseconds for others (at most 20), unless something urgent follows it.
     pub fn send_patiently(&mut self, conn: ConnId, frame: &[u8], now: Now) {
-        if self.push(conn, frame.len(), now, |queue| queue.push_copy(frame)) {
-            let session = &mut self.slab[conn.index as usize];
-            self.to_flush.add_patient(&mut session.flush, conn);
-        }
+        self.push(conn, frame.len(), now, FlushList::add_patient, |queue| queue.push_copy(frame));
     }
 
     /// Queues `frame` for `conn`, sharing it. Does nothing unless it is an open WebSocket.
@@ -253,34 +251,33 @@ impl Sessions {
 
     /// Queues something of `bytes` bytes to leave with the next flush.
     fn send(&mut self, conn: ConnId, bytes: usize, now: Now, push: impl FnOnce(&mut SendQueue)) {
-        if self.push(conn, bytes, now, push) {
-            let session = &mut self.slab[conn.index as usize];
-            self.to_flush.add_due(&mut session.flush, conn);
-        }
+        self.push(conn, bytes, now, FlushList::add_due, push);
     }
 
-    /// Queues something of `bytes` bytes, or closes a reader that is too slow for it. Returns
-    /// whether it is queued.
+    /// Queues something of `bytes` bytes and has it flushed as `add` says, or closes a reader
+    /// that is too slow for it.
     fn push(
         &mut self,
         conn: ConnId,
         bytes: usize,
         now: Now,
+        add: impl FnOnce(&mut FlushList, &mut FlushState, ConnId),
         push: impl FnOnce(&mut SendQueue),
-    ) -> bool {
+    ) {
         let index = conn.index as usize;
         let Some(session) = self.slab.get_mut(index).filter(|session| session.id == conn) else {
-            return false;
+            return;
         };
         if !session.is_open_websocket() {
-            return false;
+            return;
         }
         if session.queue.queued_bytes() + bytes > self.send_queue_bytes_max {
             self.forget_unstarted(conn);
             self.close(conn, CloseReason::TooSlow, now);
-            return false;
+            return;
         }
         push(&mut session.queue);
+        add(&mut self.to_flush, &mut session.flush, conn);
         let held = session.held_bytes();
         self.budget.replace(session.counted_bytes, held);
         session.counted_bytes = held;
@@ -289,6 +286,5 @@ impl Sessions {
         if self.is_flooded() {
             self.enforce_budget(now);
         }
-        true
     }
 }

@@ -14,22 +14,32 @@ use crate::time::Timestamp;
 /// How long patient frames wait at most, and how often they are flushed.
 pub(super) const PATIENCE: Duration = Duration::from_millis(20);
 
-/// What a session is waiting for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum FlushState {
-    /// Nothing: it has nothing to send, or its socket takes nothing.
-    #[default]
-    Idle,
-    /// The next round of patient flushes.
-    Patient,
-    /// The next flush.
-    Due,
+/// Where a session stands in the [`FlushList`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FlushState {
+    is_due: bool,
+    is_patient: bool,
+}
+
+impl FlushState {
+    /// The session was flushed. It stays among the patient ones until their next round, so that
+    /// it never stands there twice.
+    pub(super) fn flushed(&mut self) {
+        self.is_due = false;
+    }
+
+    /// The round of the patient ones has come. Whether the session is to be flushed with them:
+    /// not if it is due anyway.
+    pub(super) fn end_patience(&mut self) -> bool {
+        self.is_patient = false;
+        !self.is_due
+    }
 }
 
 /// The sessions to flush. An id in it may be stale.
 ///
-/// Invariant: a session whose state is [`FlushState::Due`] or [`FlushState::Patient`] stands in
-/// the list of that name, once.
+/// Invariant: a session stands in either list at most once, and does if its [`FlushState`] says
+/// so.
 #[derive(Debug, Default)]
 pub(super) struct FlushList {
     due: Vec<ConnId>,
@@ -41,16 +51,16 @@ pub(super) struct FlushList {
 impl FlushList {
     /// `conn`, which is in `state`, wants to be flushed next.
     pub(super) fn add_due(&mut self, state: &mut FlushState, conn: ConnId) {
-        if *state != FlushState::Due {
-            *state = FlushState::Due;
+        if !state.is_due {
+            state.is_due = true;
             self.due.push(conn);
         }
     }
 
     /// `conn`, which is in `state`, has something that can wait.
     pub(super) fn add_patient(&mut self, state: &mut FlushState, conn: ConnId) {
-        if *state == FlushState::Idle {
-            *state = FlushState::Patient;
+        if !state.is_due && !state.is_patient {
+            state.is_patient = true;
             self.patient.push(conn);
         }
     }
@@ -70,18 +80,18 @@ impl FlushList {
         (!self.patient.is_empty()).then_some(self.patient_at)
     }
 
-    /// Moves those to flush now to `into`. `is_patient` tells whether a session is still in
-    /// state [`FlushState::Patient`].
+    /// Moves those to flush now to `into`. `end_patience` calls [`FlushState::end_patience`] for
+    /// a session and returns whether it is to be flushed.
     pub(super) fn take(
         &mut self,
         into: &mut Vec<ConnId>,
         now: Timestamp,
-        is_patient: impl Fn(ConnId) -> bool,
+        mut end_patience: impl FnMut(ConnId) -> bool,
     ) {
         into.append(&mut self.due);
         if !self.patient.is_empty() && self.patient_at <= now {
             self.patient_at = now + PATIENCE;
-            into.extend(self.patient.drain(..).filter(|conn| is_patient(*conn)));
+            into.extend(self.patient.drain(..).filter(|conn| end_patience(*conn)));
         }
     }
 }
@@ -96,13 +106,14 @@ mod tests {
         ConnId { index, generation: index }
     }
 
+    /// Whom the list gives at `at_ms`; they are flushed, and have nothing left to send.
     fn taken(list: &mut FlushList, at_ms: u64, states: &mut [FlushState]) -> Vec<u32> {
         let mut into = Vec::new();
         let at = Timestamp::from_millis(at_ms);
-        list.take(&mut into, at, |conn| states[conn.index as usize] == FlushState::Patient);
+        list.take(&mut into, at, |conn| states[conn.index as usize].end_patience());
         let taken: Vec<u32> = into.iter().map(|conn| conn.index).collect();
         for index in &taken {
-            states[*index as usize] = FlushState::Idle;
+            states[*index as usize].flushed();
         }
         taken
     }
@@ -110,7 +121,7 @@ mod tests {
     #[test]
     fn the_first_news_leave_at_once_and_the_next_wait() {
         let mut list = FlushList::default();
-        let mut states = [FlushState::Idle; 2];
+        let mut states = [FlushState::default(); 2];
         list.add_patient(&mut states[0], conn(0));
         assert!(list.is_due(Timestamp::from_millis(100)));
         assert_eq!(taken(&mut list, 100, &mut states), [0]);
@@ -128,7 +139,7 @@ mod tests {
     #[test]
     fn nobody_is_patient_when_memory_is_short() {
         let mut list = FlushList::default();
-        let mut states = [FlushState::Idle; 2];
+        let mut states = [FlushState::default(); 2];
         list.add_patient(&mut states[0], conn(0));
         assert_eq!(taken(&mut list, 100, &mut states), [0]);
         list.add_patient(&mut states[1], conn(1));
@@ -138,17 +149,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_urgent_takes_the_patient_along() {
+    fn what_is_urgent_takes_the_patient_along_and_nobody_stands_there_twice() {
         let mut list = FlushList::default();
-        let mut states = [FlushState::Idle; 2];
+        let mut states = [FlushState::default(); 2];
         list.add_patient(&mut states[0], conn(0));
         assert_eq!(taken(&mut list, 0, &mut states), [0]);
 
+        for at_ms in 1..20 {
+            list.add_patient(&mut states[0], conn(0));
+            list.add_due(&mut states[0], conn(0));
+            list.add_due(&mut states[0], conn(0));
+            assert!(list.is_due(Timestamp::from_millis(at_ms)));
+            assert_eq!(taken(&mut list, at_ms, &mut states), [0]);
+        }
+        list.add_patient(&mut states[0], conn(0));
+        assert_eq!(taken(&mut list, 20, &mut states), [0], "once");
+    }
+
+    #[test]
+    fn whoever_is_due_is_not_given_as_patient_too() {
+        let mut list = FlushList::default();
+        let mut states = [FlushState::default(); 1];
         list.add_patient(&mut states[0], conn(0));
         list.add_due(&mut states[0], conn(0));
-        list.add_due(&mut states[0], conn(0));
-        assert!(list.is_due(Timestamp::from_millis(1)));
-        assert_eq!(taken(&mut list, 1, &mut states), [0]);
-        assert_eq!(taken(&mut list, 20, &mut states), NOBODY, "it has nothing left to wait for");
+        assert_eq!(taken(&mut list, 0, &mut states), [0]);
+        assert_eq!(taken(&mut list, 20, &mut states), NOBODY);
     }
 }

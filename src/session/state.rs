@@ -127,7 +127,7 @@ pub(super) struct Session {
     kept_bytes: usize,
     /// What the memory budget has been told of this session, in bytes.
     pub(super) counted_bytes: usize,
-    /// Whether it waits to be flushed.
+    /// Whether it waits to be flushed, and how urgently.
     pub(super) flush: FlushState,
     /// The application has asked to hear nothing more for the time being.
     paused: bool,
@@ -166,7 +166,7 @@ impl Session {
             armed: NEVER,
             kept_bytes: 0,
             counted_bytes: 0,
-            flush: FlushState::Idle,
+            flush: FlushState::default(),
             paused: false,
             postponed: false,
             withheld: false,

@@ -10,7 +10,7 @@ use slab::Slab;
 
 use super::Dispatch;
 use super::deadlines::{Deadlines, NEVER};
-use super::flush_list::{FlushList, FlushState};
+use super::flush_list::FlushList;
 use super::state::{AfterFlush, Expired, Input, InputError, Session};
 use super::timeouts::Timeouts;
 use crate::config::{AddressKey, Config, Peer, TrustedProxies};
@@ -214,10 +214,10 @@ impl Sessions {
         if self.is_sated() || self.budget.used() > self.budget.limit() / PATIENT_SHARE {
             self.to_flush.end_patience();
         }
-        let slab = &self.slab;
+        let slab = &mut self.slab;
         self.to_flush.take(into, now.at, |conn| {
-            slab.get(conn.index as usize)
-                .is_some_and(|session| session.id == conn && session.flush == FlushState::Patient)
+            let session = slab.get_mut(conn.index as usize).filter(|session| session.id == conn);
+            session.is_some_and(|session| session.flush.end_patience() && !session.queue.is_empty())
         });
     }
 
@@ -235,7 +235,7 @@ impl Sessions {
     /// `conn` was flushed as far as its socket allows; says what to do if its queue is empty.
     pub fn flushed(&mut self, conn: ConnId, now: Now) -> AfterFlush {
         let Some(session) = self.session_mut(conn) else { return AfterFlush::Nothing };
-        session.flush = FlushState::Idle;
+        session.flush.flushed();
         if !session.queue.is_empty() {
             return AfterFlush::Nothing;
         }
