@@ -255,9 +255,14 @@ impl Sessions {
         }
     }
 
+    /// Bytes that `conn` has yet to send.
+    pub fn unsent_bytes(&self, conn: ConnId) -> usize {
+        self.session(conn).map_or(0, |session| session.queue.queued_bytes())
+    }
+
     /// Whether `conn` has unsent bytes.
     pub fn has_unsent(&self, conn: ConnId) -> bool {
-        self.session(conn).is_some_and(|session| !session.queue.is_empty())
+        self.unsent_bytes(conn) > 0
     }
 
     /// Whether bytes should be read from the socket of `conn`.
