@@ -8,7 +8,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::client::{Client, Heard, KEY};
 use super::clock::{Clock, Micros};
-use super::server::Url;
+use super::options::Options;
 
 /// What one `recv` brings at most.
 const SCRATCH_BYTES: usize = 256 * 1024;
@@ -37,6 +37,8 @@ pub(crate) struct Crowd {
     dirty: Vec<u32>,
     /// Clients that may have more to read than was read.
     unread: Vec<u32>,
+    /// It never sleeps.
+    is_busy: bool,
 }
 
 impl Crowd {
@@ -44,11 +46,11 @@ impl Crowd {
     ///
     /// # Errors
     /// The system's, if it has no poll to give.
-    pub(crate) fn new(url: &Url, address: SocketAddr, token: Option<&str>) -> io::Result<Self> {
+    pub(crate) fn new(options: &Options, address: SocketAddr) -> io::Result<Self> {
         let request = format!(
             "{}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: {KEY}\r\n\r\n",
-            url.request(("GET", "/ws", "HTTP/1.1"), token)
+            options.url.request(("GET", "/ws", "HTTP/1.1"), options.token.as_deref())
         );
         Ok(Self {
             poll: Poll::new()?,
@@ -60,6 +62,7 @@ impl Crowd {
             clients: Vec::new(),
             dirty: Vec::new(),
             unread: Vec::new(),
+            is_busy: options.is_busy,
         })
     }
 
@@ -132,7 +135,8 @@ impl Crowd {
         listener: &mut impl Listener,
     ) -> io::Result<()> {
         self.flush(listener);
-        let timeout = if self.unread.is_empty() { timeout } else { Duration::ZERO };
+        let has_time = self.unread.is_empty() && !self.is_busy;
+        let timeout = if has_time { timeout } else { Duration::ZERO };
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}

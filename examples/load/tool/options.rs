@@ -37,6 +37,7 @@ Options (defaults depend on the scenario)
   --stalled N          clients of each room that stop reading (stalled)
   --concurrency N      connections being opened at once, 1 to 1000
   --pid PID            the server's process, for its processor time and memory (Linux)
+  --busy               never sleep: what it costs the server to wake the clients is left out
   --json               print the report as one JSON object
   --i-own-this-server  allow another address than loopback
 
@@ -118,6 +119,9 @@ pub(crate) struct Options {
     pub(crate) concurrency: u32,
     /// The server's process.
     pub(crate) pid: Option<u32>,
+    /// Never sleeps. On a virtual machine it costs the server more to wake a sleeping reader than
+    /// to send it a message, and readers of a real server are on other machines.
+    pub(crate) is_busy: bool,
     /// Report for programs.
     pub(crate) json: bool,
     /// Allows other addresses than loopback.
@@ -198,6 +202,7 @@ struct Said {
     url: Option<String>,
     room_codes: Vec<String>,
     pid: Option<u32>,
+    is_busy: bool,
     json: bool,
     owns_server: bool,
 }
@@ -216,6 +221,7 @@ pub(crate) fn parse(
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") | Short('h') => return Ok(Command::Help),
+            Long("busy") => said.is_busy = true,
             Long("json") => said.json = true,
             Long("i-own-this-server") => said.owns_server = true,
             Long(name) => {
@@ -344,6 +350,7 @@ impl Said {
             stalled,
             concurrency: self.concurrency.unwrap_or(64),
             pid: self.pid,
+            is_busy: self.is_busy,
             json: self.json,
             owns_server: self.owns_server,
             token: std::env::var("LOAD_TOKEN").ok().filter(|token| !token.is_empty()),
@@ -380,13 +387,13 @@ mod tests {
     fn options_replace_defaults() {
         let options = options(
             "--clients 9 flood --room A --room b-2 --seconds 3 --bytes 1KiB --senders 2 \
-             --window 4 --pid 7 --json --url ws://localhost:80/x",
+             --window 4 --pid 7 --busy --json --url ws://localhost:80/x",
         )
         .unwrap();
         assert_eq!((options.clients, options.rooms), (9, 2));
         assert_eq!(options.room_codes, ["A", "b-2"]);
         assert_eq!((options.bytes, options.senders, options.window), (1024, 2, 4));
-        assert_eq!((options.pid, options.json), (Some(7), true));
+        assert_eq!((options.pid, options.is_busy, options.json), (Some(7), true, true));
     }
 
     #[test]

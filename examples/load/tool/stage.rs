@@ -103,7 +103,7 @@ impl<'a> Stage<'a> {
         let window = if is_closed_loop { options.window } else { 0 };
         let mut stage = Self {
             options,
-            crowd: Crowd::new(&options.url, address, options.token.as_deref())?,
+            crowd: Crowd::new(options, address)?,
             tally: Tally::new(Ledger::new(seating, run), options.bytes, window),
             rooms: Vec::new(),
             run,
