@@ -29,13 +29,9 @@ SCENARIOS = [
     ("churn", ["churn"], ("server", "cpu_us_per_join"), "send", 17),
     ("document", ["document"], ("server", "cpu_us_per_megabyte"), "document", 1.1),
 ]
-# Cost of a delivery as the server grows: name, arguments.
-GROWTH = [
-    ("1 room", ["--clients", "20", "--rooms", "1"]),
-    ("50 rooms", ["--clients", "1000", "--rooms", "50"]),
-    ("500 rooms", ["--clients", "10000", "--rooms", "500"]),
-    ("5,000 rooms of 2", ["--clients", "10000", "--rooms", "5000"]),
-]
+# Cost of a delivery as the server grows: members of a room, rooms.
+PACED_DELIVERIES = 10_000
+GROWTH = [(2, 1), (2, 50), (2, 500), (2, 5000), (20, 1), (20, 5), (20, 50), (20, 500)]
 
 
 def pinned(core, command):
@@ -61,8 +57,9 @@ class Server:
         environment.update(DATA_DIR=self.folder.name, ROOM_CREATE_RATE="0", MESSAGE_RATE_LIMIT="0")
         environment.update(MAX_CONNECTIONS="20000", MAX_ROOMS="20000", RUST_LOG="warn")
         command = self.command if self.name == "sync-server" else [*self.command, str(self.port)]
+        self.said = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            pinned(SERVER_CORE, command), env=environment, stderr=subprocess.DEVNULL
+            pinned(SERVER_CORE, command), env=environment, stdout=self.said, stderr=self.said
         )
         deadline = time.monotonic() + START_SECONDS_MAX
         while True:
@@ -71,8 +68,9 @@ class Server:
                 return self
             except OSError:
                 if time.monotonic() > deadline or self.process.poll() is not None:
-                    sys.exit(f"perf: {self.name} does not listen")
-                time.sleep(0.02)
+                    self.said.seek(0)
+                    sys.exit(f"perf: {self.name} does not listen: {self.said.read().decode()}")
+                time.sleep(0.001)
 
     def __exit__(self, *_):
         self.process.terminate()
@@ -81,11 +79,13 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self.said.close()
         self.folder.cleanup()
 
     def load(self, arguments):
         """The load generator's report."""
-        command = ["target/release/examples/load", *arguments, "--json"]
+        # Busy: on a virtual machine, to wake the load generator costs more than a message.
+        command = ["target/release/examples/load", *arguments, "--json", "--busy"]
         command += ["--url", f"http://127.0.0.1:{self.port}", "--pid", str(self.process.pid)]
         done = subprocess.run(pinned(LOAD_CORE, command), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if not done.stdout:
@@ -100,7 +100,7 @@ class Floor:
         self.runs = []
 
     def measure(self):
-        command = ["cargo", "bench", "--locked", "--quiet", "--no-default-features"]
+        command = ["cargo", "bench", "--locked", "--quiet"]
         command += ["--bench", "floor", "--", "--json"]
         cores = f"{SERVER_CORE},{LOAD_CORE}"
         self.runs.append(json.loads(subprocess.check_output(pinned(cores, command))))
@@ -196,12 +196,17 @@ def show_costs(results, servers, floor):
 
 
 def show_growth(command, floor, options):
-    rows = [["flood", "CPU per delivery, F", "p99, ms"]]
-    for name, arguments in GROWTH:
-        with Server("sync-server", command) as server:
-            report = server.load(["flood", *arguments, "--seconds", str(options.seconds)])
-        per_delivery = report["server"]["cpu_us_per_delivery"] / floor.unit("send")
-        rows.append([name, f"{per_delivery:.2f}", f"{report['traffic']['latency']['p99_us'] / 1e3:.1f}"])
+    rows = [["members", "rooms", "connections", "paced, F a delivery", "flood, F a delivery"]]
+    for members, count in GROWTH:
+        row = [str(members), f"{count:,}", f"{members * count:,}"]
+        size = ["--clients", str(members * count), "--rooms", str(count), "--seconds", str(options.seconds)]
+        # Paced: as many deliveries a second, whatever the size.
+        rate = PACED_DELIVERIES // (members - 1)
+        for scenario in (["paced", "--rate", str(rate)], ["flood"]):
+            with Server("sync-server", command) as server:
+                report = server.load([*scenario, *size])
+            row.append(f"{report['server']['cpu_us_per_delivery'] / floor.unit('send'):.2f}")
+        rows.append(row)
     table(rows)
 
 
