@@ -5,7 +5,6 @@
 //! flush what reaping dirtied → accept.
 //! Whatever is left over is remembered, and the next wait is then no wait.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
+use super::bulk::{BULK_BYTES_MIN, Bulk, Written};
 use super::clock::{Clock, monotonic_us};
 use super::gate::Gate;
 use super::listener::{LISTENERS_MAX, Listener};
@@ -42,10 +42,6 @@ const JOBS_PER_TURN_MAX: usize = 256;
 /// Jobs that wait in the pool for a worker: few, so that the application's order of importance
 /// is the order in which they are started.
 const JOBS_QUEUED_MAX: usize = 2;
-/// Whoever has more to send than this waits for its turn among those who do.
-const BULK_BYTES_MIN: usize = 64 * 1024;
-/// Bytes that one flush sends to those with much to send, and one write more: about a millisecond.
-const BULK_BYTES_PER_FLUSH: usize = 4 * 1024 * 1024;
 
 /// Why the loop can't start or go on: the operating system refused something basic.
 #[derive(Debug, thiserror::Error)]
@@ -89,9 +85,8 @@ pub struct EventLoop<D: Dispatch> {
     pending: Vec<ConnId>,
     /// Sessions to flush; empty between two flushes.
     due: Vec<ConnId>,
-    /// Sessions to flush that have much to send, in the order of their turns. Bounded by the
-    /// number of sessions: whoever stands here is due and not listed again.
-    bulk: VecDeque<ConnId>,
+    /// Sessions to flush that have much to send.
+    bulk: Bulk,
     finished: Vec<ConnId>,
     completions: Vec<(JobId, D::Outcome)>,
     stop: Stop,
@@ -156,7 +151,7 @@ impl<D: Dispatch> EventLoop<D> {
             scratch: vec![0; SCRATCH_BYTES],
             pending: Vec::new(),
             due: Vec::new(),
-            bulk: VecDeque::new(),
+            bulk: Bulk::default(),
             finished: Vec::new(),
             completions: Vec::new(),
             stop: Stop::No,
@@ -394,46 +389,42 @@ impl<D: Dispatch> EventLoop<D> {
         }
     }
 
-    /// One vectored write for each session with something to send. Those with much to send come
-    /// last and take turns: a big write costs the kernel half of what small ones do, but a
-    /// document for a thousand readers must not keep a chat waiting.
+    /// One vectored write for each session with something to send; those with much to send come
+    /// last and take turns.
     fn flush(&mut self, now: Now) {
         let mut due = std::mem::take(&mut self.due);
+        let mut bulk = std::mem::take(&mut self.bulk);
         self.sessions.take_due(&mut due, now);
         for conn in due.drain(..) {
-            if self.sessions.unsent_bytes(conn) > BULK_BYTES_MIN {
-                self.bulk.push_back(conn);
-            } else {
-                self.flush_one(conn, now);
+            if self.sessions.unsent_bytes(conn) > BULK_BYTES_MIN
+                || self.flush_one(conn, now).has_more
+            {
+                bulk.add(conn);
             }
         }
-        // Keeps the capacity for the next turn.
+        bulk.take_turns(|conn| self.flush_one(conn, now));
+        // They keep their capacity for the next turn.
         self.due = due;
-        let mut written = 0;
-        while written < BULK_BYTES_PER_FLUSH
-            && let Some(conn) = self.bulk.pop_front()
-        {
-            written += self.flush_one(conn, now);
-        }
+        self.bulk = bulk;
     }
 
-    /// One write for `conn`; how many bytes went.
-    fn flush_one(&mut self, conn: ConnId, now: Now) -> usize {
-        let Some(socket) = socket_mut(&mut self.sockets, conn) else { return 0 };
-        let written = match write_one(&mut self.sessions, socket, conn, now) {
-            Ok(written) => written,
+    /// One write for `conn`.
+    fn flush_one(&mut self, conn: ConnId, now: Now) -> Written {
+        let nothing = Written { bytes: 0, has_more: false };
+        let Some(socket) = socket_mut(&mut self.sockets, conn) else { return nothing };
+        let bytes = match write_one(&mut self.sessions, socket, conn, now) {
+            Ok(bytes) => bytes,
             Err(error) => {
                 self.sessions.lost(conn, &error.to_string());
-                return 0;
+                return nothing;
             }
         };
-        if socket.writable && self.sessions.has_unsent(conn) {
-            // It stays due, and gets its next write from here.
-            self.bulk.push_back(conn);
-        } else if self.sessions.flushed(conn, now) == AfterFlush::ShutdownWrite {
+        let has_more = socket.writable && self.sessions.has_unsent(conn);
+        // With more to send it stays due.
+        if !has_more && self.sessions.flushed(conn, now) == AfterFlush::ShutdownWrite {
             socket.shutdown_write();
         }
-        written
+        Written { bytes, has_more }
     }
 
     /// Has everybody told who is gone, closes the sockets of sessions that have ended, and frees

@@ -6,6 +6,7 @@
 //!
 //! [`Connection`] is the other side: how the health check and the doctor ask a server. It blocks.
 
+mod bulk;
 mod clock;
 mod connection;
 mod event_loop;
