@@ -16,8 +16,8 @@ use sync_server::ids::{ConnId, RoomKey};
 use sync_server::memory::MemoryBudget;
 use sync_server::protocol;
 use sync_server::rooms::{
-    Action, CreateDone, Done, Event, Join, Output, RawJson, RoomChange, RoomError, RoomView, Rooms,
-    RoomsConfig, Snapshot,
+    Action, CloseDone, CreateDone, Done, Event, Join, Output, RawJson, RoomChange, RoomError,
+    RoomView, Rooms, RoomsConfig, Snapshot,
 };
 use sync_server::session::{Dispatch, Sessions};
 use sync_server::time::{Now, Timestamp, UnixMillis};
@@ -204,6 +204,9 @@ impl Output for Heard {
     fn resolved(&mut self, _: ConnId, _: Result<Done, RoomError>) {}
     fn created(&mut self, _: ConnId, _: Result<CreateDone<'_>, RoomError>) {}
     fn viewed(&mut self, _: ConnId, _: Result<RoomView<'_>, RoomError>) {}
+    fn closed(&mut self, _: ConnId, _: Result<CloseDone, RoomError>) {}
+    fn dismissed(&mut self, _: RoomKey, _: &[ConnId]) {}
+    fn delete(&mut self, _: RoomKey, _: &str, _: &str) {}
     fn persist(&mut self, _: Snapshot<'_>) {}
     fn durable(&mut self, _: RoomKey, _: u64) {}
     fn not_durable(&mut self, _: RoomKey) {}

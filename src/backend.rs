@@ -38,6 +38,9 @@ impl Backend {
         match job {
             Job::FindRoom { room_code } => Outcome::FoundRoom(self.find_room(&room_code)),
             Job::SaveRoom(room) => Outcome::SavedRoom(self.save_room(&room)),
+            Job::DeleteRoom { room_code, room_id } => {
+                Outcome::DeletedRoom(self.store.delete_room(&room_code, &room_id))
+            }
             Job::Account { request, now } => Outcome::Account(self.accounts.handle(*request, now)),
             Job::Authenticate { token, now } => {
                 Outcome::Authenticated(self.accounts.authenticate(token.as_ref(), now))

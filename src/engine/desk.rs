@@ -9,6 +9,7 @@ use log::{info, warn};
 
 use super::Entropy;
 use super::accounts::{Asked, LoginThrottles};
+use super::admin::{AdminRequest, Closings};
 use super::clients::Clients;
 use super::jobs::{HASH_BYTES, Job, Jobs, Outcome, Purpose};
 use super::requests::Creation;
@@ -63,6 +64,10 @@ pub(super) enum Waiting {
     Account(Asked),
     /// A look at a room.
     View { address: IpAddr },
+    /// What an administrator asks for, once the token is checked.
+    Admin(Box<AdminRequest>),
+    /// A room to be closed.
+    Close,
 }
 
 /// A document whose sender wants to hear when it is durable.
@@ -88,6 +93,7 @@ pub(super) struct Desk {
     pub(super) clients: Clients,
     pub(super) jobs: Jobs,
     pub(super) waiting: HashMap<ConnId, Waiting>,
+    pub(super) closings: Closings,
     acks: HashMap<RoomKey, VecDeque<PendingAck>>,
     /// Drawn codes that turned out to be in use: draw again.
     pub(super) code_taken: Vec<ConnId>,
@@ -135,6 +141,7 @@ impl Desk {
             clients: Clients::new(limits.message_rate_max),
             jobs: Jobs::new(budget.clone()),
             waiting: HashMap::new(),
+            closings: Closings::default(),
             acks: HashMap::new(),
             code_taken: Vec::new(),
             lookups_refused: Vec::new(),
@@ -174,7 +181,9 @@ impl Desk {
     /// The client is gone: nobody waits any more.
     pub(super) fn forget(&mut self, conn: ConnId) {
         self.clients.remove(conn);
-        self.waiting.remove(&conn);
+        if let Some(Waiting::Close) = self.waiting.remove(&conn) {
+            self.closings.forget(conn);
+        }
     }
 
     // --- frames ---
@@ -393,6 +402,7 @@ impl Desk {
         match outcome {
             Outcome::FoundRoom(Err(error))
             | Outcome::SavedRoom(Err(error))
+            | Outcome::DeletedRoom(Err(error))
             | Outcome::CheckedAccounts(Err(error))
             | Outcome::Authenticated(Err(AuthError::Store(error)))
             | Outcome::Probed(Err(error)) => {
@@ -405,6 +415,7 @@ impl Desk {
             }
             Outcome::FoundRoom(Ok(_))
             | Outcome::SavedRoom(Ok(()))
+            | Outcome::DeletedRoom(Ok(()))
             | Outcome::CheckedAccounts(Ok(_))
             | Outcome::Probed(Ok(())) => self.store_answers(),
             // These may end without having asked the store.
@@ -486,7 +497,8 @@ impl Desk {
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let shutdown = self.shutdown.as_ref().and_then(Shutdown::poll_timeout);
         let revocations = self.config.require_auth.then_some(self.revocations_at);
-        [self.probe_at, revocations, shutdown, self.jobs.poll_timeout()].into_iter().flatten().min()
+        let (closings, jobs) = (self.closings.poll_timeout(), self.jobs.poll_timeout());
+        [self.probe_at, revocations, shutdown, closings, jobs].into_iter().flatten().min()
     }
 }
 

@@ -6,11 +6,16 @@ use super::desk::{Desk, Waiting};
 use super::jobs::{Job, Purpose, RoomToSave};
 use crate::ids::{ConnId, RoomKey};
 use crate::protocol;
-use crate::rooms::{CreateDone, Done, Event, Output, RoomChange, RoomError, RoomView, Snapshot};
+use crate::rooms::{
+    CloseDone, CreateDone, Done, Event, Output, RoomChange, RoomError, RoomView, Snapshot,
+};
 use crate::session::Sessions;
 use crate::session::send_queue::COPY_BYTES_MAX;
 use crate::time::Now;
-use crate::ws;
+use crate::ws::{self, CloseReason};
+
+/// What the members of a closed room are told.
+const ROOM_CLOSED: &str = "the room was closed by an administrator";
 
 /// The sink for one call of the rooms.
 #[derive(Debug)]
@@ -92,6 +97,26 @@ impl Output for Effects<'_> {
         }
     }
 
+    fn closed(&mut self, conn: ConnId, result: Result<CloseDone, RoomError>) {
+        if let Some(Waiting::Close) = self.desk.waiting.remove(&conn) {
+            self.desk.room_closed(self.sessions, conn, result, self.now);
+        }
+    }
+
+    fn dismissed(&mut self, room: RoomKey, members: &[ConnId]) {
+        self.desk.refuse_acks(self.sessions, room, self.now);
+        for &conn in members {
+            self.sessions.close(conn, CloseReason::Policy(ROOM_CLOSED), self.now);
+        }
+    }
+
+    fn delete(&mut self, room: RoomKey, room_code: &str, room_id: &str) {
+        let (room_code, room_id) = (room_code.to_owned(), room_id.to_owned());
+        let job = Job::DeleteRoom { room_code, room_id };
+        let started = self.desk.jobs.start(job, Purpose::Delete(room), self.now.at);
+        debug_assert!(started.is_ok(), "deletions are never refused");
+    }
+
     fn persist(&mut self, snapshot: Snapshot<'_>) {
         let purpose = Purpose::Save(snapshot.key, snapshot.revision);
         let room = RoomToSave::of(&snapshot, self.now.unix);
@@ -118,6 +143,7 @@ impl Output for Effects<'_> {
             RoomChange::Restored => info!("room {room_code}: restored"),
             RoomChange::Expired => info!("room {room_code}: left memory"),
             RoomChange::Evicted => info!("room {room_code}: left memory early, to make room"),
+            RoomChange::Closed => info!("room {room_code}: closed by an administrator"),
             RoomChange::Conflicted => {
                 warn!("room {room_code}: not stored, another room has this code in the store");
             }

@@ -33,6 +33,13 @@ pub enum Job {
     },
     /// Store a room.
     SaveRoom(Box<RoomToSave>),
+    /// Delete what is stored of a room.
+    DeleteRoom {
+        /// The room's code.
+        room_code: String,
+        /// Its permanent id; a room with another one is left alone.
+        room_id: String,
+    },
     /// An account route.
     Account {
         /// The route with its input.
@@ -63,6 +70,8 @@ pub enum Outcome {
     FoundRoom(Result<Option<StoredRoom>, StoreError>),
     /// Whether it is durable now.
     SavedRoom(Result<(), StoreError>),
+    /// Whether it is deleted now.
+    DeletedRoom(Result<(), StoreError>),
     /// What to answer.
     Account(AccountReply),
     /// Who it is.
@@ -103,6 +112,7 @@ impl Job {
                 let RoomToSave { room_code, room_id, host_id, .. } = &**room;
                 size_of::<RoomToSave>() + room_code.len() + room_id.len() + host_id.len()
             }
+            Self::DeleteRoom { room_code, room_id } => room_code.capacity() + room_id.capacity(),
             Self::Account { request, .. } => request.held_bytes(),
             Self::Authenticate { token, .. } => token.as_ref().map_or(0, |t| t.expose().len()),
             Self::CheckAccounts(identities) => identities.capacity() * size_of::<Identity>(),
@@ -134,6 +144,9 @@ pub(super) enum Purpose {
     /// [`Job::SaveRoom`] for the rooms. Nobody gives up on it: a second save of the same room
     /// beside it might be overtaken by it.
     Save(RoomKey, u64),
+    /// [`Job::DeleteRoom`] for the rooms. Nobody gives up on it, as it would else delete a room
+    /// that has come back meanwhile.
+    Delete(RoomKey),
     /// [`Job::Account`] for a request.
     Request(ConnId),
     /// [`Job::Authenticate`] for a request.
@@ -146,7 +159,7 @@ pub(super) enum Purpose {
 
 impl Purpose {
     fn times_out(&self) -> bool {
-        !matches!(self, Self::Save(..))
+        !matches!(self, Self::Save(..) | Self::Delete(_))
     }
 
     /// A client brings what is kept for the job, as much as it likes.
@@ -200,7 +213,7 @@ impl Jobs {
         purpose: Purpose,
         now: Timestamp,
     ) -> Result<JobId, QueueFull> {
-        // Saves are bounded by the number of rooms: one each.
+        // Saves and deletions are bounded by the number of rooms: one each.
         if purpose.times_out() && self.ready.len() + self.hashing.len() >= QUEUE_MAX {
             return Err(QueueFull);
         }

@@ -10,6 +10,7 @@
 
 mod accounts;
 mod actions;
+mod admin;
 mod clients;
 mod desk;
 mod effects;
@@ -117,6 +118,9 @@ impl Dispatch for Engine {
                     rooms.saved(key, revision, result, now, effects);
                 });
             }
+            (Purpose::Delete(room), Outcome::DeletedRoom(result)) => {
+                self.room_deleted(sessions, room, &result, now);
+            }
             (Purpose::Request(conn), Outcome::Account(reply)) => {
                 self.account_answered(sessions, conn, reply, now);
             }
@@ -152,6 +156,7 @@ impl Dispatch for Engine {
         while let Some(purpose) = self.desk.jobs.expired(now.at) {
             self.job_expired(sessions, purpose, now);
         }
+        self.give_up_closings(sessions, now);
         self.desk.probe_store(now);
         self.desk.check_revocations(now);
         self.close_next(sessions, now);
@@ -185,7 +190,7 @@ impl Engine {
                 Desk::store_unavailable(sessions, conn, now);
             }
             Purpose::Revocations => self.desk.revocations_checked(),
-            Purpose::Save(..) | Purpose::Probe => {}
+            Purpose::Save(..) | Purpose::Delete(_) | Purpose::Probe => {}
         }
     }
 }

@@ -152,6 +152,7 @@ impl Engine {
             Route::Account(route) => {
                 self.ask_accounts(sessions, conn, route, request, address, now);
             }
+            Route::Admin(route) => self.ask_admin(sessions, conn, route, request, now),
         }
     }
 
@@ -349,6 +350,9 @@ impl Engine {
             }
             (Ok(_), Waiting::CreateAfterLogin(creation)) => {
                 self.create(sessions, conn, creation, now);
+            }
+            (Ok(identity), Waiting::Admin(wish)) => {
+                self.administer(sessions, conn, &identity, *wish, now);
             }
             (Ok(_), _) => {}
             (Err(AuthError::Store(_)), _) => Desk::store_unavailable(sessions, conn, now),

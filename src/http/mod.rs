@@ -44,6 +44,6 @@ pub use parser::{BODY_BYTES_MAX, HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX, Request
 pub use percent::query_value;
 pub use request::{Request, Version};
 pub use response::{Response, ResponseContext, ResponseEncoder};
-pub use route::{AccountRoute, ROUTES, Route, RouteError, is_room_code, route};
+pub use route::{AccountRoute, AdminRoute, ROUTES, Route, RouteError, is_room_code, route};
 pub use status::Status;
 pub use upgrade::{SUBPROTOCOL, Upgrade, check_upgrade};

@@ -27,10 +27,14 @@ pub const ROUTES: &[&str] = &[
     "GET /api/auth/users",
     "PUT /api/auth/users/{id}",
     "DELETE /api/auth/users/{id}",
+    "GET /api/admin/rooms",
+    "DELETE /api/admin/rooms/{code}",
 ];
 
 /// Characters of a room code that somebody chose (protocol, section 2).
 const ROOM_CODE_CHARS_MAX: usize = 64;
+/// Bytes of a room code that somebody may have joined by, whatever room it is.
+const ROOM_CODE_BYTES_MAX: usize = 64;
 /// Bytes of a user id in a path; ours have 36.
 const USER_ID_BYTES_MAX: usize = 128;
 
@@ -38,6 +42,7 @@ const GET: &str = "GET, HEAD, OPTIONS";
 const POST: &str = "POST, OPTIONS";
 const GET_PUT: &str = "GET, HEAD, PUT, OPTIONS";
 const PUT_DELETE: &str = "PUT, DELETE, OPTIONS";
+const DELETE: &str = "DELETE, OPTIONS";
 
 /// What a request asks for. `HEAD` asks for what `GET` does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +74,8 @@ pub enum Route {
     },
     /// `/api/auth/…`
     Account(AccountRoute),
+    /// `/api/admin/…`
+    Admin(AdminRoute),
     /// `OPTIONS` of whatever path.
     Preflight,
 }
@@ -101,6 +108,18 @@ pub enum AccountRoute {
     DeleteUser {
         /// Decoded, 1–128 bytes; perhaps nobody's.
         id: String,
+    },
+}
+
+/// A route for administrators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminRoute {
+    /// `GET /api/admin/rooms`
+    Rooms,
+    /// `DELETE /api/admin/rooms/{code}`
+    CloseRoom {
+        /// Decoded, 1–64 bytes: a room of an older server may be called whatever it likes.
+        code: String,
     },
 }
 
@@ -138,11 +157,17 @@ pub fn route(method: &str, path: &str) -> Result<Route, RouteError> {
         _ => match (segment_below("/r/", path), segment_below("/api/rooms/", path)) {
             (Some(segment), _) => (GET, on_get(method, room_page(segment))),
             (_, Some(segment)) => (GET, on_get(method, room(segment))),
-            _ => {
-                let path = path.strip_prefix("/api/auth/").ok_or(RouteError::NotFound)?;
-                let (allow, route) = account_route(method, path)?;
-                (allow, route.map(Route::Account))
-            }
+            _ => match (path.strip_prefix("/api/auth/"), path.strip_prefix("/api/admin/")) {
+                (Some(path), _) => {
+                    let (allow, route) = account_route(method, path)?;
+                    (allow, route.map(Route::Account))
+                }
+                (_, Some(path)) => {
+                    let (allow, route) = admin_route(method, path)?;
+                    (allow, route.map(Route::Admin))
+                }
+                _ => return Err(RouteError::NotFound),
+            },
         },
     };
     route.ok_or(RouteError::MethodNotAllowed { allow })
@@ -190,6 +215,18 @@ fn account_route(
             (PUT_DELETE, route)
         }
     })
+}
+
+/// The methods of the path `/api/admin/` + `path`, and the route if `method` is one.
+fn admin_route(method: &str, path: &str) -> Result<(&'static str, Option<AdminRoute>), RouteError> {
+    if path == "rooms" {
+        return Ok((GET, on_get(method, AdminRoute::Rooms)));
+    }
+    let code = segment_below("rooms/", path)
+        .and_then(decode_segment)
+        .filter(|code| (1..=ROOM_CODE_BYTES_MAX).contains(&code.len()))
+        .ok_or(RouteError::NotFound)?;
+    Ok((DELETE, (method == "DELETE").then_some(AdminRoute::CloseRoom { code })))
 }
 
 /// What is behind `folder`, if it is no folder itself.

@@ -49,6 +49,18 @@ pub enum ViewDone<'a> {
     WaitingForStore,
 }
 
+/// The answer to a close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseDone {
+    /// The room is gone; it was not stored.
+    Closed,
+    /// Its members are gone; [`Output::delete`](super::Output::delete) asks for what is stored of
+    /// it to be deleted, at once or when nothing stands in the way any more.
+    WhenDeleted(RoomKey),
+    /// The room has to be looked up first; [`Output::closed`](super::Output::closed) will tell.
+    WaitingForStore,
+}
+
 /// Why a request was refused. Each but the last two is the asker's doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RoomError {

@@ -4,7 +4,7 @@
 use std::ops::Deref;
 
 use super::action::{Document, RawJson, TokenHash};
-use super::{CreateDone, Done, RoomError, RoomView};
+use super::{CloseDone, CreateDone, Done, RoomError, RoomView};
 use crate::config::HostAuth;
 use crate::ids::{ConnId, RoomKey};
 use crate::time::UnixMillis;
@@ -132,6 +132,19 @@ pub trait Output {
     /// that is not in memory.
     fn viewed(&mut self, conn: ConnId, result: Result<RoomView<'_>, RoomError>);
 
+    /// A close of `conn` that returned [`CloseDone::WaitingForStore`] has ended, never with
+    /// another one.
+    fn closed(&mut self, conn: ConnId, result: Result<CloseDone, RoomError>);
+
+    /// The room is closed under these members, who are in no room any more. What was to be made
+    /// durable of it never will be.
+    fn dismissed(&mut self, room: RoomKey, members: &[ConnId]);
+
+    /// Delete the stored room that has this code and this permanent id, or none; answer with
+    /// [`Rooms::deleted`](super::Rooms::deleted). Once for a room, and nothing else of it is under
+    /// way then.
+    fn delete(&mut self, room: RoomKey, room_code: &str, room_id: &str);
+
     /// Store this; answer with [`Rooms::saved`](super::Rooms::saved). At most one is under way
     /// for one room.
     fn persist(&mut self, snapshot: Snapshot<'_>);
@@ -161,6 +174,8 @@ pub enum RoomChange {
     Expired,
     /// Left memory before its idle time, to make room for another one; it is stored.
     Evicted,
+    /// Was closed, and what is stored of it is to be deleted.
+    Closed,
     /// Is not stored any longer: another room owns its code in the store.
     Conflicted,
 }

@@ -22,7 +22,7 @@ pub(super) enum Place<'a> {
     Store(&'a StoredRoom),
     /// Nowhere.
     Nowhere,
-    /// Not in memory; the store does not say.
+    /// Not in memory, and the store does not say; or being closed.
     Unknown,
 }
 
@@ -41,10 +41,14 @@ impl Rooms {
     ) -> Option<Place<'static>> {
         debug_assert!(!self.lookups.is_waiting(from), "{from} has a request that waits");
         if let Some(index) = self.table.find(code) {
-            return Some(Place::Memory(index));
+            return Some(self.in_memory(index));
         }
         if !self.config.store {
             return Some(self.upper_cased(code).unwrap_or(Place::Nowhere));
+        }
+        // The store might still have it.
+        if let Some(Place::Unknown) = self.upper_cased(code) {
+            return Some(Place::Unknown);
         }
         match self.lookups.ask(code, Waiter { conn: from, wish: wish() }) {
             Asked::First => out.lookup(code),
@@ -62,11 +66,12 @@ impl Rooms {
         found: Result<Option<&'a StoredRoom>, StoreUnavailable>,
     ) -> Place<'a> {
         if let Some(index) = self.table.find(code) {
-            return Place::Memory(index);
+            return self.in_memory(index);
         }
         match found {
             Ok(Some(stored)) => {
-                self.table.find(&stored.room_code).map_or(Place::Store(stored), Place::Memory)
+                let index = self.table.find(&stored.room_code);
+                index.map_or(Place::Store(stored), |index| self.in_memory(index))
             }
             Ok(None) => self.upper_cased(code).unwrap_or(Place::Nowhere),
             Err(StoreUnavailable) => self.upper_cased(code).unwrap_or(Place::Unknown),
@@ -210,7 +215,7 @@ impl Rooms {
         if self.is_draining {
             room.saving.hurry();
         }
-        if room.saving.due().is_some_and(|at| at <= now.at) {
+        if room.save_due().is_some_and(|at| at <= now.at) {
             out.persist(room.snapshot(key));
             room.saving.started(now.at);
             self.saves_under_way += 1;
@@ -254,6 +259,7 @@ impl Rooms {
         let room = &self.table[index];
         room.check_invariants();
         assert_eq!(self.table.find(room.code()), Some(index));
+        assert_eq!(self.closing.contains(&index), room.is_closing());
         let mut seated = room.connections().iter().map(|&conn| self.membership.room_of(conn));
         assert!(seated.all(|place| place == Some(index)), "members of {} are in it", room.code());
     }
@@ -261,7 +267,12 @@ impl Rooms {
     /// The room that has `code` in capitals.
     fn upper_cased(&self, code: &str) -> Option<Place<'static>> {
         // Of any alphabet, as the store is asked: older servers let a code be any text.
-        self.table.find(&code.to_uppercase()).map(Place::Memory)
+        self.table.find(&code.to_uppercase()).map(|index| self.in_memory(index))
+    }
+
+    /// Where a room of the table is for those who ask for it.
+    fn in_memory(&self, index: u32) -> Place<'static> {
+        if self.table[index].is_closing() { Place::Unknown } else { Place::Memory(index) }
     }
 
     /// Brings a stored room to memory. The caller settles it.
@@ -290,7 +301,7 @@ impl Rooms {
     }
 
     /// Sees to it that one more room fits into memory.
-    fn ensure_space(&mut self, out: &mut impl Output) -> Result<(), RoomError> {
+    pub(super) fn ensure_space(&mut self, out: &mut impl Output) -> Result<(), RoomError> {
         let has_space = self.table.len() < self.config.rooms_max as usize;
         if has_space || self.evict_idle(out) { Ok(()) } else { Err(RoomError::TooManyRooms) }
     }

@@ -35,6 +35,7 @@ pub(super) enum Wish {
     Join(WaitingJoin),
     Create(WaitingCreate),
     View,
+    Close,
 }
 
 /// A join without its code, which the lookup has.

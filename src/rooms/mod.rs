@@ -5,13 +5,14 @@
 //!
 //! # The contract of [`Rooms`]
 //!
-//! - *Requests* are [`Rooms::handle`], [`Rooms::create`] and [`Rooms::view`]. One that has to ask
-//!   the store answers that it waits, and ends in exactly one call of [`Output::resolved`],
-//!   [`Output::created`] or [`Output::viewed`], unless its connection is disconnected before.
-//!   Until then the caller sends no other request of that connection.
-//! - *Answers of the store* are [`Rooms::lookup_done`] and [`Rooms::saved`], one for each
-//!   [`Output::lookup`] and [`Output::persist`], also if the store does not answer. One that
-//!   nothing waits for is ignored.
+//! - *Requests* are [`Rooms::handle`], [`Rooms::create`], [`Rooms::view`] and [`Rooms::close`].
+//!   One that has to ask the store answers that it waits, and ends in exactly one call of
+//!   [`Output::resolved`], [`Output::created`], [`Output::viewed`] or [`Output::closed`], unless
+//!   its connection is disconnected before. Until then the caller sends no other request of that
+//!   connection.
+//! - *Answers of the store* are [`Rooms::lookup_done`], [`Rooms::saved`] and [`Rooms::deleted`],
+//!   one for each [`Output::lookup`], [`Output::persist`] and [`Output::delete`], also if the
+//!   store does not answer. One that nothing waits for is ignored.
 //! - *Time* passes only in arguments, and never backwards. [`Rooms::poll_timeout`] tells when
 //!   [`Rooms::handle_timeout`] has something to do; calling that at any other time is harmless.
 //! - A connection id names one connection for ever; [`Rooms::disconnect`] comes before its slot
@@ -25,12 +26,13 @@
 //! accepted, and what is delivered to whom. `members` knows peers and their connections,
 //! `persistence` when a room is written, `deadlines` which room is next, `lookups` who waits for
 //! the store, `membership` which connection is where, `table` which room has which code. `flow`
-//! leads a request through them.
+//! leads a request through them, `closing` a room out of them.
 
 pub mod action;
 pub mod event;
 
 mod answer;
+mod closing;
 mod deadlines;
 mod flow;
 mod lookups;
@@ -44,10 +46,11 @@ mod table;
 mod tests;
 
 pub use action::{Action, Create, Document, Join, RawJson, TokenHash};
-pub use answer::{CreateDone, Done, RoomError, SaveError, StoreUnavailable, ViewDone};
+pub use answer::{CloseDone, CreateDone, Done, RoomError, SaveError, StoreUnavailable, ViewDone};
 pub use event::{Event, Metadata, Output, Peer, RoomChange, Snapshot, StoredRoom};
 pub use room::RoomView;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::config::{Config, HostAuth, SyncWriters};
@@ -91,6 +94,8 @@ pub struct Rooms {
     membership: Membership,
     lookups: Lookups,
     deadlines: Deadlines,
+    /// Rooms that are being closed.
+    closing: BTreeSet<u32>,
     /// Snapshots that were handed out and not answered yet.
     saves_under_way: usize,
     /// Bytes of all documents.
@@ -123,6 +128,7 @@ impl Rooms {
             membership: Membership::default(),
             lookups: Lookups::default(),
             deadlines: Deadlines::default(),
+            closing: BTreeSet::new(),
             saves_under_way: 0,
             document_bytes: 0,
             is_draining: false,
@@ -139,6 +145,13 @@ impl Rooms {
     /// How many rooms are in memory.
     pub fn rooms(&self) -> usize {
         self.table.len()
+    }
+
+    /// The rooms with a code greater than `after`, in the order of their codes, without those
+    /// that are being closed.
+    pub fn list(&self, after: Option<&str>) -> impl Iterator<Item = RoomView<'_>> {
+        let rooms = self.table.beyond(after).map(|index| &self.table[index]);
+        rooms.filter(|room| !room.is_closing()).map(room::Room::view)
     }
 
     /// How many connections are in a room.
@@ -261,8 +274,13 @@ impl Rooms {
                     out.created(conn, result);
                 }
                 Wish::View => self.show(place, conn, out),
+                Wish::Close => {
+                    let result = self.finish_close(place, now, out);
+                    out.closed(conn, result);
+                }
             }
         }
+        self.delete_closed(out);
     }
 
     /// The store's answer to [`Output::persist`].
@@ -294,6 +312,7 @@ impl Rooms {
             }
         }
         self.settle(index, now, out);
+        self.delete_closed(out);
     }
 
     /// When [`Rooms::handle_timeout`] has to be called next. It changes with every call that takes
@@ -367,6 +386,7 @@ impl Rooms {
         assert_eq!(connections, self.membership.joined());
         assert_eq!(document_bytes, self.document_bytes);
         assert_eq!(under_way, self.saves_under_way);
+        assert!(self.closing.iter().all(|&index| self.table[index].is_closing()));
         assert!(self.deadlines.saves().len() + self.deadlines.idle().len() <= self.table.len());
         self.lookups.check_invariants();
     }

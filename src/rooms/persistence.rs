@@ -75,9 +75,14 @@ impl Saving {
         self.writing == Writing::Resting && self.stored == self.revision
     }
 
+    /// The store has nothing of the room, and never will.
+    pub(super) fn is_off(&self) -> bool {
+        matches!(self.writing, Writing::Off | Writing::Conflicted)
+    }
+
     /// The room can be forgotten without losing what the store could have had.
     pub(super) fn may_forget(&self) -> bool {
-        self.is_stored() || matches!(self.writing, Writing::Off | Writing::Conflicted)
+        self.is_stored() || self.is_off()
     }
 
     /// What a change that was just made can be promised.

@@ -48,6 +48,11 @@ struct Identity {
 enum Presence {
     /// Nobody, since this time.
     Empty { since: Timestamp },
+    /// Nobody, and nobody comes: the room is being closed.
+    Closing {
+        /// The store was asked to delete it.
+        is_deleting: bool,
+    },
     /// Invariant: at least one connection. Boxed: a room that waits for people costs little.
     Live(Box<Members>),
 }
@@ -182,9 +187,14 @@ impl Room {
         self.document.as_ref().map_or(0, |document| document.0.len())
     }
 
+    /// When the room has to be written, if it has.
+    pub(super) fn save_due(&self) -> Option<Timestamp> {
+        self.saving.due().filter(|_| !self.is_closing())
+    }
+
     /// What the room waits for.
     pub(super) fn deadline(&self) -> Armed {
-        match (self.saving.due(), &self.presence) {
+        match (self.save_due(), &self.presence) {
             (Some(at), _) => Armed::Save(at),
             (None, &Presence::Empty { since }) if self.saving.may_forget() => Armed::Idle(since),
             (None, _) => Armed::Nothing,
@@ -195,6 +205,25 @@ impl Room {
     pub(super) fn touch(&mut self, at: Timestamp) {
         if let Presence::Empty { since } = &mut self.presence {
             *since = at;
+        }
+    }
+
+    /// The room is being closed: its document goes, and nobody is in it.
+    pub(super) fn begin_closing(&mut self) {
+        self.document = None;
+        self.presence = Presence::Closing { is_deleting: false };
+    }
+
+    /// Whether the room is being closed.
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(self.presence, Presence::Closing { .. })
+    }
+
+    /// Notes that the store is asked to delete the room. Returns whether that is news.
+    pub(super) fn begin_deleting(&mut self) -> bool {
+        match &mut self.presence {
+            Presence::Closing { is_deleting } => !std::mem::replace(is_deleting, true),
+            Presence::Empty { .. } | Presence::Live(_) => false,
         }
     }
 
@@ -273,7 +302,7 @@ impl Room {
 
     fn members(&self) -> Option<&Members> {
         match &self.presence {
-            Presence::Empty { .. } => None,
+            Presence::Empty { .. } | Presence::Closing { .. } => None,
             Presence::Live(members) => Some(members),
         }
     }
@@ -338,12 +367,13 @@ impl Room {
 impl Presence {
     /// The members, to let one more in.
     fn members_mut(&mut self) -> &mut Members {
-        if let Self::Empty { .. } = self {
+        debug_assert!(!matches!(self, Self::Closing { .. }), "nobody is let into such a room");
+        if !matches!(self, Self::Live(_)) {
             *self = Self::Live(Box::default());
         }
         match self {
             Self::Live(members) => members,
-            Self::Empty { .. } => unreachable!("it was made live above"),
+            Self::Empty { .. } | Self::Closing { .. } => unreachable!("it was made live above"),
         }
     }
 }
@@ -382,6 +412,29 @@ impl<'a> RoomView<'a> {
     /// Whether the room has a document.
     pub fn has_document(self) -> bool {
         self.room.document.is_some()
+    }
+
+    /// Bytes of the document as it is sent; 0 if there is none.
+    pub fn document_bytes(self) -> usize {
+        self.room.document_bytes()
+    }
+
+    /// The room's state: each change that is to be stored raises it, from 1 on.
+    pub fn revision(self) -> u64 {
+        self.room.saving.revision()
+    }
+
+    /// Whether the store has the room as it is.
+    pub fn is_stored(self) -> bool {
+        self.room.saving.is_stored()
+    }
+
+    /// Since when nobody is there; `None` if somebody is.
+    pub fn empty_since(self) -> Option<Timestamp> {
+        match self.room.presence {
+            Presence::Empty { since } => Some(since),
+            Presence::Live(_) | Presence::Closing { .. } => None,
+        }
     }
 
     /// When the room was made.

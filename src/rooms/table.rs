@@ -1,7 +1,7 @@
 //! All rooms in memory, by slot and by code.
 
 use std::collections::BTreeMap;
-use std::ops::{Index, IndexMut};
+use std::ops::{Bound, Index, IndexMut};
 use std::sync::Arc;
 
 use slab::Slab;
@@ -59,6 +59,12 @@ impl Table {
         let room = self.rooms.remove(index as usize);
         self.codes.remove(room.code());
         room
+    }
+
+    /// The rooms with a code greater than `after`, in the order of their codes.
+    pub(super) fn beyond(&self, after: Option<&str>) -> impl Iterator<Item = u32> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.codes.range::<str, _>((from, Bound::Unbounded)).map(|(_, &index)| index)
     }
 
     /// All rooms, by index.

@@ -10,6 +10,8 @@
 //!                                   or `conflict` instead of `saved`
 //!     durable ABC234#1              and what becomes of it
 //!     + ABC234 created              a room comes or goes
+//!     dismissed bob carol           they are sent away, as the room is closed
+//!     - ABC234 id=i                 what is stored is to be deleted; `store: deleted ABC234`
 //!     bob = now                     the answer, at once or later
 //! ```
 //!
@@ -17,6 +19,7 @@
 //! (when does it want to be called), `flush` and `evict`.
 
 mod bounds;
+mod closing;
 mod hosts;
 mod joining;
 mod storing;
@@ -137,6 +140,10 @@ impl Player {
                 };
                 return out.answer(who, result);
             }
+            "close" => {
+                let result = rooms.close(conn, words[1], now, out);
+                return out.close_ended(conn, result);
+            }
             "gone" => return rooms.disconnect(conn, now, out),
             "join" => Action::Join(Join {
                 room_code: words[1],
@@ -158,6 +165,7 @@ impl Player {
     fn answer(&mut self, words: &[&str], now: Now) {
         let (rooms, out) = (&mut self.rooms, &mut self.out);
         let result = match words[0] {
+            "deleted" => return rooms.deleted(out.key(words[1])),
             "saved" => Ok(()),
             "failed" => Err(SaveError::Unavailable),
             "conflict" => Err(SaveError::Conflict),
@@ -172,8 +180,7 @@ impl Player {
             }
         };
         let (code, revision) = words[1].split_once('#').expect("code#revision");
-        let mut keys = out.codes.iter().rev();
-        let (&key, _) = keys.find(|(_, known)| *known == code).expect("a room that was saved");
+        let key = out.key(code);
         rooms.saved(key, revision.parse().unwrap(), result, now, out);
     }
 
@@ -240,6 +247,21 @@ impl Recorder {
         ConnId { index, generation: 100 + index }
     }
 
+    /// The newest room of that code which the store was to do something about.
+    fn key(&self, code: &str) -> RoomKey {
+        let mut keys = self.codes.iter().rev();
+        *keys.find(|(_, known)| *known == code).expect("a room that was saved").0
+    }
+
+    fn close_ended(&mut self, conn: ConnId, result: Result<CloseDone, RoomError>) {
+        let result = result.map(|done| match done {
+            CloseDone::Closed => "closed".to_owned(),
+            CloseDone::WhenDeleted(_) => "when deleted".to_owned(),
+            CloseDone::WaitingForStore => "waits".to_owned(),
+        });
+        self.answer_to(conn, result);
+    }
+
     fn name(&self, conn: ConnId) -> &str {
         assert_eq!(conn.generation, 100 + conn.index);
         &self.names[conn.index as usize]
@@ -297,6 +319,20 @@ impl Output for Recorder {
 
     fn viewed(&mut self, conn: ConnId, result: Result<RoomView<'_>, RoomError>) {
         self.answer_to(conn, result.map(Describe::describe));
+    }
+
+    fn closed(&mut self, conn: ConnId, result: Result<CloseDone, RoomError>) {
+        self.close_ended(conn, result);
+    }
+
+    fn dismissed(&mut self, _: RoomKey, members: &[ConnId]) {
+        let names: Vec<&str> = members.iter().map(|&conn| self.name(conn)).collect();
+        self.lines.push(format!("dismissed {}", names.join(" ")).trim_end().to_owned());
+    }
+
+    fn delete(&mut self, room: RoomKey, room_code: &str, room_id: &str) {
+        self.codes.insert(room, room_code.to_owned());
+        self.lines.push(format!("- {room_code} id={room_id}").trim_end().to_owned());
     }
 
     fn persist(&mut self, snapshot: Snapshot<'_>) {

@@ -193,6 +193,10 @@ pub trait Store: Send + Sync {
     /// [`StoreError::TooLarge`].
     fn save_room(&self, room: &RoomRecord) -> Result<(), StoreError>;
 
+    /// Deletes the room with exactly this code, durably, if its `room_id` is that one or it has
+    /// none. That there is no such room is no error.
+    fn delete_room(&self, room_code: &str, room_id: &str) -> Result<(), StoreError>;
+
     /// Whether there is any user.
     fn has_users(&self) -> Result<bool, StoreError>;
 

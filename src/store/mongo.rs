@@ -356,6 +356,13 @@ impl Store for MongoStore {
         }
     }
 
+    fn delete_room(&self, room_code: &str, room_id: &str) -> Result<(), StoreError> {
+        let same_room = doc! { "$in": [room_id, Bson::Null] };
+        let filter = doc! { "room_code": room_code, "room_id": same_room };
+        // Old data may have several.
+        self.rooms()?.delete_many(filter).run().map(drop).map_err(|error| failed(&error))
+    }
+
     fn has_users(&self) -> Result<bool, StoreError> {
         let any = self.user_documents()?.find_one(doc! {}).projection(doc! { "_id": 1 }).run();
         any.map(|user| user.is_some()).map_err(|error| failed(&error))

@@ -235,6 +235,18 @@ impl Store for SqliteStore {
         Ok(())
     }
 
+    fn delete_room(&self, room_code: &str, room_id: &str) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction
+                .prepare(
+                    "DELETE FROM rooms
+                     WHERE room_code = ?1 AND (room_id IS NULL OR room_id = ?2)",
+                )?
+                .execute([room_code, room_id])?;
+            Ok(())
+        })
+    }
+
     fn has_users(&self) -> Result<bool, StoreError> {
         self.read(has_users)
     }

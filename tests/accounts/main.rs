@@ -9,6 +9,7 @@ mod mongodb_server;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
 mod doctor;
 mod durability;
 mod flow;

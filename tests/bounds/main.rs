@@ -1,6 +1,7 @@
 //! Every bound of time and of memory, to the microsecond and to the byte: sessions and engine
 //! without a socket, in virtual time.
 
+mod closing;
 mod connections;
 mod guesses;
 mod jobs;

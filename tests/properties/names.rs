@@ -9,8 +9,8 @@ use sync_server::hex;
 use sync_server::http::{AccountRoute, Route, is_room_code, query_value, route};
 use sync_server::ids::{ConnId, RoomKey};
 use sync_server::rooms::{
-    Create, CreateDone, Done, Event, Output, RoomChange, RoomError, RoomView, Rooms, RoomsConfig,
-    Snapshot, TokenHash, ViewDone,
+    CloseDone, Create, CreateDone, Done, Event, Output, RoomChange, RoomError, RoomView, Rooms,
+    RoomsConfig, Snapshot, TokenHash, ViewDone,
 };
 use sync_server::secret::Secret;
 use sync_server::time::{Now, UnixMillis};
@@ -32,6 +32,9 @@ impl Output for Silence {
     fn resolved(&mut self, _: ConnId, _: Result<Done, RoomError>) {}
     fn created(&mut self, _: ConnId, _: Result<CreateDone<'_>, RoomError>) {}
     fn viewed(&mut self, _: ConnId, _: Result<RoomView<'_>, RoomError>) {}
+    fn closed(&mut self, _: ConnId, _: Result<CloseDone, RoomError>) {}
+    fn dismissed(&mut self, _: RoomKey, _: &[ConnId]) {}
+    fn delete(&mut self, _: RoomKey, _: &str, _: &str) {}
     fn persist(&mut self, _: Snapshot<'_>) {}
     fn durable(&mut self, _: RoomKey, _: u64) {}
     fn not_durable(&mut self, _: RoomKey) {}

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use sync_server::config::HostAuth;
 use sync_server::ids::{ConnId, RoomKey};
 use sync_server::rooms::{
-    CreateDone, Document, Done, Event, Output, Peer, RoomChange, RoomError, RoomView, Snapshot,
+    CloseDone, CreateDone, Document, Done, Event, Output, Peer, RoomChange, RoomError, RoomView,
+    Snapshot,
 };
 
 /// One effect, or the answer to a request.
@@ -16,6 +17,9 @@ pub(crate) enum Effect {
     Lookup(String),
     /// A request has ended, at once or later.
     Ended(ConnId, String),
+    Dismissed(Vec<ConnId>),
+    /// Code and id.
+    Delete(String, String),
     Persist(Image),
     Durable(String),
     NotDurable(String),
@@ -47,6 +51,7 @@ pub(crate) struct Save {
 pub(crate) struct Recorder {
     pub(crate) effects: Vec<Effect>,
     pub(crate) saves: Vec<Save>,
+    pub(crate) deletions: Vec<(RoomKey, String, String)>,
     pub(crate) durable: Vec<(RoomKey, u64)>,
     pub(crate) not_durable: Vec<RoomKey>,
     /// The codes of the rooms that were to be saved.
@@ -102,6 +107,15 @@ pub(crate) fn create_text(result: Result<CreateDone<'_>, RoomError>) -> String {
     }
 }
 
+/// How the answer to a close is written.
+pub(crate) fn close_text(result: Result<CloseDone, RoomError>) -> String {
+    match result {
+        Ok(CloseDone::WhenDeleted(_)) => "when deleted".to_owned(),
+        Ok(done) => format!("{done:?}"),
+        Err(error) => format!("{error:?}"),
+    }
+}
+
 /// How a view is written.
 pub(crate) fn view_text(room: RoomView<'_>) -> String {
     let describe =
@@ -151,6 +165,19 @@ impl Output for Recorder {
     fn viewed(&mut self, conn: ConnId, result: Result<RoomView<'_>, RoomError>) {
         let text = result.map_or_else(|error| format!("{error:?}"), view_text);
         self.effects.push(Effect::Ended(conn, text));
+    }
+
+    fn closed(&mut self, conn: ConnId, result: Result<CloseDone, RoomError>) {
+        self.effects.push(Effect::Ended(conn, close_text(result)));
+    }
+
+    fn dismissed(&mut self, _: RoomKey, members: &[ConnId]) {
+        self.effects.push(Effect::Dismissed(members.to_vec()));
+    }
+
+    fn delete(&mut self, room: RoomKey, room_code: &str, room_id: &str) {
+        self.effects.push(Effect::Delete(room_code.to_owned(), room_id.to_owned()));
+        self.deletions.push((room, room_code.to_owned(), room_id.to_owned()));
     }
 
     fn persist(&mut self, snapshot: Snapshot<'_>) {

@@ -115,6 +115,23 @@ pub(crate) fn a_room_is_read_as_it_was_saved(database: &dyn Database) {
     assert_eq!(database.open().room("ABC234").unwrap(), Some(saved));
 }
 
+pub(crate) fn a_deleted_room_is_gone_and_another_stays(database: &dyn Database) {
+    let store = database.open();
+    for (code, id) in [("SAME", "r1"), ("Same", "r2")] {
+        store.save_room(&room(code, id)).unwrap();
+    }
+    store.delete_room("SAME", "r2").unwrap();
+    assert!(store.room("SAME").unwrap().is_some(), "that is another room");
+    store.delete_room("SAME", "r1").unwrap();
+    store.delete_room("SAME", "r1").unwrap();
+    assert_eq!(store.room("SAME").unwrap(), None);
+    assert_eq!(database.open().room("SAME").unwrap(), None);
+    assert!(store.room("Same").unwrap().is_some(), "codes are taken as they are");
+    let next = room("SAME", "r3");
+    store.save_room(&next).unwrap();
+    assert_eq!(store.room("SAME").unwrap(), Some(next), "the code is free");
+}
+
 pub(crate) fn another_room_never_takes_a_code(database: &dyn Database) {
     let store = database.open();
     let first = RoomRecord { document: Some("first".to_owned()), ..room("SAME", "r1") };

@@ -6,12 +6,16 @@ use super::request;
 use crate::http::AccountRoute::*;
 use crate::http::RouteError::*;
 use crate::http::{
-    ROUTES, Response, Route, forwarded_for, forwarded_host, is_room_code, is_secure, parse_json,
-    route,
+    AdminRoute, ROUTES, Response, Route, forwarded_for, forwarded_host, is_room_code, is_secure,
+    parse_json, route,
 };
 
 fn room(code: &str) -> Route {
     Route::Room { code: Some(code.to_owned()) }
+}
+
+fn close_room(code: &str) -> Route {
+    Route::Admin(AdminRoute::CloseRoom { code: code.to_owned() })
 }
 
 #[test]
@@ -50,6 +54,9 @@ fn methods_and_paths_become_routes() {
         ("GET", "/api/auth/users", Ok(Route::Account(Users))),
         ("PUT", "/api/auth/users/1-2", Ok(Route::Account(UpdateUser { id: "1-2".to_owned() }))),
         ("DELETE", "/api/auth/users/%41", Ok(Route::Account(DeleteUser { id: "A".to_owned() }))),
+        ("GET", "/api/admin/rooms", Ok(Route::Admin(AdminRoute::Rooms))),
+        ("HEAD", "/api/admin/rooms", Ok(Route::Admin(AdminRoute::Rooms))),
+        ("DELETE", "/api/admin/rooms/%E0%B8%81", Ok(close_room("ก"))),
         ("OPTIONS", "/api/rooms", Ok(Route::Preflight)),
         ("OPTIONS", "*", Ok(Route::Preflight)),
         ("OPTIONS", "/nowhere", Ok(Route::Preflight)),
@@ -78,6 +85,8 @@ fn other_methods_are_refused_with_those_there_are() {
         ("DELETE", "/api/rooms/A", "GET, HEAD, OPTIONS"),
         ("GET", "/api/auth/login", "POST, OPTIONS"),
         ("HEAD", "/api/auth/login", "POST, OPTIONS"),
+        ("GET", "/api/admin/rooms/A", "DELETE, OPTIONS"),
+        ("POST", "/api/admin/rooms", "GET, HEAD, OPTIONS"),
         ("PATCH", "/api/auth/me", "GET, HEAD, PUT, OPTIONS"),
         ("PUT", "/api/auth/users", "GET, HEAD, OPTIONS"),
         ("GET", "/api/auth/users/1", "PUT, DELETE, OPTIONS"),
@@ -108,6 +117,10 @@ fn other_paths_are_not_found() {
         "/api/auth/users/",
         "/api/auth/users/1/2",
         "/api/auth/users/%ff",
+        "/api/admin/",
+        "/api/admin/rooms/",
+        "/api/admin/rooms/%ff",
+        "/api/admin/rooms/A/B",
         &long,
         "*",
     ];

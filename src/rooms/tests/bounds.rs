@@ -47,6 +47,9 @@ impl Output for Counter {
     fn resolved(&mut self, _: ConnId, _: Result<Done, RoomError>) {}
     fn created(&mut self, _: ConnId, _: Result<CreateDone<'_>, RoomError>) {}
     fn viewed(&mut self, _: ConnId, _: Result<RoomView<'_>, RoomError>) {}
+    fn closed(&mut self, _: ConnId, _: Result<CloseDone, RoomError>) {}
+    fn dismissed(&mut self, _: RoomKey, _: &[ConnId]) {}
+    fn delete(&mut self, _: RoomKey, _: &str, _: &str) {}
     fn persist(&mut self, _: Snapshot<'_>) {}
     fn durable(&mut self, _: RoomKey, _: u64) {}
     fn not_durable(&mut self, _: RoomKey) {}

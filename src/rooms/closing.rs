@@ -1,0 +1,106 @@
+//! Closing a room for good: its members are sent away, and what is stored of it is deleted.
+//!
+//! Until the store has answered, the room stands in the table without members and document, so
+//! that nobody brings it back from the store or makes another one with its code meanwhile. The
+//! deletion waits for a write of the room that is under way, which would else come after it, and
+//! for lookups that may bring back what is about to be deleted.
+
+use super::Rooms;
+use super::answer::{CloseDone, RoomError};
+use super::deadlines::Armed;
+use super::event::{Output, RoomChange};
+use super::flow::Place;
+use super::lookups::Wish;
+use super::room::Room;
+use crate::ids::{ConnId, RoomKey};
+use crate::time::Now;
+
+impl Rooms {
+    /// Closes a room, wherever it is, for `from`, who need not be in it. Whoever asks for it until
+    /// it is deleted is told that the store does not answer, and then that there is no such room.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomError::RoomNotFound`], [`RoomError::StoreUnavailable`], also while it is being closed
+    /// already, and [`RoomError::TooManyRooms`] for a room that is stored only.
+    pub fn close(
+        &mut self,
+        from: ConnId,
+        room_code: &str,
+        now: Now,
+        out: &mut impl Output,
+    ) -> Result<CloseDone, RoomError> {
+        match self.find(room_code, from, || Wish::Close, out) {
+            Some(place) => {
+                let result = self.finish_close(place, now, out);
+                self.delete_closed(out);
+                result
+            }
+            None => Ok(CloseDone::WaitingForStore),
+        }
+    }
+
+    /// The store's answer to [`Output::delete`]: the room has been deleted, or will not be. Either
+    /// way it leaves memory.
+    pub fn deleted(&mut self, key: RoomKey) {
+        if let Some(index) = self.table.find_key(key).filter(|index| self.closing.contains(index)) {
+            self.drop_closed(index);
+        }
+    }
+
+    /// The same as [`Rooms::close`] once it is known where the room is. The caller goes on with
+    /// [`Rooms::delete_closed`].
+    pub(super) fn finish_close(
+        &mut self,
+        place: Place<'_>,
+        now: Now,
+        out: &mut impl Output,
+    ) -> Result<CloseDone, RoomError> {
+        let index = match place {
+            Place::Memory(index) => index,
+            Place::Store(stored) => {
+                self.ensure_space(out)?;
+                let room = Room::restored(stored, None, now.at);
+                self.document_bytes += room.document_bytes();
+                self.table.insert(room)
+            }
+            Place::Nowhere => return Err(RoomError::RoomNotFound),
+            Place::Unknown => return Err(RoomError::StoreUnavailable),
+        };
+        let key = self.table.key(index);
+        let members = self.table[index].connections().to_vec();
+        for &conn in &members {
+            self.membership.leave(conn);
+        }
+        let room = &mut self.table[index];
+        self.document_bytes -= room.document_bytes();
+        room.begin_closing();
+        self.closing.insert(index);
+        self.deadlines.rearm(index, &mut room.armed, Armed::Nothing);
+        out.dismissed(key, &members);
+        out.room_changed(room.code(), RoomChange::Closed);
+        if room.saving.is_off() {
+            self.drop_closed(index);
+            return Ok(CloseDone::Closed);
+        }
+        Ok(CloseDone::WhenDeleted(key))
+    }
+
+    /// Asks the store to delete the closed rooms that nothing of is under way any more.
+    pub(super) fn delete_closed(&mut self, out: &mut impl Output) {
+        for &index in &self.closing {
+            let key = self.table.key(index);
+            let room = &mut self.table[index];
+            let has_to_wait = room.saving.is_under_way() || self.lookups.concern(room.code());
+            if !has_to_wait && room.begin_deleting() {
+                let view = room.view();
+                out.delete(key, view.code(), view.room_id());
+            }
+        }
+    }
+
+    fn drop_closed(&mut self, index: u32) {
+        self.closing.remove(&index);
+        self.table.remove(index);
+    }
+}
