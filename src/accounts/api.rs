@@ -16,6 +16,9 @@ pub const TOKEN_COOKIE: &str = "_khun_ph_token";
 /// The value of `Set-Cookie` that removes [`TOKEN_COOKIE`].
 pub(super) const CLEAR_TOKEN_COOKIE: &str = "_khun_ph_token=; Path=/; Max-Age=0; SameSite=Lax";
 
+/// What makes a browser send a cookie over TLS only.
+pub const SECURE_COOKIE: &str = "; Secure";
+
 /// A request to one route (protocol, section 3), with everything that counts of it.
 ///
 /// `credentials` is the token that came in a header or cookie; bodies are JSON as they came.
@@ -88,8 +91,9 @@ pub struct AccountReply {
     pub status: u16,
     /// JSON.
     pub body: Vec<u8>,
-    /// The value of a `Set-Cookie` header field.
-    pub set_cookie: Option<&'static str>,
+    /// The value of a `Set-Cookie` header field, to be followed by [`SECURE_COOKIE`] if the client
+    /// speaks TLS.
+    pub set_cookie: Option<Secret>,
     /// In order.
     pub effects: Vec<Effect>,
 }
@@ -290,6 +294,12 @@ fn store_message(error: &StoreError) -> String {
         StoreError::NotFound | StoreError::EmailTaken | StoreError::LastAdmin => error.to_string(),
         _ => UNAVAILABLE.to_owned(),
     }
+}
+
+/// The value of `Set-Cookie` for `token`: out of reach of scripts, kept until the browser is
+/// closed, and sent with requests of our own pages only.
+pub(super) fn token_cookie(token: &Secret) -> Secret {
+    Secret::new(format!("{TOKEN_COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", token.expose()))
 }
 
 /// The name of `role` in JSON and in tokens.

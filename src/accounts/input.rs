@@ -76,6 +76,8 @@ pub struct Login {
     pub email: String,
     /// As sent.
     pub password: Secret,
+    /// The token is to come as a cookie that scripts cannot read, and not in the answer.
+    pub cookie: bool,
 }
 
 /// `PUT /api/auth/me`
@@ -251,9 +253,14 @@ impl Login {
         struct Body {
             email: String,
             password: String,
+            cookie: Option<bool>,
         }
         let body: Body = from_json(body)?;
-        Ok(Self { email: normalized(&body.email), password: Secret::new(body.password) })
+        Ok(Self {
+            email: normalized(&body.email),
+            password: Secret::new(body.password),
+            cookie: body.cookie.unwrap_or(false),
+        })
     }
 }
 

@@ -14,7 +14,8 @@ pub mod token;
 mod views;
 
 pub use api::{
-    AccountError, AccountReply, AccountRequest, AuthError, Effect, Identity, TOKEN_COOKIE,
+    AccountError, AccountReply, AccountRequest, AuthError, Effect, Identity, SECURE_COOKIE,
+    TOKEN_COOKIE,
 };
 pub use input::{LoginKey, login_email};
 pub use secret_file::{SecretFileError, load_or_create_secret};

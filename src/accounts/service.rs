@@ -15,7 +15,7 @@ use subtle::ConstantTimeEq;
 use super::Entropy;
 use super::api::{
     AccountError, AccountReply, AccountRequest, AuthError, CLEAR_TOKEN_COOKIE, Effect, Identity,
-    role_name,
+    role_name, token_cookie,
 };
 use super::input::{EMAIL_BYTES_MAX, Invite, Login, SetupPassword, UpdateMe, UpdateUser};
 use super::password::{self, SALT_BYTES, Verdict};
@@ -205,7 +205,10 @@ impl Service {
             _ => return Ok(refusal(AccountError::Login).with(Effect::LoginFailed)),
         };
         let token = self.tokens.issue(&user.user_id, role_name(user.role), user.version, now);
-        Ok(success(&LoggedIn::new(&user, token.expose())).with(Effect::LoginSucceeded))
+        let shown = (!login.cookie).then_some(token.expose());
+        let reply = success(&LoggedIn::new(&user, shown)).with(Effect::LoginSucceeded);
+        let set_cookie = login.cookie.then(|| token_cookie(&token));
+        Ok(AccountReply { set_cookie, ..reply })
     }
 
     fn me(&self, credentials: Option<&Secret>, now: UnixMillis) -> Answer {
@@ -376,7 +379,8 @@ fn refusal(error: AccountError) -> AccountReply {
 
 /// Nothing of a token is kept here, so nothing ends but the browser's copy.
 fn logout() -> AccountReply {
-    AccountReply { set_cookie: Some(CLEAR_TOKEN_COOKIE), ..success(&Success::new()) }
+    let set_cookie = Some(Secret::new(CLEAR_TOKEN_COOKIE));
+    AccountReply { set_cookie, ..success(&Success::new()) }
 }
 
 fn tokens_ended(user: &User) -> Effect {

@@ -38,7 +38,9 @@ pub(super) struct LoggedIn<'a> {
     user_id: &'a str,
     email: &'a str,
     role: &'static str,
-    token: &'a str,
+    /// Absent if it comes as a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
     profile: ProfileView<'a>,
 }
 
@@ -112,7 +114,7 @@ impl<'a> LinkHolder<'a> {
 }
 
 impl<'a> LoggedIn<'a> {
-    pub(super) fn new(user: &'a User, token: &'a str) -> Self {
+    pub(super) fn new(user: &'a User, token: Option<&'a str>) -> Self {
         Self {
             success: true,
             id: &user.id,

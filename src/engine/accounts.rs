@@ -8,8 +8,10 @@ use log::info;
 use super::Engine;
 use super::desk::Waiting;
 use super::jobs::{Job, Purpose};
-use crate::accounts::{AccountReply, AccountRequest, Effect, Identity, LoginKey, login_email};
-use crate::config::AddressKey;
+use crate::accounts::{
+    AccountReply, AccountRequest, Effect, Identity, LoginKey, SECURE_COOKIE, login_email,
+};
+use crate::config::{AddressKey, Peer};
 use crate::http::{self, AccountRoute, Request, Response, Status};
 use crate::ids::ConnId;
 use crate::secret::Secret;
@@ -29,6 +31,8 @@ pub(super) struct Asked {
     /// A login attempt: under these keys it was counted as failed beforehand, so that a hundred
     /// attempts at once are not all let through before the first has failed.
     login: Option<LoginKey>,
+    /// The client speaks TLS, perhaps with a proxy before us.
+    is_secure: bool,
 }
 
 /// Counts failed logins.
@@ -71,7 +75,7 @@ impl Engine {
         conn: ConnId,
         route: AccountRoute,
         request: &Request,
-        address: IpAddr,
+        (peer, address): (Peer, IpAddr),
         now: Now,
     ) {
         let login = (route == AccountRoute::Login)
@@ -90,9 +94,10 @@ impl Engine {
             sessions.respond(conn, &response, now);
             return;
         }
+        let is_secure = self.desk.websocket_url(request, peer).starts_with("wss:");
         let request = self.account_request(route, request);
         let job = Job::Account { request: Box::new(request), now: now.unix };
-        let waiting = Waiting::Account(Asked { login });
+        let waiting = Waiting::Account(Asked { login, is_secure });
         self.wait_for(sessions, conn, job, Purpose::Request(conn), waiting, now);
     }
 
@@ -126,13 +131,14 @@ impl Engine {
         {
             self.desk.logins.not_failed(asked);
         }
-        if asked.is_some() {
+        if let Some(Asked { is_secure, .. }) = asked {
             let mut response = Response::json_text(Status::from_code(reply.status), reply.body);
             if reply.status == Status::SERVICE_UNAVAILABLE.code() {
                 response.set_header("Retry-After", "5");
             }
             if let Some(cookie) = &reply.set_cookie {
-                response.set_header("Set-Cookie", cookie);
+                let secure = if is_secure { SECURE_COOKIE } else { "" };
+                response.set_header("Set-Cookie", &format!("{}{secure}", cookie.expose()));
             }
             sessions.respond(conn, &response, now);
         }

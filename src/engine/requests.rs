@@ -150,7 +150,7 @@ impl Engine {
                 self.view_room(sessions, conn, code.as_deref(), address, now);
             }
             Route::Account(route) => {
-                self.ask_accounts(sessions, conn, route, request, address, now);
+                self.ask_accounts(sessions, conn, route, request, (peer, address), now);
             }
             Route::Admin(route) => self.ask_admin(sessions, conn, route, request, now),
         }

@@ -71,6 +71,33 @@ fn only_administrators_are_answered() {
 }
 
 #[test]
+fn a_cookie_counts_for_our_own_pages_only() {
+    let server = server(&[]);
+    let body = json!({ "email": "ann@example.com", "password": "a good password", "cookie": true });
+    let login = server.http("POST", "/api/auth/login", &[], &body.to_string());
+    assert_eq!((login.status, &login.json()["token"]), (200, &Value::Null));
+    let set = login.header("set-cookie").expect("a cookie");
+    assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{set}");
+    let (cookie, _) = set.split_once(';').expect("marks");
+    let own = format!("http://{}", server.address());
+    for (origin, status) in [(own.as_str(), 200), ("https://evil.example", 401), ("null", 401)] {
+        let headers = [("Cookie", cookie), ("Origin", origin)];
+        assert_eq!(server.http("GET", ROOMS, &headers, "").status, status, "{origin}");
+    }
+    assert_eq!(server.http("GET", ROOMS, &[("Cookie", cookie)], "").status, 200);
+    assert!(!server.log().contains(cookie));
+}
+
+#[test]
+fn the_cookie_is_for_tls_where_there_is_tls() {
+    let server = server(&[("PUBLIC_URL", "https://sync.example.com")]);
+    let body = json!({ "email": "ann@example.com", "password": "a good password", "cookie": true });
+    let login = server.http("POST", "/api/auth/login", &[], &body.to_string());
+    let set = login.header("set-cookie").expect("a cookie");
+    assert!(set.ends_with("; SameSite=Strict; Secure"), "{set}");
+}
+
+#[test]
 fn rooms_are_described_with_who_is_in_them() {
     let server = server(&[]);
     let ann = admin(&server);

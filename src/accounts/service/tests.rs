@@ -222,8 +222,31 @@ fn logging_out_clears_the_cookie() {
     let reply = Fixture::new().service.handle(R::Logout, NOW);
     assert_eq!((reply.status, reply.body.as_slice()), (200, &br#"{"success":true}"#[..]));
     let cookie = reply.set_cookie.expect("a cookie");
-    assert!(cookie.starts_with(&format!("{}=;", crate::accounts::TOKEN_COOKIE)));
-    assert!(cookie.contains("Max-Age=0"));
+    assert!(cookie.expose().starts_with(&format!("{}=;", crate::accounts::TOKEN_COOKIE)));
+    assert!(cookie.expose().contains("Max-Age=0"));
+}
+
+#[test]
+fn a_token_that_comes_as_a_cookie_is_in_no_answer() {
+    let fixture = Fixture::with_users();
+    let login = |more: &str| {
+        let body = format!(r#"{{"email":"admin@x","password":"{PASSWORD}"{more}}}"#);
+        fixture.service.handle(R::Login { body: body.into_bytes() }, NOW)
+    };
+    for more in ["", r#","cookie":false"#, r#","cookie":null"#] {
+        let reply = login(more);
+        assert!(reply.set_cookie.is_none(), "{more}");
+        assert!(String::from_utf8_lossy(&reply.body).contains("\"token\":"), "{more}");
+    }
+    let reply = login(r#","cookie":true"#);
+    assert!(!String::from_utf8_lossy(&reply.body).contains("token"));
+    let cookie = reply.set_cookie.expect("a cookie");
+    let (pair, marks) = cookie.expose().split_once(';').expect("marks");
+    assert_eq!(marks, " Path=/; HttpOnly; SameSite=Strict");
+    let (name, token) = pair.split_once('=').expect("a value");
+    assert_eq!(name, crate::accounts::TOKEN_COOKIE);
+    let identity = fixture.service.authenticate(Some(&Secret::new(token)), NOW).expect("a token");
+    assert_eq!(identity.role, Role::Admin);
 }
 
 // --- who may what ---
