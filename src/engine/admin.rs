@@ -28,6 +28,8 @@ const NAME_CHARS_MAX: usize = 100;
 /// What an administrator asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum AdminRequest {
+    /// How the server is.
+    Stats,
     /// The rooms in memory with a code greater than `after`.
     Rooms { after: Option<String>, limit: usize },
     /// The end of a room.
@@ -47,6 +49,40 @@ struct Closing {
     deadline: Timestamp,
     conn: ConnId,
     room: RoomKey,
+}
+
+/// `GET /api/admin/stats`.
+#[derive(Serialize)]
+struct Stats {
+    success: bool,
+    version: &'static str,
+    uptime_seconds: u64,
+    /// All of them, with those that speak HTTP.
+    connections: usize,
+    connections_max: usize,
+    rooms: usize,
+    rooms_max: u32,
+    /// Connections that are in a room.
+    members: usize,
+    /// Of all documents in memory, as they are sent.
+    document_bytes: usize,
+    memory: Memory,
+    store: &'static str,
+    jobs: JobCounts,
+}
+
+/// What clients make the server keep.
+#[derive(Serialize)]
+struct Memory {
+    used_bytes: usize,
+    budget_bytes: usize,
+}
+
+/// Work for the store and for passwords.
+#[derive(Serialize)]
+struct JobCounts {
+    waiting: usize,
+    running: usize,
 }
 
 /// `GET /api/admin/rooms`.
@@ -122,6 +158,10 @@ impl Engine {
             return;
         }
         match wish {
+            AdminRequest::Stats => {
+                let response = self.stats(sessions, now);
+                sessions.respond(conn, &response, now);
+            }
             AdminRequest::Rooms { after, limit } => {
                 let response = self.list_rooms(after.as_deref(), limit, now);
                 sessions.respond(conn, &response, now);
@@ -134,6 +174,28 @@ impl Engine {
                 });
             }
         }
+    }
+
+    fn stats(&self, sessions: &Sessions, now: Now) -> Response {
+        let budget = sessions.budget();
+        let stats = Stats {
+            success: true,
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: now.at.since(Timestamp(0)).as_secs(),
+            connections: sessions.len(),
+            connections_max: sessions.connections_max(),
+            rooms: self.rooms.rooms(),
+            rooms_max: self.desk.config.limits.rooms_max,
+            members: self.rooms.connections(),
+            document_bytes: self.rooms.document_bytes(),
+            memory: Memory { used_bytes: budget.used(), budget_bytes: budget.limit() },
+            store: if self.desk.store_ok { "ok" } else { "degraded" },
+            jobs: JobCounts {
+                waiting: self.desk.jobs.waiting(),
+                running: self.desk.jobs.running(),
+            },
+        };
+        Response::json(Status::OK, &stats)
     }
 
     fn list_rooms(&self, after: Option<&str>, limit: usize, now: Now) -> Response {
@@ -233,6 +295,7 @@ impl Closings {
 impl AdminRequest {
     fn of(route: AdminRoute, request: &Request) -> Result<Self, Response> {
         match route {
+            AdminRoute::Stats => Ok(Self::Stats),
             AdminRoute::Rooms => {
                 let limit = request.query_value("limit");
                 let limit = limit.map_or(Ok(ROOMS_LISTED_MAX), |text| text.parse());

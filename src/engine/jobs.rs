@@ -267,6 +267,16 @@ impl Jobs {
         }
     }
 
+    /// How many wait to be started.
+    pub(super) fn waiting(&self) -> usize {
+        self.ready.len() + self.hashing.len()
+    }
+
+    /// How many were started and have not ended.
+    pub(super) fn running(&self) -> usize {
+        self.waiting_for.len().saturating_sub(self.waiting())
+    }
+
     /// Bytes that running hashes take.
     pub(super) fn hash_bytes(&self) -> usize {
         self.hashes_running.len() * HASH_BYTES

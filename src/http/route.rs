@@ -27,6 +27,7 @@ pub const ROUTES: &[&str] = &[
     "GET /api/auth/users",
     "PUT /api/auth/users/{id}",
     "DELETE /api/auth/users/{id}",
+    "GET /api/admin/stats",
     "GET /api/admin/rooms",
     "DELETE /api/admin/rooms/{code}",
 ];
@@ -114,6 +115,8 @@ pub enum AccountRoute {
 /// A route for administrators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdminRoute {
+    /// `GET /api/admin/stats`
+    Stats,
     /// `GET /api/admin/rooms`
     Rooms,
     /// `DELETE /api/admin/rooms/{code}`
@@ -219,14 +222,17 @@ fn account_route(
 
 /// The methods of the path `/api/admin/` + `path`, and the route if `method` is one.
 fn admin_route(method: &str, path: &str) -> Result<(&'static str, Option<AdminRoute>), RouteError> {
-    if path == "rooms" {
-        return Ok((GET, on_get(method, AdminRoute::Rooms)));
-    }
-    let code = segment_below("rooms/", path)
-        .and_then(decode_segment)
-        .filter(|code| (1..=ROOM_CODE_BYTES_MAX).contains(&code.len()))
-        .ok_or(RouteError::NotFound)?;
-    Ok((DELETE, (method == "DELETE").then_some(AdminRoute::CloseRoom { code })))
+    Ok(match path {
+        "stats" => (GET, on_get(method, AdminRoute::Stats)),
+        "rooms" => (GET, on_get(method, AdminRoute::Rooms)),
+        _ => {
+            let code = segment_below("rooms/", path)
+                .and_then(decode_segment)
+                .filter(|code| (1..=ROOM_CODE_BYTES_MAX).contains(&code.len()))
+                .ok_or(RouteError::NotFound)?;
+            (DELETE, (method == "DELETE").then_some(AdminRoute::CloseRoom { code }))
+        }
+    })
 }
 
 /// What is behind `folder`, if it is no folder itself.

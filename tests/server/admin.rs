@@ -10,6 +10,7 @@ const ADMIN: [(&str, &str); 3] = [
     ("ROOM_CREATE_RATE", "0"),
 ];
 const ROOMS: &str = "/api/admin/rooms";
+const STATS: &str = "/api/admin/stats";
 
 /// A server whose administrator is there, with `more` settings.
 fn server(more: &[(&str, &str)]) -> Server {
@@ -52,7 +53,7 @@ fn only_administrators_are_answered() {
     assert_eq!(invited.status, 200);
     let bob = bearer(&server, "bob@example.com", "another password");
     server.create_room(&json!({ "desired_room_code": "ROOM" }));
-    for (method, path) in [("GET", ROOMS), ("DELETE", "/api/admin/rooms/ROOM")] {
+    for (method, path) in [("GET", STATS), ("GET", ROOMS), ("DELETE", "/api/admin/rooms/ROOM")] {
         for (headers, status, error) in [
             (vec![], 401, "Not logged in"),
             (vec![("Authorization", "Bearer a.b.c")], 401, "Not logged in"),
@@ -64,7 +65,9 @@ fn only_administrators_are_answered() {
     }
     assert_eq!(server.get("/api/rooms/ROOM").status, 200, "nobody has closed it");
     assert_eq!(ask(&server, &ann, "GET", ROOMS).status, 200);
-    assert_eq!(ask(&server, &ann, "POST", ROOMS).status, 405);
+    for path in [ROOMS, STATS] {
+        assert_eq!(ask(&server, &ann, "POST", path).status, 405);
+    }
     let other = ask(&server, &ann, "GET", "/api/admin/rooms/ROOM");
     assert_eq!((other.status, other.header("allow")), (405, Some("DELETE, OPTIONS")));
     assert_eq!(ask(&server, &ann, "GET", "/api/admin/nothing").status, 404);
@@ -95,6 +98,33 @@ fn the_cookie_is_for_tls_where_there_is_tls() {
     let login = server.http("POST", "/api/auth/login", &[], &body.to_string());
     let set = login.header("set-cookie").expect("a cookie");
     assert!(set.ends_with("; SameSite=Strict; Secure"), "{set}");
+}
+
+#[test]
+fn figures_tell_how_the_server_is() {
+    let server = server(&[("MAX_ROOMS", "7"), ("MEMORY_BUDGET_BYTES", "32MiB")]);
+    let ann = admin(&server);
+    let before = ask(&server, &ann, "GET", STATS).json();
+    assert_eq!(before["success"], true);
+    assert_eq!(before["version"], env!("CARGO_PKG_VERSION"));
+    assert!(before["uptime_seconds"].is_u64() && before["connections_max"].is_u64(), "{before}");
+    assert_eq!((&before["rooms"], &before["rooms_max"]), (&json!(0), &json!(7)));
+    assert_eq!((&before["members"], &before["document_bytes"]), (&json!(0), &json!(0)));
+    assert_eq!(before["store"], "ok");
+    assert_eq!(before["jobs"], json!({ "waiting": 0, "running": 0 }));
+    assert_eq!(before["memory"]["budget_bytes"], 32 << 20);
+    let mut host = server.host("ROOM", "host");
+    let document = "x".repeat(100_000);
+    host.send_json(&json!({ "action": "sync_document", "document": document, "id": 1 }));
+    host.expect(&json!({ "type": "ack", "id": 1 }));
+    server.create_room(&json!({}));
+    let _guest = server.join("ROOM", "guest");
+    let after = ask(&server, &ann, "GET", STATS).json();
+    assert_eq!((&after["rooms"], &after["members"]), (&json!(2), &json!(2)), "{after}");
+    for bytes in [&after["document_bytes"], &after["memory"]["used_bytes"]] {
+        assert!(bytes.as_u64().is_some_and(|bytes| bytes > 100_000), "{after}");
+    }
+    assert!(after["connections"].as_u64() > before["connections"].as_u64(), "{after}");
 }
 
 #[test]

@@ -54,6 +54,7 @@ fn methods_and_paths_become_routes() {
         ("GET", "/api/auth/users", Ok(Route::Account(Users))),
         ("PUT", "/api/auth/users/1-2", Ok(Route::Account(UpdateUser { id: "1-2".to_owned() }))),
         ("DELETE", "/api/auth/users/%41", Ok(Route::Account(DeleteUser { id: "A".to_owned() }))),
+        ("GET", "/api/admin/stats", Ok(Route::Admin(AdminRoute::Stats))),
         ("GET", "/api/admin/rooms", Ok(Route::Admin(AdminRoute::Rooms))),
         ("HEAD", "/api/admin/rooms", Ok(Route::Admin(AdminRoute::Rooms))),
         ("DELETE", "/api/admin/rooms/%E0%B8%81", Ok(close_room("ก"))),
