@@ -12,11 +12,14 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 /// Where a file is served, and what it is in the tree.
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 14] = [
     ("/", "page/index.html"),
     ("/r/", "page/index.html"),
     ("/setup-password", "page/setup.html"),
+    ("/admin", "page/admin.html"),
     ("/client.js", "client/khun-phaen-sync.js"),
+    ("/page/admin.js", "page/admin.js"),
+    ("/page/admin-text.js", "page/admin-text.js"),
     ("/page/favicon.svg", "page/favicon.svg"),
     ("/page/main.js", "page/main.js"),
     ("/page/qr.js", "page/qr.js"),

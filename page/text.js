@@ -149,11 +149,19 @@ const THAI = {
 
 const LANGUAGES = { en: ENGLISH, th: THAI };
 
+/** Adds what only some page says: texts by name, for each language. */
+export function learn(texts) {
+  for (const [name, more] of Object.entries(texts)) Object.assign(LANGUAGES[name], more);
+}
+
 /** The names of all texts, in each language. */
 export const KEYS = Object.values(LANGUAGES).map((texts) => Object.keys(texts));
 
 /** The address of the server, which may be a folder of a site. */
 export const ROOT = new URL("..", import.meta.url);
+
+/** The language that is chosen, as a tag for `Intl`. */
+export const locale = () => language;
 
 let language = LANGUAGES[stored("language")] ? stored("language") : preferred();
 let whenChanged = () => {};
@@ -217,9 +225,10 @@ function fill() {
 }
 
 /** Asks the server; what it answers, with its status. */
-export async function ask(path, { method = "GET", body, token } = {}) {
+export async function ask(path, { method = "GET", body, token, setupToken } = {}) {
   const headers = { Accept: "application/json" };
   if (body) headers["Content-Type"] = "application/json";
+  if (setupToken) headers["X-Setup-Token"] = setupToken;
   if (token) headers.Authorization = `Bearer ${token}`;
   const response = await fetch(new URL(path, ROOT), {
     method, headers, body: body && JSON.stringify(body),

@@ -9,6 +9,7 @@ pub const ROUTES: &[&str] = &[
     "GET /",
     "GET /r/{code}",
     "GET /setup-password",
+    "GET /admin",
     "GET /client.js",
     "GET /page/{file}",
     "GET /health",
@@ -55,8 +56,8 @@ pub enum Route {
         /// Whether a room can be called that.
         is_code: bool,
     },
-    /// `GET` of the page for invitations, of the client, or of a part of a page: the path itself.
-    /// Perhaps there is none.
+    /// `GET` of the pages for invitations and for administrators, of the client, or of a part of a
+    /// page: the path itself. Perhaps there is none.
     Page,
     /// `GET /health`
     Health,
@@ -150,7 +151,7 @@ pub fn route(method: &str, path: &str) -> Result<Route, RouteError> {
     }
     let (allow, route) = match path {
         "/" => (GET, on_get(method, Route::Index)),
-        "/setup-password" | "/client.js" => (GET, on_get(method, Route::Page)),
+        "/setup-password" | "/admin" | "/client.js" => (GET, on_get(method, Route::Page)),
         "/health" => (GET, on_get(method, Route::Health)),
         "/health/ready" => (GET, on_get(method, Route::Ready)),
         "/ws" => (GET, on_get(method, Route::WebSocket)),

@@ -164,6 +164,7 @@ impl Browser {
         let (code, text) = match key {
             "Tab" => (9, ""),
             "Enter" => (13, "\r"),
+            "Escape" => (27, ""),
             _ => panic!("{key}: which code has that key?"),
         };
         for kind in ["keyDown", "keyUp"] {

@@ -6,9 +6,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
 mod devtools;
 mod page;
 mod pages;
+mod person;
 
 use serde_json::{Value, json};
 

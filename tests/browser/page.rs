@@ -1,21 +1,14 @@
 //! The page of the server as people use it: with the eyes, with a keyboard, with a reader.
-//!
-//! `TEST_AXE` names the folder in which `scripts/test` has installed axe-core; without it the test
-//! for accessibility says that it was skipped. With `SCREENSHOTS` naming a folder, the pictures of
-//! the READMEs are written there.
-
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use crate::browser;
 use crate::devtools::{Browser, Look, Page};
-use crate::support::{Server, skip};
-
-const DESKTOP: Look<'static> = Look { width: 1100, height: 760, dark: false, language: "en" };
-const PHONE: Look<'static> = Look { width: 390, height: 844, dark: false, language: "en" };
+use crate::person::{
+    DESKTOP, PHONE, accessibility_faults, axe, check_size, click, fill, keep_picture, tab_to,
+    text_of, url, wait_for_text, wait_for_view,
+};
+use crate::support::Server;
 
 /// Settings of a server that only lets in who has an account.
 const WITH_ACCOUNTS: [(&str, &str); 3] = [
@@ -23,38 +16,6 @@ const WITH_ACCOUNTS: [(&str, &str); 3] = [
     ("INITIAL_ADMIN_EMAIL", "ann@example.com"),
     ("INITIAL_ADMIN_PASSWORD", "a good password"),
 ];
-
-fn url(server: &Server, path: &str) -> String {
-    format!("http://{}{path}", server.address())
-}
-
-/// The value of an element that has one, else its text.
-fn text_of(browser: &mut Browser, page: &Page, id: &str) -> String {
-    let element = format!("document.getElementById({})", json!(id));
-    let text = browser.evaluate(page, &format!("{element}.value ?? {element}.innerText"));
-    text.as_str().unwrap_or_else(|| panic!("{id} has no text")).to_owned()
-}
-
-/// Writes into a field in place of what is there.
-fn fill(browser: &mut Browser, page: &Page, id: &str, text: &str) {
-    let field = format!("document.getElementById({})", json!(id));
-    browser.evaluate(page, &format!("{field}.focus(), {field}.select()"));
-    browser.write(page, text);
-}
-
-fn click(browser: &mut Browser, page: &Page, selector: &str) {
-    browser.evaluate(page, &format!("document.querySelector({}).click()", json!(selector)));
-}
-
-fn wait_for_text(browser: &mut Browser, page: &Page, id: &str, part: &str) {
-    let element = format!("document.getElementById({})", json!(id));
-    let text = format!("({element}.value ?? {element}.innerText)");
-    browser.wait_for(page, &format!("{text}.includes({})", json!(part)));
-}
-
-fn wait_for_view(browser: &mut Browser, page: &Page, id: &str) {
-    browser.wait_for(page, &format!("!document.getElementById({}).hidden", json!(id)));
-}
 
 /// Somebody who makes a room, under a name; their page.
 fn create(browser: &mut Browser, server: &Server, look: Look<'_>, name: &str) -> Page {
@@ -224,24 +185,6 @@ fn both_languages_are_spoken() {
     assert_eq!(keys[0], keys[1], "every text is there in both languages");
 }
 
-/// Presses Tab until the element `id` has the focus; everything on the way must be visible.
-#[track_caller]
-fn tab_to(browser: &mut Browser, page: &Page, id: &str) {
-    for _ in 0..40 {
-        browser.press(page, "Tab");
-        let focus = browser.evaluate(
-            page,
-            "(({ id, tagName }) => [id || tagName, getComputedStyle(document.activeElement)\
-             .outlineStyle])(document.activeElement)",
-        );
-        if focus[0] == id {
-            assert_ne!(focus[1], "none", "{id}: where the focus is can be seen");
-            return;
-        }
-    }
-    panic!("no way by Tab to {id}");
-}
-
 #[test]
 fn a_keyboard_is_enough() {
     let Some(mut browser) = browser() else { return };
@@ -319,29 +262,11 @@ fn an_invitation_leads_to_a_password_and_that_into_a_room() {
     wait_for_text(browser, &used, "alert", "This link is not valid");
 }
 
-/// What axe-core finds in `page`, if it is serious.
-fn accessibility_faults(browser: &mut Browser, page: &Page, axe: &str) -> Vec<String> {
-    browser.evaluate(page, &format!("{axe}; 0"));
-    let found = browser.evaluate(
-        page,
-        "axe.run({ resultTypes: ['violations'] }).then(({ violations }) => violations\
-         .map(({ id, impact, nodes }) => [impact, id, nodes.map(({ html }) => html).join()]))",
-    );
-    let found = found.as_array().expect("a list");
-    let is_serious = |fault: &&Value| fault[0] == "serious" || fault[0] == "critical";
-    found.iter().filter(is_serious).map(Value::to_string).collect()
-}
-
 #[test]
 fn readers_and_eyes_of_all_kinds_are_served() {
-    let Some(folder) = env::var_os("TEST_AXE").map(PathBuf::from) else {
-        skip("TEST_AXE is not set; scripts/test sets it", "REQUIRE_BROWSER");
-        return;
-    };
+    let Some(axe) = axe() else { return };
     let Some(mut browser) = browser() else { return };
     let browser = &mut browser;
-    let axe = fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js"));
-    let axe = axe.expect("axe-core is installed there");
     let server = Server::start(&[]);
     let closed = Server::start(&WITH_ACCOUNTS);
     for (dark, language) in [(false, "en"), (false, "th"), (true, "en"), (true, "th")] {
@@ -405,39 +330,9 @@ fn it_fits_the_screen_and_its_pictures_are_those_of_the_readme() {
         wait_for_text(browser, &host, "note-state", saved);
         for (name, page) in [("desktop", &host), ("phone", &guest)] {
             wait_for_text(browser, page, "latency", "ms");
-            let fits = "document.documentElement.scrollWidth <= innerWidth";
-            assert_eq!(browser.evaluate(page, fits), true, "{name}: no scrolling sideways");
-            let small = "[...document.querySelectorAll('button, input, summary, textarea')]\
-                .filter((e) => e.checkVisibility()).map((e) => [e.id || e.innerText, \
-                e.getBoundingClientRect()]).filter(([, r]) => r.width < 44 || r.height < 44)\
-                .map(([name]) => name)";
-            assert_eq!(browser.evaluate(page, small), json!([]), "{name}: for fingers as well");
+            check_size(browser, page, name);
             browser.evaluate(page, "document.activeElement.blur(), scrollTo(0, 0)");
-            let picture = bytes_of(&browser.picture(page));
-            assert!(picture.starts_with(b"\x89PNG"), "{name}");
-            if let Some(folder) = env::var_os("SCREENSHOTS") {
-                let file = Path::new(&folder).join(format!("page-{name}-{language}.png"));
-                fs::write(file, picture).expect("SCREENSHOTS is a folder");
-            }
+            keep_picture(browser, page, &format!("page-{name}-{language}.png"));
         }
     }
-}
-
-/// The bytes of a text in base64 (RFC 4648, 4).
-fn bytes_of(base64: &str) -> Vec<u8> {
-    let digits = base64.bytes().filter_map(|byte| match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
-    });
-    let digits: Vec<u32> = digits.map(u32::from).collect();
-    let groups = digits.chunks(4).flat_map(|group| {
-        let bits = group.iter().fold(0, |bits, digit| bits << 6 | digit);
-        let [_, bytes @ ..] = (bits << (6 * (4 - group.len()))).to_be_bytes();
-        bytes.into_iter().take(group.len() - 1)
-    });
-    groups.collect()
 }

@@ -59,6 +59,8 @@ fn every_file_comes_in_both_forms_and_only_once() {
         ("/page/style.css", "page/style.css", "text/css; charset=utf-8"),
         ("/page/favicon.svg", "page/favicon.svg", "image/svg+xml"),
         ("/setup-password?token=x", "page/setup.html", "text/html; charset=utf-8"),
+        ("/admin", "page/admin.html", "text/html; charset=utf-8"),
+        ("/page/admin.js", "page/admin.js", "text/javascript; charset=utf-8"),
     ];
     for (path, file, media_type) in table {
         let plain = server.get(path);
@@ -95,7 +97,7 @@ fn every_file_comes_in_both_forms_and_only_once() {
 #[test]
 fn a_page_may_do_nothing_but_what_is_its_own() {
     let server = Server::start(&[]);
-    for path in ["/", "/r/ROOM", "/r/no%20room", "/setup-password"] {
+    for path in ["/", "/r/ROOM", "/r/no%20room", "/setup-password", "/admin"] {
         let page = server.http("GET", path, &BROWSER, "");
         let policy = page.header("content-security-policy").expect("a policy");
         for part in [
@@ -134,7 +136,7 @@ fn all_of_it_is_light() {
     let bytes: usize = parts
         .iter()
         .chain(&others)
-        .chain(&["/setup-password"])
+        .chain(&["/setup-password", "/admin", "/page/admin.js", "/page/admin-text.js"])
         .map(|path| server.http("GET", path, &BROWSER, "").body.len())
         .sum();
     assert!(bytes < WIRE_BYTES_MAX, "{bytes} bytes");

@@ -31,6 +31,8 @@ fn methods_and_paths_become_routes() {
         ("GET", "/r/A/B", Err(NotFound)),
         ("POST", "/r/A", Err(MethodNotAllowed { allow: "GET, HEAD, OPTIONS" })),
         ("GET", "/setup-password", Ok(Route::Page)),
+        ("GET", "/admin", Ok(Route::Page)),
+        ("GET", "/admin/", Err(NotFound)),
         ("GET", "/client.js", Ok(Route::Page)),
         ("HEAD", "/page/main.js", Ok(Route::Page)),
         ("GET", "/health", Ok(Route::Health)),
