@@ -166,7 +166,7 @@ fn error_faults(text: &str) -> Faults {
 }
 
 /// Every close code. The `match` has to be extended with the enum, and the array with it.
-fn close_codes() -> [u16; 9] {
+fn close_codes() -> [u16; 10] {
     use CloseReason as C;
     let all = [
         C::Normal,
@@ -174,6 +174,7 @@ fn close_codes() -> [u16; 9] {
         C::ProtocolError,
         C::InvalidUtf8,
         C::Policy(""),
+        C::RoomClosed,
         C::MessageTooBig,
         C::Internal,
         C::TooSlow,
@@ -185,6 +186,7 @@ fn close_codes() -> [u16; 9] {
         | C::ProtocolError
         | C::InvalidUtf8
         | C::Policy(_)
+        | C::RoomClosed
         | C::MessageTooBig
         | C::Internal
         | C::TooSlow

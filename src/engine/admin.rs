@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use log::info;
+use log::{info, warn};
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
@@ -216,7 +216,11 @@ impl Engine {
         now: Now,
     ) {
         self.rooms.deleted(room);
-        let result = result.as_ref().map_err(|error| Desk::unavailable("delete a room", error));
+        if let Err(error) = result
+            && !error.is_passing()
+        {
+            warn!("cannot delete a room: {error}");
+        }
         while let Some(conn) = self.desk.closings.take(room) {
             if self.desk.waiting.remove(&conn).is_none() {
                 continue;

@@ -14,9 +14,6 @@ use crate::session::send_queue::COPY_BYTES_MAX;
 use crate::time::Now;
 use crate::ws::{self, CloseReason};
 
-/// What the members of a closed room are told.
-const ROOM_CLOSED: &str = "the room was closed by an administrator";
-
 /// The sink for one call of the rooms.
 #[derive(Debug)]
 pub(super) struct Effects<'a> {
@@ -106,7 +103,7 @@ impl Output for Effects<'_> {
     fn dismissed(&mut self, room: RoomKey, members: &[ConnId]) {
         self.desk.refuse_acks(self.sessions, room, self.now);
         for &conn in members {
-            self.sessions.close(conn, CloseReason::Policy(ROOM_CLOSED), self.now);
+            self.sessions.close(conn, CloseReason::RoomClosed, self.now);
         }
     }
 

@@ -21,6 +21,8 @@ pub enum CloseReason {
     InvalidUtf8,
     /// 1008: the peer broke a rule of this server; the text names it, in at most 123 bytes.
     Policy(&'static str),
+    /// 1008: the room was closed under the peer, which did nothing wrong but is not to come back.
+    RoomClosed,
     /// 1009: the peer's message is longer than it may be.
     MessageTooBig,
     /// 1011: the server failed.
@@ -55,6 +57,7 @@ impl CloseReason {
             Self::ProtocolError => (1002, "protocol error"),
             Self::InvalidUtf8 => (1007, "not UTF-8"),
             Self::Policy(rule) => (1008, rule),
+            Self::RoomClosed => (1008, "the room was closed by an administrator"),
             Self::MessageTooBig => (1009, "message too big"),
             Self::Internal => (1011, "internal error"),
             Self::TooSlow => (1013, "too slow to keep up"),
@@ -96,12 +99,13 @@ mod tests {
 
     use super::*;
 
-    const ALL: [CloseReason; 9] = [
+    const ALL: [CloseReason; 10] = [
         CloseReason::Normal,
         CloseReason::GoingAway,
         CloseReason::ProtocolError,
         CloseReason::InvalidUtf8,
         CloseReason::Policy("no action for a minute"),
+        CloseReason::RoomClosed,
         CloseReason::MessageTooBig,
         CloseReason::Internal,
         CloseReason::TooSlow,
