@@ -9,7 +9,7 @@
 mod draw;
 #[path = "../../tests/rooms_simulation/effect.rs"]
 mod effect;
-#[path = "../../tests/rooms_simulation/model.rs"]
+#[path = "../../tests/rooms_simulation/model/mod.rs"]
 mod model;
 #[path = "../../tests/rooms_simulation/simulation/mod.rs"]
 mod simulation;

@@ -65,7 +65,7 @@ impl Rooms {
                 self.table.insert(room)
             }
             Place::Nowhere => return Err(RoomError::RoomNotFound),
-            Place::Unknown => return Err(RoomError::StoreUnavailable),
+            Place::Unknown | Place::Closing => return Err(RoomError::StoreUnavailable),
         };
         let key = self.table.key(index);
         let members = self.table[index].connections().to_vec();

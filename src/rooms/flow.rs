@@ -22,8 +22,10 @@ pub(super) enum Place<'a> {
     Store(&'a StoredRoom),
     /// Nowhere.
     Nowhere,
-    /// Not in memory, and the store does not say; or being closed.
+    /// Not in memory; the store does not say.
     Unknown,
+    /// Nowhere soon, but the store may still have it.
+    Closing,
 }
 
 impl Rooms {
@@ -46,9 +48,8 @@ impl Rooms {
         if !self.config.store {
             return Some(self.upper_cased(code).unwrap_or(Place::Nowhere));
         }
-        // The store might still have it.
-        if let Some(Place::Unknown) = self.upper_cased(code) {
-            return Some(Place::Unknown);
+        if let Some(Place::Closing) = self.upper_cased(code) {
+            return Some(Place::Closing);
         }
         match self.lookups.ask(code, Waiter { conn: from, wish: wish() }) {
             Asked::First => out.lookup(code),
@@ -108,7 +109,7 @@ impl Rooms {
                 self.auto_create(join, now, out)?
             }
             Place::Nowhere => return Err(RoomError::RoomNotFound),
-            Place::Unknown => return Err(RoomError::StoreUnavailable),
+            Place::Unknown | Place::Closing => return Err(RoomError::StoreUnavailable),
         };
         let entered = self.enter(index, from, join, now, out);
         // Also if the connection did not get in: the room may have come for its sake.
@@ -125,9 +126,12 @@ impl Rooms {
         out: &mut impl Output,
     ) -> Result<CreateDone<'_>, RoomError> {
         let (index, is_new) = match place {
-            Place::Memory(_) | Place::Store(_) if !create.desired => return Ok(CreateDone::Taken),
+            Place::Memory(_) | Place::Store(_) | Place::Closing if !create.desired => {
+                return Ok(CreateDone::Taken);
+            }
             Place::Memory(index) => (index, false),
             Place::Store(stored) => (self.restore(stored, now, out)?, false),
+            Place::Closing => return Err(RoomError::StoreUnavailable),
             Place::Unknown if create.desired => return Err(RoomError::StoreUnavailable),
             Place::Unknown | Place::Nowhere => {
                 self.ensure_space(out)?;
@@ -148,7 +152,7 @@ impl Rooms {
         match place {
             Place::Memory(index) => Ok(self.table[index].view()),
             Place::Store(_) | Place::Nowhere => Err(RoomError::RoomNotFound),
-            Place::Unknown => Err(RoomError::StoreUnavailable),
+            Place::Unknown | Place::Closing => Err(RoomError::StoreUnavailable),
         }
     }
 
@@ -272,7 +276,7 @@ impl Rooms {
 
     /// Where a room of the table is for those who ask for it.
     fn in_memory(&self, index: u32) -> Place<'static> {
-        if self.table[index].is_closing() { Place::Unknown } else { Place::Memory(index) }
+        if self.table[index].is_closing() { Place::Closing } else { Place::Memory(index) }
     }
 
     /// Brings a stored room to memory. The caller settles it.

@@ -171,7 +171,8 @@ impl Output for Recorder {
         self.effects.push(Effect::Ended(conn, close_text(result)));
     }
 
-    fn dismissed(&mut self, _: RoomKey, members: &[ConnId]) {
+    fn dismissed(&mut self, room: RoomKey, members: &[ConnId]) {
+        self.not_durable.push(room);
         self.effects.push(Effect::Dismissed(members.to_vec()));
     }
 

@@ -36,6 +36,8 @@ fn rooms_do_what_the_model_says() {
         "Expired",
         "Evicted",
         "Conflicted",
+        "Closed",
+        "when deleted",
         "Durable",
         "NotDurable",
         "RoomFull",

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use sync_server::ids::RoomKey;
 use sync_server::rooms::SaveError;
 
 use crate::effect::{Image, Save};
@@ -16,6 +17,7 @@ pub(crate) struct Store {
     pub(crate) images: BTreeMap<String, Image>,
     pub(crate) lookups: Vec<Lookup>,
     pub(crate) saves: Vec<PendingSave>,
+    pub(crate) deletions: Vec<PendingDeletion>,
     pub(crate) is_down: bool,
 }
 
@@ -31,6 +33,14 @@ pub(crate) struct PendingSave {
     pub(crate) result: Option<Result<(), SaveError>>,
 }
 
+/// A deletion; it takes place at one time and is answered at another.
+pub(crate) struct PendingDeletion {
+    pub(crate) key: RoomKey,
+    pub(crate) code: String,
+    pub(crate) room_id: String,
+    pub(crate) is_done: bool,
+}
+
 impl Store {
     /// Reads for the lookup at `index`: the code as it is, then in capitals.
     pub(crate) fn read(&mut self, index: usize) {
@@ -38,6 +48,17 @@ impl Store {
         let exact = self.images.get(&lookup.code);
         let image = exact.or_else(|| self.images.get(&lookup.code.to_uppercase()));
         lookup.found = Some(if self.is_down { Err(()) } else { Ok(image.cloned()) });
+    }
+
+    /// Does the deletion at `index`, unless the store is down: then it fails.
+    pub(crate) fn delete(&mut self, index: usize) {
+        let pending = &mut self.deletions[index];
+        pending.is_done = true;
+        let owner = self.images.get(&pending.code).map(|image| image.room_id.as_ref());
+        let is_ours = owner.is_some_and(|id| id.is_none_or(|id| *id == pending.room_id));
+        if is_ours && !self.is_down {
+            self.images.remove(&pending.code);
+        }
     }
 
     /// Does the save at `index`. One that fails may have been done nevertheless.

@@ -70,6 +70,8 @@ fn nobody_gets_in_until_it_is_deleted() {
             b = The room store does not answer, try again later
         3 b: create R by b
             b = The room store does not answer, try again later
+        3 b: create R by b drawn
+            b = taken
         3 other: close R
             other = The room store does not answer, try again later
         3 a: gone

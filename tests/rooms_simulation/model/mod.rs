@@ -1,6 +1,8 @@
 //! The rooms once more, as simple as can be: everything is a list that is gone through, nothing is
 //! remembered that can be worked out. It says what the real rooms have to do in each step.
 
+mod closing;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use sync_server::config::{HostAuth, SyncWriters};
@@ -41,6 +43,10 @@ pub(crate) struct Room {
     not_before: u64,
     failures: u32,
     is_conflicted: bool,
+    /// It is being closed.
+    is_closing: bool,
+    /// The store was asked to delete it.
+    is_deleting: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -58,6 +64,7 @@ pub(crate) enum Wish {
     Join(JoinWish),
     Create(CreateWish),
     View,
+    Close,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +89,7 @@ enum Place {
     Store(Image),
     Nowhere,
     Unknown,
+    Closing,
     Ask,
 }
 
@@ -122,6 +130,11 @@ impl Model {
                 self.waiting.push((conn, code.to_owned(), wish));
                 self.end(conn, "WaitingForStore");
             }
+            place if matches!(wish, Wish::Close) => {
+                let result = self.close(place, now);
+                self.delete_closed();
+                self.end(conn, result);
+            }
             place => self.fulfil(place, conn, code, wish, now),
         }
     }
@@ -136,6 +149,7 @@ impl Model {
             let place = self.place(code, Some(found));
             self.fulfil(place, conn, code, wish, now);
         }
+        self.delete_closed();
     }
 
     pub(crate) fn say(&mut self, conn: ConnId, data: &str, now: u64) {
@@ -227,6 +241,7 @@ impl Model {
             }
         }
         self.settle(code, now);
+        self.delete_closed();
     }
 
     /// What a timeout does, in the order of codes.
@@ -272,6 +287,7 @@ impl Model {
             let is_stored = room.stored_version == room.version && !room.is_conflicted;
             self.config.store
                 && is_stored
+                && !room.is_closing
                 && room.members.is_empty()
                 && room.version_under_way.is_none()
                 && !self.is_asked_for(code)
@@ -281,13 +297,16 @@ impl Model {
 
     /// Rooms whose newest state the store has to get.
     pub(crate) fn unsaved(&self) -> usize {
-        let unsaved = |room: &&Room| room.stored_version < room.version && !room.is_conflicted;
+        let unsaved = |room: &&Room| {
+            let is_newer = room.stored_version < room.version && !room.is_conflicted;
+            is_newer && (!room.is_closing || room.version_under_way.is_some())
+        };
         if self.config.store { self.rooms.values().filter(unsaved).count() } else { 0 }
     }
 
     /// The rooms that the store must have as they are, once all are saved.
     pub(crate) fn images(&self) -> impl Iterator<Item = &Image> {
-        let rooms = self.rooms.values().filter(|room| !room.is_conflicted);
+        let rooms = self.rooms.values().filter(|room| !room.is_conflicted && !room.is_closing);
         rooms.map(|room| &room.image)
     }
 
@@ -304,15 +323,16 @@ impl Model {
     fn place(&self, code: &str, found: Option<&Found>) -> Place {
         let upper = code.to_uppercase();
         if self.rooms.contains_key(code) {
-            return Place::Memory(code.to_owned());
+            return self.in_memory(code);
         }
         match found {
+            None if self.config.store && self.is_closing(&upper) => Place::Closing,
             None if self.config.store => Place::Ask,
             Some(Ok(Some(image))) if self.rooms.contains_key(&image.code) => {
-                Place::Memory(image.code.clone())
+                self.in_memory(&image.code)
             }
             Some(Ok(Some(image))) => Place::Store(image.clone()),
-            None | Some(_) if self.rooms.contains_key(&upper) => Place::Memory(upper),
+            None | Some(_) if self.rooms.contains_key(&upper) => self.in_memory(&upper),
             None | Some(Ok(None)) => Place::Nowhere,
             Some(Err(())) => Place::Unknown,
         }
@@ -331,8 +351,9 @@ impl Model {
                     &[],
                 )),
                 Place::Nowhere => Err("RoomNotFound"),
-                Place::Unknown | Place::Ask => Err("StoreUnavailable"),
+                Place::Unknown | Place::Closing | Place::Ask => Err("StoreUnavailable"),
             },
+            Wish::Close => Ok(self.close(place, now).to_owned()),
         };
         let text = result.unwrap_or_else(str::to_owned);
         self.end(conn, &text);
@@ -357,7 +378,7 @@ impl Model {
                 self.open(image, 0, "Created", now)
             }
             Place::Nowhere => return Err("RoomNotFound"),
-            Place::Unknown | Place::Ask => return Err("StoreUnavailable"),
+            Place::Unknown | Place::Closing | Place::Ask => return Err("StoreUnavailable"),
         };
         let members = &self.rooms[&code].members;
         let is_in = members.iter().any(|member| member.conn == conn);
@@ -381,9 +402,12 @@ impl Model {
         now: u64,
     ) -> Result<String, &'static str> {
         let (code, word) = match place {
-            Place::Memory(_) | Place::Store(_) if !wish.desired => return Ok("Taken".to_owned()),
+            Place::Memory(_) | Place::Store(_) | Place::Closing if !wish.desired => {
+                return Ok("Taken".to_owned());
+            }
             Place::Memory(code) => (code, "restored"),
             Place::Store(image) => (self.restore(image, now)?, "restored"),
+            Place::Closing => return Err("StoreUnavailable"),
             Place::Unknown if wish.desired => return Err("StoreUnavailable"),
             Place::Nowhere | Place::Unknown | Place::Ask => {
                 self.ensure_space()?;
@@ -465,6 +489,8 @@ impl Model {
             not_before: 0,
             failures: 0,
             is_conflicted: false,
+            is_closing: false,
+            is_deleting: false,
         };
         assert!(self.rooms.insert(code.clone(), room).is_none());
         code
@@ -485,7 +511,8 @@ impl Model {
             room.not_before = 0;
         }
         let is_dirty = room.stored_version < room.version && !room.is_conflicted;
-        let may_write = self.config.store && room.version_under_way.is_none();
+        let is_free = room.version_under_way.is_none() && !room.is_closing;
+        let may_write = self.config.store && is_free;
         if is_dirty && may_write && room.not_before <= now {
             room.version_under_way = Some(room.version);
             room.not_before = now + SAVE_SPACING_MS;
@@ -500,6 +527,7 @@ impl Model {
             !self.config.store || room.is_conflicted || room.stored_version == room.version;
         let idle_ms = u64::try_from(idle.as_millis()).expect("the model knows it");
         room.members.is_empty()
+            && !room.is_closing
             && may_forget
             && room.version_under_way.is_none()
             && room.empty_since + idle_ms <= now

@@ -6,7 +6,7 @@ use super::{Seen, Simulation};
 use crate::draw::Draw;
 use crate::effect::{Effect, document_number};
 use crate::model::Model;
-use crate::store::{Lookup, PendingSave};
+use crate::store::{Lookup, PendingDeletion, PendingSave};
 
 const SAVE_SPACING_MS: u64 = 1_000;
 
@@ -45,6 +45,8 @@ impl<D: Draw> Simulation<D> {
         act(&mut self.model);
         let mut expected = std::mem::take(&mut self.model.expected);
         self.learn(&actual);
+        order_deletions(&mut actual);
+        order_deletions(&mut expected);
         if in_any_order {
             actual.sort();
             expected.sort();
@@ -61,6 +63,12 @@ impl<D: Draw> Simulation<D> {
             let (to, text) = match effect {
                 Effect::Send(to, text) => (vec![*to], text),
                 Effect::Broadcast(to, text) => (to.clone(), text),
+                Effect::Dismissed(members) => {
+                    for conn in members {
+                        self.beliefs.remove(conn);
+                    }
+                    continue;
+                }
                 _ => continue,
             };
             for conn in to {
@@ -82,6 +90,12 @@ impl<D: Draw> Simulation<D> {
             let is_busy = self.store.saves.iter().any(|pending| pending.save.key == save.key);
             assert!(!is_busy, "two saves of one room at once");
             self.store.saves.push(PendingSave { save, result: None });
+        }
+        for (key, code, room_id) in std::mem::take(&mut self.out.deletions) {
+            let is_busy = self.store.saves.iter().any(|pending| pending.save.key == key);
+            assert!(!is_busy, "a save would bring it back");
+            assert!(self.store.deletions.iter().all(|pending| pending.key != key), "once");
+            self.store.deletions.push(PendingDeletion { key, code, room_id, is_done: false });
         }
         let asked = self.model.asked.iter();
         let new = asked.filter(|code| !self.store.lookups.iter().any(|known| known.code == **code));
@@ -148,6 +162,17 @@ impl Belief {
             }
             _ => {}
         }
+    }
+}
+
+/// Rooms whose deletion a call sets free are independent of each other.
+fn order_deletions(effects: &mut [Effect]) {
+    let is_deletion = |effect: &&mut Effect| matches!(effect, Effect::Delete(..));
+    let mut places: Vec<_> = effects.iter_mut().filter(is_deletion).collect();
+    let mut sorted: Vec<Effect> = places.iter().map(|effect| (**effect).clone()).collect();
+    sorted.sort();
+    for (place, effect) in places.iter_mut().zip(sorted) {
+        **place = effect;
     }
 }
 

@@ -16,9 +16,9 @@ use sync_server::time::{Now, Timestamp, UnixMillis};
 
 use self::check::Belief;
 use crate::draw::Draw;
-use crate::effect::{Effect, Image, Recorder, create_text, view_text};
+use crate::effect::{Effect, Image, Recorder, close_text, create_text, view_text};
 use crate::model::{CreateWish, JoinWish, Model, Wish};
-use crate::store::{Found, Lookup, PendingSave, Store};
+use crate::store::{Found, Lookup, PendingDeletion, PendingSave, Store};
 
 const STEPS: usize = 800;
 const CONNECTIONS: usize = 8;
@@ -143,12 +143,16 @@ impl<D: Draw> Simulation<D> {
             58..66 if !is_waiting => self.create(conn, seen),
             66..69 if !is_waiting => self.view(conn, seen),
             69..83 => self.answer_lookup(seen),
+            83..93 if !self.store.deletions.is_empty() && self.source.percent(50) => {
+                self.answer_deletion(seen);
+            }
             83..93 => self.answer_save(seen),
             93..95 => self.tick(seen),
             95 => self.evict(seen),
             96 => self.store.is_down = !self.store.is_down && self.source.percent(50),
             97 => self.somebody_else_stores(),
             98 if self.source.percent(20) => self.crash(seen),
+            99 if !is_waiting => self.close(conn, seen),
             _ => {}
         }
     }
@@ -259,6 +263,35 @@ impl<D: Draw> Simulation<D> {
         self.out.effects.push(Effect::Ended(conn, text));
         let now_ms = self.now_ms;
         self.expect(seen, |model| model.wish(conn, code, Wish::View, now_ms));
+    }
+
+    fn close(&mut self, conn: ConnId, seen: &mut Seen) {
+        let code = self.source.pick(&CODES);
+        self.note(format!("{conn} closes {code}"));
+        let now = self.now();
+        let text = close_text(self.rooms.close(conn, code, now, &mut self.out));
+        self.out.effects.push(Effect::Ended(conn, text));
+        let now_ms = self.now_ms;
+        self.expect(seen, |model| model.wish(conn, code, Wish::Close, now_ms));
+    }
+
+    /// Lets one deletion take place or, if it did, be answered.
+    fn answer_deletion(&mut self, seen: &mut Seen) {
+        let index = self.source.below(self.store.deletions.len());
+        if !self.store.deletions[index].is_done {
+            self.store.delete(index);
+            if self.source.percent(40) {
+                return;
+            }
+        }
+        self.deliver_deletion(index, seen);
+    }
+
+    fn deliver_deletion(&mut self, index: usize, seen: &mut Seen) {
+        let PendingDeletion { key, code, .. } = self.store.deletions.remove(index);
+        self.note(format!("store answers the deletion of {code}"));
+        self.rooms.deleted(key);
+        self.expect(seen, |model| model.deleted(&code));
     }
 
     /// Lets one lookup be read or, if it was, be answered.
@@ -375,6 +408,12 @@ impl<D: Draw> Simulation<D> {
                 self.store.write(index, false);
             }
         }
+        for index in 0..self.store.deletions.len() {
+            if !self.store.deletions[index].is_done && self.source.percent(50) {
+                self.store.delete(index);
+            }
+        }
+        self.store.deletions.clear();
         self.store.saves.clear();
         self.store.lookups.clear();
         let config = self.model.config.clone();
@@ -408,6 +447,10 @@ impl<D: Draw> Simulation<D> {
             while !self.store.saves.is_empty() {
                 self.store.write(0, false);
                 self.deliver_save(0, seen);
+            }
+            while let Some(last) = self.store.deletions.len().checked_sub(1) {
+                self.store.delete(last);
+                self.deliver_deletion(last, seen);
             }
             self.now_ms += 1_000;
             self.tick(seen);
