@@ -203,7 +203,7 @@ impl Engine {
         let listed: Vec<_> = rooms.by_ref().take(limit).collect();
         let next = listed.last().filter(|_| rooms.next().is_some()).map(|room| room.code());
         let rooms = listed.iter().map(|room| RoomEntry::of(*room, now)).collect();
-        let total = self.rooms.list(None).count();
+        let total = self.rooms.live_rooms();
         Response::json(Status::OK, &RoomList { success: true, total, rooms, next })
     }
 

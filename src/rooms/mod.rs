@@ -147,6 +147,11 @@ impl Rooms {
         self.table.len()
     }
 
+    /// How many rooms are in memory without those that are being closed.
+    pub fn live_rooms(&self) -> usize {
+        self.table.len() - self.closing.len()
+    }
+
     /// The rooms with a code greater than `after`, in the order of their codes, without those
     /// that are being closed.
     pub fn list(&self, after: Option<&str>) -> impl Iterator<Item = RoomView<'_>> {

@@ -219,6 +219,11 @@ fn old_data_that_breaks_an_index_stops_nothing() {
     assert_eq!(store.room("TWICE"), Ok(Some(saved)));
     assert_eq!(store.save_room(&room("OTHER", "r1")), Ok(()));
     assert_eq!(store.save_room(&room("OTHER", "r2")), Err(StoreError::Conflict));
+
+    // Who has a room deleted means both.
+    store.delete_room("TWICE", "r1").unwrap();
+    assert_eq!(store.room("TWICE"), Ok(None));
+    assert!(store.room("OTHER").unwrap().is_some());
 }
 
 #[test]
