@@ -9,6 +9,7 @@ use log::{info, warn};
 use crate::accounts::{AccountError, Service};
 use crate::engine::{Job, Outcome, RoomToSave};
 use crate::memory::MemoryBudget;
+use crate::process;
 use crate::protocol;
 use crate::rooms::{StoredRoom, TokenHash};
 use crate::store::{RoomRecord, Store, StoreError};
@@ -48,6 +49,7 @@ impl Backend {
             Job::CheckAccounts(identities) => {
                 Outcome::CheckedAccounts(self.accounts.ended(identities))
             }
+            Job::InspectProcess => Outcome::InspectedProcess(process::facts()),
             Job::Probe { now } => Outcome::Probed(self.probe(now)),
         }
     }

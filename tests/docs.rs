@@ -561,6 +561,7 @@ fn warned_of() -> Config {
     let mut config = Config {
         jwt_secret: Some(Secret::new("short")),
         initial_setup_token: Some(Secret::new("short")),
+        metrics_token: Some(Secret::new("short")),
         trusted_proxies: TrustedProxies::parse("0.0.0.0/0").expect("a network"),
         allowed_origins: AllowedOrigins::parse("null").expect("an origin"),
         room_idle_timeout_seconds: 0,
@@ -612,7 +613,7 @@ fn every_warning_is_explained_to_operators() {
     // What passes on a line of another place: those of the settings.
     logged.retain(|line| line != "…");
     let warnings = warned_of().warnings();
-    assert_eq!(warnings.len(), 8, "one of each kind");
+    assert_eq!(warnings.len(), 9, "one of each kind");
     logged.extend(warnings);
     hold(&[OPERATIONS], |_, page| operations_faults(page, &logged));
 }

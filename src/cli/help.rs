@@ -39,8 +39,8 @@ Options:
 Settings are environment variables, or lines NAME=value of the file .env in the working directory;
 the environment wins. An empty value counts as unset. In .env, put a value with blanks, #, $ or \\
 between single quotes. For each secret (MONGODB_URI, MONGODB_PASSWORD, JWT_SECRET,
-INITIAL_SETUP_TOKEN, INITIAL_ADMIN_PASSWORD) NAME_FILE=/path takes it from a file, as does a
-credential NAME of systemd.
+INITIAL_SETUP_TOKEN, INITIAL_ADMIN_PASSWORD, METRICS_TOKEN) NAME_FILE=/path takes it from a file,
+as does a credential NAME of systemd.
 ";
 
 /// The text of `--help`: the usage and the table of settings, at most 100 columns wide.

@@ -110,6 +110,8 @@ pub struct Config {
     pub allowed_origins: AllowedOrigins,
     /// `TRUSTED_PROXIES`
     pub trusted_proxies: TrustedProxies,
+    /// `METRICS_TOKEN`; unset: `/metrics` is for the machine itself only.
+    pub metrics_token: Option<Secret>,
     /// Every number that bounds something.
     pub limits: Limits,
 }
@@ -198,6 +200,7 @@ impl Default for Config {
             room_store: true,
             allowed_origins: AllowedOrigins::default(),
             trusted_proxies: TrustedProxies::default(),
+            metrics_token: None,
             limits: Limits::default(),
         }
     }
@@ -205,8 +208,8 @@ impl Default for Config {
 
 /// `JWT_SECRET` shorter than this can be guessed by trying (RFC 7518, section 3.2).
 const JWT_SECRET_BYTES_ADVISED: usize = 32;
-/// `INITIAL_SETUP_TOKEN` shorter than this can be guessed by trying, over the network.
-const SETUP_TOKEN_BYTES_ADVISED: usize = 16;
+/// A token shorter than this can be guessed by trying, over the network.
+const TOKEN_BYTES_ADVISED: usize = 16;
 /// `ROOM_CODE_LENGTH` below this has less than 30 bits.
 const ROOM_CODE_LENGTH_ADVISED: usize = 6;
 
@@ -223,8 +226,12 @@ impl Config {
                 "JWT_SECRET is shorter than 32 bytes: login tokens can be forged by guessing it",
             ),
             (
-                shorter(&self.initial_setup_token, SETUP_TOKEN_BYTES_ADVISED),
+                shorter(&self.initial_setup_token, TOKEN_BYTES_ADVISED),
                 "INITIAL_SETUP_TOKEN is shorter than 16 bytes: who guesses it is administrator",
+            ),
+            (
+                shorter(&self.metrics_token, TOKEN_BYTES_ADVISED),
+                "METRICS_TOKEN is shorter than 16 bytes: who guesses it sees what the server does",
             ),
             (
                 self.limits.room_code_length < ROOM_CODE_LENGTH_ADVISED,

@@ -20,6 +20,7 @@ impl Config {
             room_auto_create: new.room_auto_create,
             allowed_origins: new.allowed_origins,
             trusted_proxies: new.trusted_proxies,
+            metrics_token: new.metrics_token,
             limits,
             ..self.clone()
         };

@@ -5,8 +5,8 @@
 use std::fmt;
 
 use super::values::{
-    bind_address, boolean, choice, database_name, email, log_level, number, public_url, size,
-    size_text, with_credentials,
+    bind_address, boolean, choice, database_name, email, header_token, log_level, number,
+    public_url, size, size_text, with_credentials,
 };
 use super::{
     AllowedOrigins, Config, HostAuth, InitialAdmin, Limits, LogFormat, SyncWriters, TrustedProxies,
@@ -191,16 +191,7 @@ pub static SETTINGS: &[Setting] = &[
             "INITIAL_SETUP_TOKEN",
             "1 to 1024 ASCII letters, digits and signs, no blanks",
             "lets the first administrator be made over HTTP, once",
-            |d, v| {
-                // It comes in a header field, which cannot hold all of Unicode.
-                let token = v.trim();
-                let is_sendable =
-                    token.len() <= 1024 && token.bytes().all(|b| b.is_ascii_graphic());
-                put(
-                    &mut d.config.initial_setup_token,
-                    is_sendable.then(|| Some(Secret::new(token))),
-                )
-            },
+            |d, v| put(&mut d.config.initial_setup_token, header_token(v).map(Some)),
         ),
         |a, b| a.initial_setup_token != b.initial_setup_token,
     ),
@@ -291,6 +282,12 @@ pub static SETTINGS: &[Setting] = &[
         "a comma list of addresses or networks (10.0.0.0/8)",
         "proxies whose X-Forwarded-* headers count",
         |d, v| put(&mut d.config.trusted_proxies, TrustedProxies::parse(v)),
+    ),
+    secret(
+        "METRICS_TOKEN",
+        "1 to 1024 ASCII letters, digits and signs, no blanks",
+        "who has it sees GET /metrics; unset: only this machine does",
+        |d, v| put(&mut d.config.metrics_token, header_token(v).map(Some)),
     ),
     open("MAX_CONNECTIONS", "10000", "1 to 1000000", "connections at once", |d, v| {
         put(&mut d.config.limits.connections_max, number(v, 1, 1_000_000))

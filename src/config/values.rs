@@ -162,6 +162,13 @@ pub(super) fn email(text: &str) -> Option<String> {
     (is_address && is_printable && email.len() <= EMAIL_BYTES_MAX).then_some(email)
 }
 
+/// A token that comes in a header field, which cannot hold all of Unicode.
+pub(super) fn header_token(text: &str) -> Option<Secret> {
+    let token = text.trim();
+    let is_sendable = token.len() <= 1024 && token.bytes().all(|b| b.is_ascii_graphic());
+    is_sendable.then(|| Secret::new(token))
+}
+
 /// A name that MongoDB takes for a database on every system that it runs on.
 pub(super) fn database_name(text: &str) -> Option<String> {
     let is_allowed = |c: char| !(c.is_control() || "/\\. \"$*<>:|?".contains(c));

@@ -134,7 +134,7 @@ impl Engine {
         if let Some(Asked { is_secure, .. }) = asked {
             let mut response = Response::json_text(Status::from_code(reply.status), reply.body);
             if reply.status == Status::SERVICE_UNAVAILABLE.code() {
-                response.set_header("Retry-After", "5");
+                response.set_header("Retry-After", http::RETRY_AFTER);
             }
             if let Some(cookie) = &reply.set_cookie {
                 let secure = if is_secure { SECURE_COOKIE } else { "" };

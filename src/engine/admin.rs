@@ -373,9 +373,7 @@ fn closed() -> Response {
 /// A room is closed, but may still be stored.
 fn not_deleted() -> Response {
     let message = "The room is closed, but the store has not deleted it; try again";
-    let mut response = Response::error(Status::SERVICE_UNAVAILABLE, message);
-    response.set_header("Retry-After", "5");
-    response
+    Response::unavailable(message)
 }
 
 #[cfg(test)]

@@ -11,13 +11,14 @@ use super::Entropy;
 use super::accounts::{Asked, LoginThrottles};
 use super::admin::{AdminRequest, Closings};
 use super::clients::Clients;
+use super::gauges::Gauges;
 use super::jobs::{HASH_BYTES, Job, Jobs, Outcome, Purpose};
 use super::requests::Creation;
 use super::shutdown::Shutdown;
 use crate::accounts::{AuthError, Identity};
 use crate::config::{AddressKey, Config};
 use crate::hex;
-use crate::http::{Response, Status, Upgrade};
+use crate::http::{Response, Upgrade};
 use crate::ids::{ConnId, RoomKey};
 use crate::memory::MemoryBudget;
 use crate::protocol::{self, ErrorCode, MessageId, Reply};
@@ -68,6 +69,8 @@ pub(super) enum Waiting {
     Admin(Box<AdminRequest>),
     /// A room to be closed.
     Close,
+    /// A look at the process, for `/metrics`.
+    Metrics,
 }
 
 /// A document whose sender wants to hear when it is durable.
@@ -92,6 +95,7 @@ pub(super) struct Desk {
     entropy: Entropy,
     pub(super) clients: Clients,
     pub(super) jobs: Jobs,
+    pub(super) gauges: Gauges,
     pub(super) waiting: HashMap<ConnId, Waiting>,
     pub(super) closings: Closings,
     acks: HashMap<RoomKey, VecDeque<PendingAck>>,
@@ -140,6 +144,7 @@ impl Desk {
             entropy,
             clients: Clients::new(limits.message_rate_max),
             jobs: Jobs::new(budget.clone()),
+            gauges: Gauges::default(),
             waiting: HashMap::new(),
             closings: Closings::default(),
             acks: HashMap::new(),
@@ -209,6 +214,7 @@ impl Desk {
         id: Option<&MessageId<'_>>,
         now: Now,
     ) {
+        self.gauges.count_error(code);
         self.send_reply(sessions, conn, &Reply::Error { code, message, id }, now);
     }
 
@@ -391,9 +397,7 @@ impl Desk {
 
     /// Answers a request that can't be answered without the store.
     pub(super) fn store_unavailable(sessions: &mut Sessions, conn: ConnId, now: Now) {
-        let mut response =
-            Response::error(Status::SERVICE_UNAVAILABLE, "The store does not answer; try again");
-        response.set_header("Retry-After", "5");
+        let response = Response::unavailable("The store does not answer; try again");
         sessions.respond(conn, &response, now);
     }
 
@@ -419,7 +423,7 @@ impl Desk {
             | Outcome::CheckedAccounts(Ok(_))
             | Outcome::Probed(Ok(())) => self.store_answers(),
             // These may end without having asked the store.
-            Outcome::Account(_) | Outcome::Authenticated(_) => {}
+            Outcome::Account(_) | Outcome::Authenticated(_) | Outcome::InspectedProcess(_) => {}
         }
     }
 

@@ -11,6 +11,7 @@ use crate::accounts::{AccountReply, AccountRequest, AuthError, Identity};
 use crate::config::HostAuth;
 use crate::ids::{ConnId, JobId, RoomKey};
 use crate::memory::MemoryBudget;
+use crate::metrics::{Histogram, ProcessFacts};
 use crate::rooms::{Document, Snapshot, StoredRoom, TokenHash};
 use crate::secret::Secret;
 use crate::store::StoreError;
@@ -20,6 +21,20 @@ use crate::time::{Timestamp, UnixMillis};
 pub(super) const JOB_TIMEOUT: Duration = Duration::from_secs(5);
 /// Jobs that may wait to be started; more are refused.
 pub(super) const QUEUE_MAX: usize = 1024;
+/// Bounds of what is counted of their times.
+const DURATIONS: [Duration; 11] = [
+    Duration::from_millis(1),
+    Duration::from_micros(2_500),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    JOB_TIMEOUT,
+];
 /// Memory of one argon2id hash with our parameters.
 pub(super) const HASH_BYTES: usize = HASH_MEMORY_BYTES;
 
@@ -61,6 +76,8 @@ pub enum Job {
         /// When that administrator was made, if it is now.
         now: UnixMillis,
     },
+    /// What does the operating system say of this process?
+    InspectProcess,
 }
 
 /// What a job ends with; the names are those of [`Job`].
@@ -70,6 +87,8 @@ pub enum Outcome {
     FoundRoom(Result<Option<StoredRoom>, StoreError>),
     /// Whether it is durable now.
     SavedRoom(Result<(), StoreError>),
+    /// What there is to say, if the operating system says it.
+    InspectedProcess(Option<ProcessFacts>),
     /// Whether it is deleted now.
     DeletedRoom(Result<(), StoreError>),
     /// What to answer.
@@ -116,7 +135,7 @@ impl Job {
             Self::Account { request, .. } => request.held_bytes(),
             Self::Authenticate { token, .. } => token.as_ref().map_or(0, |t| t.expose().len()),
             Self::CheckAccounts(identities) => identities.capacity() * size_of::<Identity>(),
-            Self::Probe { .. } => 0,
+            Self::Probe { .. } | Self::InspectProcess => 0,
         }
     }
 }
@@ -155,9 +174,37 @@ pub(super) enum Purpose {
     Revocations,
     /// [`Job::Probe`].
     Probe,
+    /// [`Job::InspectProcess`] for a request.
+    Metrics(ConnId),
 }
 
+/// What jobs are called where their times are counted, in the order of [`Purpose::kind`].
+const KINDS: [&str; 8] = [
+    "room_lookup",
+    "room_save",
+    "room_delete",
+    "account",
+    "authentication",
+    "revocations",
+    "probe",
+    "metrics",
+];
+
 impl Purpose {
+    /// An index of [`KINDS`].
+    fn kind(&self) -> usize {
+        match self {
+            Self::Lookup(_) => 0,
+            Self::Save(..) => 1,
+            Self::Delete(_) => 2,
+            Self::Request(_) => 3,
+            Self::Authentication(_) => 4,
+            Self::Revocations => 5,
+            Self::Probe => 6,
+            Self::Metrics(_) => 7,
+        }
+    }
+
     fn times_out(&self) -> bool {
         !matches!(self, Self::Save(..) | Self::Delete(_))
     }
@@ -184,11 +231,15 @@ pub(super) struct Jobs {
     /// workers, so that rooms don't wait for logins.
     hashing: VecDeque<(JobId, Job)>,
     hashes_running: Vec<JobId>,
+    /// With the time since when.
     waiting_for: HashMap<JobId, (Purpose, Timestamp)>,
     /// In order of time, for those that time out.
     deadlines: BTreeSet<(Timestamp, JobId)>,
     /// Outcomes that came after everybody had given up.
     pub(super) stale: u64,
+    /// How long jobs took, in the order of [`KINDS`]. One that was given up counts as
+    /// [`JOB_TIMEOUT`].
+    durations: [Histogram; KINDS.len()],
 }
 
 impl Jobs {
@@ -203,6 +254,7 @@ impl Jobs {
             waiting_for: HashMap::new(),
             deadlines: BTreeSet::new(),
             stale: 0,
+            durations: std::array::from_fn(|_| Histogram::new(&DURATIONS)),
         }
     }
 
@@ -224,11 +276,10 @@ impl Jobs {
         self.budget.add(bytes);
         self.last += 1;
         let id = JobId(self.last);
-        let deadline = now + JOB_TIMEOUT;
         if purpose.times_out() {
-            self.deadlines.insert((deadline, id));
+            self.deadlines.insert((now + JOB_TIMEOUT, id));
         }
-        self.waiting_for.insert(id, (purpose, deadline));
+        self.waiting_for.insert(id, (purpose, now));
         if needs_hash(&job) {
             self.hashing.push_back((id, job));
         } else {
@@ -283,13 +334,14 @@ impl Jobs {
     }
 
     /// A job has ended. `None`: nobody waits for it any more.
-    pub(super) fn done(&mut self, id: JobId) -> Option<Purpose> {
+    pub(super) fn done(&mut self, id: JobId, now: Timestamp) -> Option<Purpose> {
         self.hashes_running.retain(|running| *running != id);
-        let Some((purpose, deadline)) = self.waiting_for.remove(&id) else {
+        let Some((purpose, started)) = self.waiting_for.remove(&id) else {
             self.stale += 1;
             return None;
         };
-        self.deadlines.remove(&(deadline, id));
+        self.deadlines.remove(&(started + JOB_TIMEOUT, id));
+        self.durations[purpose.kind()].observe(now.since(started));
         Some(purpose)
     }
 
@@ -300,7 +352,14 @@ impl Jobs {
             return None;
         }
         self.deadlines.remove(&(deadline, id));
-        self.waiting_for.remove(&id).map(|(purpose, _)| purpose)
+        let (purpose, _) = self.waiting_for.remove(&id)?;
+        self.durations[purpose.kind()].observe(JOB_TIMEOUT);
+        Some(purpose)
+    }
+
+    /// How long jobs took, by kind.
+    pub(super) fn durations(&self) -> Vec<(&'static str, Histogram)> {
+        KINDS.into_iter().zip(self.durations.iter().cloned()).collect()
     }
 
     /// When the next job times out.
@@ -342,7 +401,7 @@ mod tests {
         jobs.put_back(id, job);
         assert_eq!(jobs.hash_bytes(), 0);
         assert_eq!(jobs.next(1).expect("a job").0, first);
-        jobs.done(first);
+        jobs.done(first, Timestamp(0));
         assert_eq!(jobs.next(1).expect("a job").0, second);
     }
 
@@ -355,7 +414,7 @@ mod tests {
         assert_eq!(jobs.expired(Timestamp::from_millis(5_999)), None);
         assert_eq!(jobs.expired(Timestamp::from_secs(6)), Some(Purpose::Probe));
         assert!(jobs.next(1).is_none());
-        assert_eq!(jobs.done(first), None);
+        assert_eq!(jobs.done(first, at), None);
         assert_eq!(jobs.stale, 1);
         assert!(jobs.is_idle());
     }
@@ -405,6 +464,6 @@ mod tests {
         assert_eq!(jobs.next(1).unwrap().0, first);
         assert_eq!(jobs.next(1).unwrap().0, second);
         assert!(jobs.next(1).is_none());
-        assert_eq!(jobs.done(second), Some(Purpose::Probe));
+        assert_eq!(jobs.done(second, Timestamp(0)), Some(Purpose::Probe));
     }
 }

@@ -14,6 +14,7 @@ mod admin;
 mod clients;
 mod desk;
 mod effects;
+mod gauges;
 mod jobs;
 mod reload;
 mod requests;
@@ -98,7 +99,7 @@ impl Dispatch for Engine {
     }
 
     fn job_done(&mut self, sessions: &mut Sessions, job: JobId, outcome: Outcome, now: Now) {
-        let Some(purpose) = self.desk.jobs.done(job) else { return };
+        let Some(purpose) = self.desk.jobs.done(job, now.at) else { return };
         self.desk.note_store(&outcome, now);
         match (purpose, outcome) {
             (Purpose::Lookup(code), Outcome::FoundRoom(found)) => {
@@ -131,11 +132,18 @@ impl Dispatch for Engine {
                 self.desk.revocations_checked();
                 self.revoke(sessions, &ended.unwrap_or_default(), now);
             }
+            (Purpose::Metrics(conn), Outcome::InspectedProcess(facts)) => {
+                self.process_inspected(sessions, conn, facts, now);
+            }
             (Purpose::Probe, Outcome::Probed(_)) => {}
             (purpose, outcome) => {
                 debug_assert!(false, "{purpose:?} ended with {outcome:?}");
             }
         }
+    }
+
+    fn turned(&mut self, took: Duration) {
+        self.desk.gauges.turned(took);
     }
 
     fn next_job(&mut self, _now: Now) -> Option<(JobId, Job)> {
@@ -178,6 +186,11 @@ impl Dispatch for Engine {
 impl Engine {
     /// Somebody has waited for a job as long as anybody should.
     fn job_expired(&mut self, sessions: &mut Sessions, purpose: Purpose, now: Now) {
+        if let Purpose::Metrics(conn) = purpose {
+            // No worker was free to look. The rest can be told.
+            self.process_inspected(sessions, conn, None, now);
+            return;
+        }
         self.desk.store_failed("it did not answer in time", now);
         match purpose {
             Purpose::Lookup(code) => self.with_rooms(sessions, now, |rooms, effects| {
@@ -190,7 +203,7 @@ impl Engine {
                 Desk::store_unavailable(sessions, conn, now);
             }
             Purpose::Revocations => self.desk.revocations_checked(),
-            Purpose::Save(..) | Purpose::Delete(_) | Purpose::Probe => {}
+            Purpose::Save(..) | Purpose::Delete(_) | Purpose::Probe | Purpose::Metrics(_) => {}
         }
     }
 }

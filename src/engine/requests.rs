@@ -142,6 +142,7 @@ impl Engine {
                 let whoami = self.desk.whoami(request, peer, address);
                 sessions.respond(conn, &whoami, now);
             }
+            Route::Metrics => self.ask_metrics(sessions, conn, request, peer, now),
             Route::WebSocket => self.upgrade(sessions, conn, request, address, now),
             Route::CreateRoom => {
                 self.create_room(sessions, conn, request, (peer, address), now);
@@ -297,15 +298,15 @@ impl Engine {
             refuse_upgrade(sessions, conn, now);
             return;
         }
-        if !sessions.has_place_at(conn, address) {
-            refuse_address(sessions, conn, now);
-        } else if self.desk.config.require_auth {
+        if !self.desk.config.require_auth {
+            self.finish_upgrade(sessions, conn, &upgrade, (address, None), now);
+        } else if sessions.has_place_at(conn, address) {
             sessions.keep(conn, request.held_bytes());
             let job = Job::Authenticate { token: upgrade.bearer.clone(), now: now.unix };
             let waiting = Waiting::Upgrade(Box::new(upgrade), address);
             self.wait_for(sessions, conn, job, Purpose::Authentication(conn), waiting, now);
         } else {
-            self.finish_upgrade(sessions, conn, &upgrade, (address, None), now);
+            refuse_address(sessions, conn, now);
         }
     }
 
@@ -540,9 +541,7 @@ fn refuse_address(sessions: &mut Sessions, conn: ConnId, now: Now) {
 
 /// There is no place for a further WebSocket at present.
 fn refuse_upgrade(sessions: &mut Sessions, conn: ConnId, now: Now) {
-    let mut response =
-        Response::error(Status::SERVICE_UNAVAILABLE, "The server is busy; try again later");
-    response.set_header("Retry-After", "5");
+    let response = Response::unavailable("The server is busy; try again later");
     sessions.respond(conn, &response, now);
 }
 

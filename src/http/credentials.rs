@@ -15,7 +15,7 @@ const TOKEN_COOKIE: &str = "_khun_ph_token";
 /// without an `Origin` (which no browser leaves out of a request that changes something), or if
 /// that is our own host or listed in `allowed_origins`. With `*` no foreign page is trusted.
 pub fn credentials(request: &Request, allowed_origins: &AllowedOrigins) -> Option<Secret> {
-    bearer(request)
+    bearer_text(request)
         .or_else(|| {
             request.cookie(TOKEN_COOKIE).filter(|_| may_use_cookie(request, allowed_origins))
         })
@@ -23,7 +23,12 @@ pub fn credentials(request: &Request, allowed_origins: &AllowedOrigins) -> Optio
         .map(Secret::new)
 }
 
-fn bearer(request: &Request) -> Option<&str> {
+/// The token in `Authorization: Bearer` (RFC 6750, 2.1), which may be empty.
+pub fn bearer(request: &Request) -> Option<Secret> {
+    bearer_text(request).map(Secret::new)
+}
+
+fn bearer_text(request: &Request) -> Option<&str> {
     let (scheme, token) = request.header("authorization")?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

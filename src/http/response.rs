@@ -17,6 +17,9 @@ use crate::time::UnixMillis;
 /// A longer `Origin` is none that anybody listed: scheme, the longest name there is, port.
 const ORIGIN_BYTES_MAX: usize = 512;
 
+/// The value of `Retry-After` for what passes soon, in seconds.
+pub const RETRY_AFTER: &str = "5";
+
 /// Fields that follow from the context or the body. Only the encoder writes them.
 const ENCODER_FIELDS: [&str; 4] = ["Connection", "Content-Length", "Date", "Transfer-Encoding"];
 
@@ -80,6 +83,12 @@ impl Response {
             error: &'a str,
         }
         Self::json(status, &Failure { error: message })
+    }
+
+    /// 503: what is missing may be there in a moment, `message` says what. [`RETRY_AFTER`] says
+    /// when to come back.
+    pub fn unavailable(message: &str) -> Self {
+        Self::error(Status::SERVICE_UNAVAILABLE, message).with_header("Retry-After", RETRY_AFTER)
     }
 
     /// 304: the client has it already (RFC 9110, 15.4.5).

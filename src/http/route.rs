@@ -14,6 +14,7 @@ pub const ROUTES: &[&str] = &[
     "GET /page/{file}",
     "GET /health",
     "GET /health/ready",
+    "GET /metrics",
     "GET /ws",
     "GET /api/whoami",
     "POST /api/rooms",
@@ -63,6 +64,8 @@ pub enum Route {
     Health,
     /// `GET /health/ready`
     Ready,
+    /// `GET /metrics`
+    Metrics,
     /// `GET /ws`
     WebSocket,
     /// `GET /api/whoami`
@@ -154,6 +157,7 @@ pub fn route(method: &str, path: &str) -> Result<Route, RouteError> {
         "/setup-password" | "/admin" | "/client.js" => (GET, on_get(method, Route::Page)),
         "/health" => (GET, on_get(method, Route::Health)),
         "/health/ready" => (GET, on_get(method, Route::Ready)),
+        "/metrics" => (GET, on_get(method, Route::Metrics)),
         "/ws" => (GET, on_get(method, Route::WebSocket)),
         "/api/whoami" => (GET, on_get(method, Route::Whoami)),
         "/api/rooms" => (POST, on_post(method, Route::CreateRoom)),

@@ -89,6 +89,8 @@ pub struct EventLoop<D: Dispatch> {
     bulk: Bulk,
     finished: Vec<ConnId>,
     completions: Vec<(JobId, D::Outcome)>,
+    /// When the last turn began, after its wait.
+    turn_began: Option<Timestamp>,
     stop: Stop,
     reload: Option<Reload<D>>,
     supervisor: Supervisor,
@@ -154,6 +156,7 @@ impl<D: Dispatch> EventLoop<D> {
             bulk: Bulk::default(),
             finished: Vec::new(),
             completions: Vec::new(),
+            turn_began: None,
             stop: Stop::No,
             reload: None,
             supervisor: Supervisor::default(),
@@ -202,7 +205,11 @@ impl<D: Dispatch> EventLoop<D> {
     }
 
     fn turn(&mut self) -> Result<Now, LoopError> {
-        let timeout = self.timeout();
+        let ended = self.clock.now().at;
+        if let Some(began) = self.turn_began {
+            self.dispatch.turned(ended.since(began));
+        }
+        let timeout = self.timeout(ended);
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                 return Err(LoopError { what: "cannot wait for events", source: error });
@@ -210,6 +217,7 @@ impl<D: Dispatch> EventLoop<D> {
             _ => {}
         }
         let now = self.clock.now();
+        self.turn_began = Some(now.at);
         self.supervisor.handle_timeout(now.at);
         self.sessions.begin_turn();
         self.note_events(now);
@@ -232,8 +240,7 @@ impl<D: Dispatch> EventLoop<D> {
     }
 
     /// How long nothing needs to be done.
-    fn timeout(&self) -> Option<Duration> {
-        let now = self.clock.now().at;
+    fn timeout(&self, now: Timestamp) -> Option<Duration> {
         let is_busy = !self.pending.is_empty() || !self.bulk.is_empty();
         if is_busy || self.sessions.has_leftovers() || self.gate.is_pending(now) {
             return Some(Duration::ZERO);

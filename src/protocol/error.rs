@@ -45,6 +45,22 @@ pub struct ParseError<'a> {
 }
 
 impl ErrorCode {
+    /// All of them, in their order.
+    pub const ALL: [Self; 12] = [
+        Self::BadMessage,
+        Self::UnknownAction,
+        Self::RoomNotFound,
+        Self::NotInRoom,
+        Self::HostOnly,
+        Self::RoomFull,
+        Self::TooManyRooms,
+        Self::TooLarge,
+        Self::RateLimited,
+        Self::Unauthorized,
+        Self::StoreUnavailable,
+        Self::Internal,
+    ];
+
     /// The code as it is sent.
     pub fn as_str(self) -> &'static str {
         self.row().0

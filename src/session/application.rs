@@ -10,13 +10,25 @@ use super::flush_list::{FlushList, FlushState};
 use super::send_queue::SendQueue;
 use super::state::Session;
 use super::timeouts::{FIRST_REQUEST_AT_STOP_TIMEOUT, Timeouts};
-use crate::config::{AddressKey, Config, Peer};
+use crate::config::{Config, Peer};
 use crate::http::{Response, Upgrade};
 use crate::ids::ConnId;
 use crate::memory::MemoryBudget;
+use crate::metrics::Traffic;
 use crate::rooms::Document;
 use crate::time::{Now, Timestamp};
 use crate::ws::CloseReason;
+
+/// What all connections come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Those that speak WebSocket.
+    pub websockets: usize,
+    /// Bytes queued for all of them; shared ones count for each.
+    pub queued_bytes: usize,
+    /// Bytes of the longest queue.
+    pub queued_bytes_longest: usize,
+}
 
 impl Sessions {
     /// Answers the request that `conn` waits with.
@@ -181,34 +193,6 @@ impl Sessions {
         self.arm(conn);
     }
 
-    /// Whether `conn` may count for `address`, which has not too many connections already.
-    pub fn has_place_at(&self, conn: ConnId, address: IpAddr) -> bool {
-        let count = self.per_address.get(&AddressKey::of(address));
-        self.counts_for(conn, address)
-            || address.is_loopback()
-            || count.is_none_or(|count| *count < self.connections_per_ip_max)
-    }
-
-    /// The proxy in front of `conn` has named the client's address, and passes nobody else's
-    /// requests on from now on: from here on that address counts. False, and nothing changes, if
-    /// it has too many connections already.
-    pub fn set_address(&mut self, conn: ConnId, address: IpAddr) -> bool {
-        if !self.counts_for(conn, address) && !self.count(conn, address) {
-            return false;
-        }
-        if let Some(session) = self.session_mut(conn) {
-            session.peer = address.into();
-        }
-        true
-    }
-
-    /// Whether `conn` counts for `address` already, or for whatever it came from.
-    fn counts_for(&self, conn: ConnId, address: IpAddr) -> bool {
-        self.session(conn).is_some_and(|session| {
-            session.counted_as.is_some() || session.peer.address() == address
-        })
-    }
-
     /// Who is at the other end; once [`set_address`](Self::set_address) was called, the client.
     pub fn peer(&self, conn: ConnId) -> Option<Peer> {
         self.session(conn).map(|session| session.peer)
@@ -249,6 +233,24 @@ impl Sessions {
         &self.budget
     }
 
+    /// What went in and out since the start.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// How many connections speak WebSocket, how many bytes are queued for all connections,
+    /// and for the one with the longest queue. It looks at each of them.
+    pub fn census(&self) -> Census {
+        let mut census = Census::default();
+        for (_, session) in &self.slab {
+            let bytes = session.queue.queued_bytes();
+            census.websockets += usize::from(session.is_open_websocket());
+            census.queued_bytes += bytes;
+            census.queued_bytes_longest = census.queued_bytes_longest.max(bytes);
+        }
+        census
+    }
+
     /// Queues something of `bytes` bytes to leave with the next flush.
     fn send(&mut self, conn: ConnId, bytes: usize, now: Now, push: impl FnOnce(&mut SendQueue)) {
         self.push(conn, bytes, now, FlushList::add_due, push);
@@ -277,6 +279,7 @@ impl Sessions {
             return;
         }
         push(&mut session.queue);
+        self.traffic.messages_delivered += 1;
         add(&mut self.to_flush, &mut session.flush, conn);
         let held = session.held_bytes();
         self.budget.replace(session.counted_bytes, held);

@@ -13,6 +13,7 @@
 //! What comes in is handed to a [`Dispatch`], the application. Every id may be stale; a call with
 //! one does nothing. This layer knows no socket, no clock, no room and no route.
 
+mod addresses;
 mod application;
 mod deadlines;
 mod flush_list;
@@ -21,6 +22,7 @@ mod state;
 mod table;
 mod timeouts;
 
+pub use application::Census;
 pub use state::{AfterFlush, UNJOINED_MESSAGE_BYTES_MAX};
 pub use table::{Refused, Sessions};
 pub use timeouts::FIRST_ACTION_TIMEOUT;
@@ -59,6 +61,9 @@ pub trait Dispatch {
     /// The client is gone, or is being closed: nothing sent to it will arrive. Said once for a
     /// connection that was upgraded or whose request is being answered.
     fn closed(&mut self, sessions: &mut Sessions, conn: ConnId, now: Now);
+
+    /// The loop has turned once, which took it so long, without what it waited.
+    fn turned(&mut self, _took: Duration) {}
 
     /// A job has ended.
     fn job_done(&mut self, sessions: &mut Sessions, job: JobId, outcome: Self::Outcome, now: Now);

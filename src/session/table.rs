@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::net::IpAddr;
 
 use log::{debug, warn};
 use slab::Slab;
@@ -17,6 +16,7 @@ use crate::config::{AddressKey, Config, Peer, TrustedProxies};
 use crate::http::{Response, ResponseEncoder, Status};
 use crate::ids::ConnId;
 use crate::memory::MemoryBudget;
+use crate::metrics::Traffic;
 use crate::time::{Now, Timestamp};
 use crate::ws::{self, CloseReason, DecoderPool, Incoming};
 
@@ -70,6 +70,7 @@ pub struct Sessions {
     pub(super) accepted: u32,
     /// Connections that are only there to be refused.
     pub(super) refusals: usize,
+    pub(super) traffic: Traffic,
 }
 
 impl Sessions {
@@ -97,6 +98,7 @@ impl Sessions {
             trusted_proxies: config.trusted_proxies.clone(),
             accepted: 0,
             refusals: 0,
+            traffic: Traffic::default(),
         }
     }
 
@@ -130,6 +132,7 @@ impl Sessions {
             return Err(Refused);
         }
         self.accepted = self.accepted.wrapping_add(1);
+        self.traffic.connections_accepted += 1;
         let entry = self.slab.vacant_entry();
         // The slab never holds more than MAX_CONNECTIONS (a u32) and REFUSALS_MAX.
         let index = u32::try_from(entry.key()).map_err(|_| Refused)?;
@@ -151,6 +154,7 @@ impl Sessions {
     pub fn receive<D: Dispatch>(&mut self, conn: ConnId, bytes: &[u8], now: Now, dispatch: &mut D) {
         let Some(session) = self.session_mut(conn) else { return };
         session.received(now.at);
+        self.traffic.bytes_received += bytes.len() as u64;
         self.process(conn, bytes, now, dispatch);
     }
 
@@ -175,6 +179,7 @@ impl Sessions {
         if session.withheld && !session.is_held() {
             self.resumed.push(conn);
         }
+        self.traffic.bytes_sent += bytes as u64;
         self.settle(conn);
     }
 
@@ -351,6 +356,7 @@ impl Sessions {
             match next {
                 Ok(None) => break,
                 Ok(Some(Input::Request(request))) => {
+                    self.traffic.requests += 1;
                     dispatch.request(self, conn, *request, now);
                 }
                 Ok(Some(Input::Message(message))) => {
@@ -371,6 +377,8 @@ impl Sessions {
         now: Now,
         dispatch: &mut D,
     ) {
+        let is_data = matches!(message, Incoming::Text(_) | Incoming::Binary(_));
+        self.traffic.messages_received += u64::from(is_data);
         match message {
             Incoming::Text(text) => dispatch.message(self, conn, text.as_str(), now),
             Incoming::Binary(bytes) => dispatch.binary(self, conn, bytes, now),
@@ -515,9 +523,9 @@ impl Sessions {
     pub(super) fn push_close_frame(&mut self, conn: ConnId, reason: CloseReason) {
         let mut frame = Vec::new();
         ws::close_frame(reason, &mut frame);
-        if let Some(session) = self.session_mut(conn) {
-            session.queue.push_copy(&frame);
-        }
+        let Some(session) = self.session_mut(conn) else { return };
+        session.queue.push_copy(&frame);
+        *self.traffic.closes.entry(reason.name()).or_default() += 1;
     }
 
     pub(super) fn mark_due(&mut self, conn: ConnId) {
@@ -557,40 +565,13 @@ impl Sessions {
         }
     }
 
-    /// Counts `conn` for `address`; false if that address has too many. Loopback is exempt.
-    pub(super) fn count(&mut self, conn: ConnId, address: IpAddr) -> bool {
-        if address.is_loopback() {
-            return true;
-        }
-        let key = AddressKey::of(address);
-        let count = self.per_address.entry(key).or_insert(0);
-        if *count >= self.connections_per_ip_max {
-            return false;
-        }
-        *count += 1;
-        if let Some(session) = self.session_mut(conn) {
-            session.counted_as = Some(key);
-        }
-        true
-    }
-
-    fn uncount(&mut self, key: AddressKey) {
-        if let Some(count) = self.per_address.get_mut(&key) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_address.remove(&key);
-            }
-        }
-    }
-
     /// A connection that is only told that there is no place for it.
     fn refuse(&mut self, conn: ConnId, why: &'static str, now: Now) {
         let Some(session) = self.session_mut(conn) else { return };
         session.refused = true;
         debug!("{conn} {}: refused, {why}", session.peer);
         self.refusals += 1;
-        let mut response = Response::error(Status::SERVICE_UNAVAILABLE, why);
-        response.set_header("Retry-After", "5");
-        self.respond(conn, &response, now);
+        self.traffic.connections_refused += 1;
+        self.respond(conn, &Response::unavailable(why), now);
     }
 }

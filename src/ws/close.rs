@@ -50,6 +50,22 @@ impl CloseReason {
         matches!(self, Self::Policy(_) | Self::TooSlow | Self::Internal)
     }
 
+    /// What it is called where it is counted.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::GoingAway => "going_away",
+            Self::ProtocolError => "protocol_error",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::Policy(_) => "policy",
+            Self::RoomClosed => "room_closed",
+            Self::MessageTooBig => "message_too_big",
+            Self::Internal => "internal",
+            Self::TooSlow => "too_slow",
+            Self::TryAgainLater => "try_again_later",
+        }
+    }
+
     fn row(self) -> (u16, &'static str) {
         match self {
             Self::Normal => (1000, ""),

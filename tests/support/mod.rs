@@ -15,7 +15,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub(crate) use http::{HttpClient, Response};
@@ -36,6 +36,17 @@ pub(crate) fn skip(reason: &str, required: &str) {
     assert!(!is_required, "{required}=1, but: {reason}");
     // Unlike println!, this is not captured.
     writeln!(std::io::stderr(), "skipped: {reason}").expect("standard error is open");
+}
+
+/// The folder of something that `scripts/test` installs, which the environment's `variable` names.
+/// Without it the test says that it is skipped; with `REQUIRE_CLIENTS=1` that is a failure.
+#[track_caller]
+pub(crate) fn installed(variable: &str) -> Option<PathBuf> {
+    let folder = env::var_os(variable).map(PathBuf::from);
+    if folder.is_none() {
+        skip(&format!("{variable} is not set; scripts/test sets it"), "REQUIRE_CLIENTS");
+    }
+    folder
 }
 
 /// A connection to the Unix socket at `path`. What clients here do with a stream works the same

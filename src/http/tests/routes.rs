@@ -38,7 +38,7 @@ fn methods_and_paths_become_routes() {
         ("GET", "/health", Ok(Route::Health)),
         ("HEAD", "/health", Ok(Route::Health)),
         ("GET", "/health/ready", Ok(Route::Ready)),
-        ("GET", "/metrics", Err(NotFound)),
+        ("GET", "/metrics", Ok(Route::Metrics)),
         ("GET", "/ws", Ok(Route::WebSocket)),
         ("GET", "/api/whoami", Ok(Route::Whoami)),
         ("POST", "/api/rooms", Ok(Route::CreateRoom)),
