@@ -8,22 +8,12 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
 
-use support::{Server, finish, skip};
-
-/// The folder that the environment's `variable` names.
-fn installed(variable: &str) -> Option<PathBuf> {
-    let folder = env::var_os(variable).map(PathBuf::from);
-    if folder.is_none() {
-        skip(&format!("{variable} is not set; scripts/test sets it"), "REQUIRE_CLIENTS");
-    }
-    folder
-}
+use support::{Server, finish, installed};
 
 /// Runs `script` against a fresh server with a room in it.
 fn converse(program: &str, script: &str, variable: &str, folder: &Path) {

@@ -13,16 +13,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{finish, finish_step_by_step, program, skip};
-
-/// The folder that the environment's `variable` names.
-fn installed(variable: &str) -> Option<PathBuf> {
-    let folder = env::var_os(variable).map(PathBuf::from);
-    if folder.is_none() {
-        skip(&format!("{variable} is not set; scripts/test sets it"), "REQUIRE_CLIENTS");
-    }
-    folder
-}
+use support::{finish, finish_step_by_step, installed, program};
 
 fn in_tree(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
