@@ -48,6 +48,15 @@ pub enum Command {
         /// Try also what takes long.
         is_slow: bool,
     },
+    /// Show what happens in a room.
+    Watch {
+        /// The room.
+        room_code: String,
+        /// The server; `None`: that of the settings.
+        url: Option<String>,
+        /// Messages as they come.
+        is_json: bool,
+    },
 }
 
 /// What to do with the users.
@@ -100,6 +109,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
             Some("healthcheck") => Command::Healthcheck,
             Some("setup") => setup(&mut parser)?,
             Some("doctor") => return doctor(&mut parser),
+            Some("watch") => return watch(&mut parser),
             _ => return Err(UsageError::new(format!("there is no command '{}'", word.display()))),
         },
         Some(other) => return Err(other.unexpected().into()),
@@ -163,17 +173,33 @@ fn doctor(parser: &mut Parser) -> Result<Command, UsageError> {
         match argument {
             Long("help") | Short('h') => return Ok(Command::Help),
             Long("slow") if !is_slow => is_slow = true,
-            Value(word) if url.is_none() => {
-                let word = word.string()?;
-                let found = public_url(&word).ok_or_else(|| {
-                    UsageError::new(format!("'{word}' is not http(s)://host[:port][/path]"))
-                })?;
-                url = Some(found);
-            }
+            Value(word) if url.is_none() => url = Some(server_url(&word.string()?)?),
             other => return Err(other.unexpected().into()),
         }
     }
     Ok(Command::Doctor { url, is_slow })
+}
+
+/// `watch CODE [URL] [--json]`.
+fn watch(parser: &mut Parser) -> Result<Command, UsageError> {
+    let (mut room_code, mut url, mut is_json) = (None, None, false);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("help") | Short('h') => return Ok(Command::Help),
+            Long("json") if !is_json => is_json = true,
+            Value(word) if room_code.is_none() => room_code = Some(word.string()?),
+            Value(word) if url.is_none() => url = Some(server_url(&word.string()?)?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let room_code = room_code.ok_or_else(|| UsageError::new("watch needs the code of a room"))?;
+    Ok(Command::Watch { room_code, url, is_json })
+}
+
+/// The address of a server.
+fn server_url(word: &str) -> Result<String, UsageError> {
+    public_url(word)
+        .ok_or_else(|| UsageError::new(format!("'{word}' is not http(s)://host[:port][/path]")))
 }
 
 /// `command`, if nothing follows but a request for help.
@@ -212,7 +238,11 @@ mod tests {
         let add = |is_admin| Command::User(UserCommand::Add { email: email(), is_admin });
         let doctor =
             |url: Option<&str>, is_slow| Command::Doctor { url: url.map(str::to_owned), is_slow };
-        let table: [(&[&str], Command); 31] = [
+        let watch = |url: Option<&str>, is_json| {
+            let (room_code, url) = ("ABC234".to_owned(), url.map(str::to_owned));
+            Command::Watch { room_code, url, is_json }
+        };
+        let table: [(&[&str], Command); 35] = [
             (&[], Command::Serve),
             (&["--help"], Command::Help),
             (&["-h"], Command::Help),
@@ -244,6 +274,10 @@ mod tests {
             (&["doctor", "HTTPS://a/"], doctor(Some("https://a"), false)),
             (&["doctor", "http://a:1/b", "--slow"], doctor(Some("http://a:1/b"), true)),
             (&["doctor", "-h"], Command::Help),
+            (&["watch", "ABC234"], watch(None, false)),
+            (&["watch", "--json", "ABC234", "HTTP://a:1/"], watch(Some("http://a:1"), true)),
+            (&["watch", "ABC234", "https://a/b", "--json"], watch(Some("https://a/b"), true)),
+            (&["watch", "-h"], Command::Help),
         ];
         for (arguments, expected) in table {
             assert_eq!(parsed(arguments), Ok(expected), "{arguments:?}");
@@ -252,7 +286,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_said_in_one_line_with_a_hint() {
-        let table: [(&[&str], &str); 29] = [
+        let table: [(&[&str], &str); 33] = [
             (&["--port"], "invalid option '--port'"),
             (&["-x"], "invalid option '-x'"),
             (&["serve"], "there is no command 'serve'"),
@@ -282,6 +316,10 @@ mod tests {
             (&["doctor", "http://a", "http://b"], "unexpected argument \"http://b\""),
             (&["doctor", "--slow", "--slow"], "invalid option '--slow'"),
             (&["doctor", "--fast"], "invalid option '--fast'"),
+            (&["watch"], "watch needs the code of a room"),
+            (&["watch", "A", "b"], "'b' is not http(s)://host[:port][/path]"),
+            (&["watch", "A", "http://b", "c"], "unexpected argument \"c\""),
+            (&["watch", "A", "--json", "--json"], "invalid option '--json'"),
         ];
         for (arguments, problem) in table {
             let error = parsed(arguments).expect_err("no command").to_string();

@@ -5,6 +5,11 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
+use tungstenite::WebSocket;
+use tungstenite::handshake::client::generate_key;
+use tungstenite::handshake::derive_accept_key;
+use tungstenite::protocol::{Role, WebSocketConfig};
+
 use crate::http::{Answer, AnswerError, parse_answer};
 
 /// Read at a time.
@@ -43,6 +48,49 @@ pub fn ask(stream: &mut (impl Read + Write), request: &str) -> Result<(Answer, V
             return Ok((answer, rest));
         }
     }
+}
+
+/// Why there is no WebSocket.
+#[derive(Debug, thiserror::Error)]
+pub enum UpgradeError {
+    /// There is no answer.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The answer is not 101.
+    #[error("it answered {} and not 101", .0.status)]
+    Refused(Answer),
+    /// The answer is not to this request (RFC 6455, 4.1).
+    #[error("the key of the handshake is wrong")]
+    Key,
+}
+
+/// Makes `stream` a WebSocket, by the request that begins with `head`: its line, `Host` and
+/// whatever else it needs, each with its line end. Longer messages than `message_bytes_max` are
+/// errors.
+///
+/// # Errors
+/// [`UpgradeError`].
+pub fn upgrade<S: Read + Write>(
+    mut stream: S,
+    head: &str,
+    message_bytes_max: usize,
+) -> Result<WebSocket<S>, UpgradeError> {
+    let key = generate_key();
+    let request = format!(
+        "{head}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: {key}\r\n\r\n"
+    );
+    let (answer, rest) = ask(&mut stream, &request)?;
+    if answer.status != 101 {
+        return Err(UpgradeError::Refused(answer));
+    }
+    if answer.field("sec-websocket-accept") != Some(&derive_accept_key(key.as_bytes())) {
+        return Err(UpgradeError::Key);
+    }
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(message_bytes_max))
+        .max_frame_size(Some(message_bytes_max));
+    Ok(WebSocket::from_partially_read(stream, rest, Role::Client, Some(config)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What the person at the console can do without a login: manage users, make a copy, have the
-//! doctor look. Part of the binary. Whoever may read the database may do all this anyway.
+//! doctor look, watch a room. Part of the binary. Whoever may read the database may do all this
+//! anyway.
 
+use std::env;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,8 +13,12 @@ use sync_server::doctor::{self, Examination, Finding, Tally};
 use sync_server::net::unix_now;
 use sync_server::secret::Secret;
 use sync_server::store::Role;
+use sync_server::watch::{self, Watch};
 
 use crate::{Failure, print_out, setup};
+
+/// Holds the token of a login.
+const WATCH_TOKEN: &str = "WATCH_TOKEN";
 
 /// `sync-server user …`.
 pub(crate) fn user(config: &Config, command: UserCommand) -> Result<(), Failure> {
@@ -43,6 +49,15 @@ pub(crate) fn user(config: &Config, command: UserCommand) -> Result<(), Failure>
             print_out(&format!("{} can log in no more\n", user.email));
         }
     }
+    Ok(())
+}
+
+/// `sync-server watch CODE`.
+pub(crate) fn watch(wish: &Watch) -> Result<(), Failure> {
+    // Who names a server needs no settings.
+    let config = if wish.url.is_some() { Config::default() } else { setup::read_config()? };
+    let token = env::var(WATCH_TOKEN).ok().filter(|token| !token.is_empty()).map(Secret::new);
+    watch::watch(&config, wish, token.as_ref(), |line| writeln!(io::stdout(), "{line}"))?;
     Ok(())
 }
 

@@ -55,3 +55,4 @@ pub mod logging;
 pub mod net;
 pub mod process;
 pub mod systemd;
+pub mod watch;

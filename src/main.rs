@@ -20,6 +20,7 @@ use sync_server::memory::MemoryBudget;
 use sync_server::net::{Ended, EventLoop, Listener, Reload, raise_file_limit};
 use sync_server::session::Sessions;
 use sync_server::systemd::Supervisor;
+use sync_server::watch::Watch;
 use sync_server::workers::Workers;
 use tikv_jemallocator::Jemalloc;
 
@@ -62,6 +63,9 @@ fn run() -> Result<ExitCode, Failure> {
         Command::Setup(url) => set_up(&setup::read_config()?, &url)?,
         Command::Doctor { url, is_slow } => {
             return Ok(console::doctor(setup::read_config(), &Examination { url, is_slow }));
+        }
+        Command::Watch { room_code, url, is_json } => {
+            console::watch(&Watch { room_code, url, is_json })?;
         }
         Command::Serve => return serve(setup::read_config()?),
     }

@@ -29,6 +29,10 @@ Commands:
   doctor [URL] [--slow]     looks at this machine, the store, and the way of clients through the
                             proxy at URL (else PUBLIC_URL), and says what to change: exit code 1
                             if there is a problem; --slow also tries how long clients may be silent
+  watch CODE [URL] [--json]
+                            shows what happens in a room, as a guest of it, at URL, else on the
+                            server that these settings describe; with WATCH_TOKEN, a login's, if
+                            it is set; --json prints each message as it came, on a line
   help                      shows this
 
 Options:

@@ -26,4 +26,4 @@ pub use file_limit::{FILES_RESERVED, FileLimit, file_limit, raise_file_limit};
 pub use listener::{ListenError, Listener};
 pub use resolve::resolve;
 #[cfg(feature = "tls")]
-pub use tls::{TlsConnection, start_tls};
+pub use tls::{TlsConnection, authorities, start_tls};

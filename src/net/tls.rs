@@ -1,14 +1,18 @@
-//! TLS as a client, for the doctor when it looks at an https address. The server itself speaks
+//! TLS as a client, for those who ask a server at an https address. The server itself speaks
 //! none. The only user of `rustls`.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
+use std::{env, fs};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::Connection;
+
+/// Names a file of certificates.
+const AUTHORITIES_VARIABLE: &str = "SSL_CERT_FILE";
 
 /// A connection that is encrypted, with an end that was verified.
 pub type TlsConnection = StreamOwned<ClientConnection, Connection>;
@@ -44,6 +48,18 @@ pub fn start_tls(
         session.complete_io(&mut connection).map_err(in_plain_words)?;
     }
     Ok(StreamOwned::new(session, connection))
+}
+
+/// The certificates of further authorities: those in the file that the environment's
+/// `SSL_CERT_FILE` names, as OpenSSL and curl have it.
+///
+/// # Errors
+/// Those of reading that file, which the error names.
+pub fn authorities() -> io::Result<Option<Vec<u8>>> {
+    let Some(file) = env::var_os(AUTHORITIES_VARIABLE) else { return Ok(None) };
+    fs::read(&file).map(Some).map_err(|error| {
+        io::Error::new(error.kind(), format!("{AUTHORITIES_VARIABLE}={}: {error}", file.display()))
+    })
 }
 
 fn in_plain_words(error: io::Error) -> io::Error {

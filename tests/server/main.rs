@@ -25,3 +25,4 @@ mod secret_files;
 mod systemd;
 mod unix_socket;
 mod upgrades;
+mod watch;

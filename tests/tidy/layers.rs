@@ -49,6 +49,7 @@ const LAYERS: &[Layer] = &[
     Layer { place: "src/net/", never: &["serde_json", "tungstenite", "httparse", "rusqlite"] },
     Layer { place: "src/client.rs", never: SOCKETS },
     Layer { place: "src/first_admin.rs", never: &["TcpStream", "httparse", "store"] },
+    Layer { place: "src/watch/", never: &["TcpStream", "httparse", "mio"] },
     Layer { place: "src/healthcheck.rs", never: &["TcpStream", "httparse", "tungstenite"] },
     Layer { place: "src/main.rs", never: &["mio", "tungstenite", "httparse", "serde_json"] },
 ];
@@ -88,6 +89,7 @@ const USES: &[(&str, &[&str])] = &[
     ("client", &["http"]),
     ("first_admin", &["client", "config", "http", "net", "secret"]),
     ("healthcheck", &["client", "config", "http", "net"]),
+    ("watch", &["client", "config", "healthcheck", "http", "net", "secret"]),
     ("doctor", &["client", "config", "healthcheck", "http", "net", "secret", "store", "time"]),
     // Parts of the binary; the library is another crate to them.
     ("setup", &["Failure"]),

@@ -4,13 +4,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tungstenite::handshake::client::generate_key;
-use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
-use crate::client::{self, AskError};
+use crate::client::{self, AskError, UpgradeError};
 use crate::config::UrlParts;
 use crate::doctor::machine::OtherClock;
 use crate::doctor::public::{Idle, Opened, PublicFacts, Trouble};
@@ -28,9 +25,6 @@ const SILENCE_SECONDS_MAX: u64 = 90;
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Messages in front of the answer to an action: a ping or two.
 const MESSAGES_BEFORE_ANSWER_MAX: usize = 8;
-/// Names a file of certificates, as OpenSSL and curl have it.
-#[cfg(feature = "tls")]
-const AUTHORITIES_VARIABLE: &str = "SSL_CERT_FILE";
 
 /// Whatever reads and writes.
 trait Stream: Read + Write {}
@@ -74,7 +68,7 @@ impl Server<'_> {
     /// The answer to `GET` of `path`, and our end's address.
     fn get(&self, path: &str) -> Result<(Answer, IpAddr), Trouble> {
         let (mut stream, own) = self.connect(REQUEST_LIMIT)?;
-        let request = self.request(path, "Connection: close\r\n");
+        let request = format!("{}Connection: close\r\n\r\n", self.head(path));
         let (answer, _) = client::ask(&mut stream, &request).map_err(|error| no_answer(&error))?;
         Ok((answer, own))
     }
@@ -129,33 +123,20 @@ impl Server<'_> {
 
     /// An open WebSocket that lives for `limit`.
     fn open(&self, limit: Duration) -> Result<WebSocket<Box<dyn Stream>>, Opened> {
-        let (mut stream, _) = self.connect(limit).map_err(Opened::Failed)?;
-        let key = generate_key();
-        let fields = format!(
-            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: {key}\r\n"
-        );
-        let (answer, rest) = client::ask(&mut stream, &self.request("/ws", &fields))
-            .map_err(|error| Opened::Failed(no_answer(&error)))?;
-        if answer.status != 101 {
-            return Err(Opened::Refused(answer));
-        }
-        if answer.field("sec-websocket-accept") != Some(&derive_accept_key(key.as_bytes())) {
-            return Err(Opened::Mute("the key of the handshake is wrong".to_owned()));
-        }
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(MESSAGE_BYTES_MAX))
-            .max_frame_size(Some(MESSAGE_BYTES_MAX));
-        Ok(WebSocket::from_partially_read(stream, rest, Role::Client, Some(config)))
+        let (stream, _) = self.connect(limit).map_err(Opened::Failed)?;
+        let head = self.head("/ws");
+        client::upgrade(stream, &head, MESSAGE_BYTES_MAX).map_err(|error| match error {
+            UpgradeError::Ask(error) => Opened::Failed(no_answer(&error)),
+            UpgradeError::Refused(answer) => Opened::Refused(answer),
+            UpgradeError::Key => Opened::Mute(error.to_string()),
+        })
     }
 
-    fn request(&self, path: &str, fields: &str) -> String {
+    /// A request for `path`, up to where further fields come.
+    fn head(&self, path: &str) -> String {
         let UrlParts { authority, path: prefix, .. } = self.url;
         let program = concat!("sync-server/", env!("CARGO_PKG_VERSION"));
-        format!(
-            "GET {prefix}{path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: {program}\r\n\
-             {fields}\r\n"
-        )
+        format!("GET {prefix}{path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: {program}\r\n")
     }
 
     /// A connection to the first address that takes one, and our end's address.
@@ -210,7 +191,7 @@ fn ask_for_pong(socket: &mut WebSocket<Box<dyn Stream>>) -> Result<(), String> {
 #[cfg(feature = "tls")]
 fn secured(connection: Connection, host: &str) -> Result<Box<dyn Stream>, Trouble> {
     let in_words = |error: std::io::Error| Trouble::Tls(error.to_string());
-    let authorities = authorities().map_err(in_words)?;
+    let authorities = crate::net::authorities().map_err(in_words)?;
     let stream = crate::net::start_tls(connection, host, authorities.as_deref());
     Ok(Box::new(stream.map_err(in_words)?))
 }
@@ -218,17 +199,6 @@ fn secured(connection: Connection, host: &str) -> Result<Box<dyn Stream>, Troubl
 #[cfg(not(feature = "tls"))]
 fn secured(_: Connection, _: &str) -> Result<Box<dyn Stream>, Trouble> {
     Err(Trouble::Tls("not in this build".to_owned()))
-}
-
-/// Further authorities, in PEM.
-#[cfg(feature = "tls")]
-fn authorities() -> std::io::Result<Option<Vec<u8>>> {
-    use std::{fs, io};
-
-    let Some(file) = std::env::var_os(AUTHORITIES_VARIABLE) else { return Ok(None) };
-    fs::read(&file).map(Some).map_err(|error| {
-        io::Error::new(error.kind(), format!("{AUTHORITIES_VARIABLE}={}: {error}", file.display()))
-    })
 }
 
 fn no_answer(error: &AskError) -> Trouble {
