@@ -105,6 +105,14 @@ impl AllowedOrigins {
         (1..=ITEMS_MAX).contains(&origins.len()).then_some(Self::List(origins))
     }
 
+    /// Adds the site of `url`, which is in the form that [`public_url`](super::public_url) gives,
+    /// to a list: pages of the server itself may use it.
+    pub(super) fn add_site_of(&mut self, url: &str) {
+        let Self::List(origins) = self else { return };
+        let site = url.split_inclusive('/').take(3).collect::<String>();
+        origins.extend(origin(&site).filter(|site| !origins.contains(site)));
+    }
+
     /// Whether pages of `origin`, as in the request's `Origin`, may use the server.
     pub fn allows(&self, origin: &str) -> bool {
         match self {

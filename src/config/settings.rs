@@ -438,6 +438,9 @@ impl Draft {
     /// The administrator needs an e-mail address and a password; a name alone makes none.
     fn finish(mut self) -> Result<Config, SettingError> {
         self.config.mongodb_uri = self.complete_mongodb_uri()?;
+        if let Some(url) = &self.config.public_url {
+            self.config.allowed_origins.add_site_of(url);
+        }
         let initial_admin = match (self.admin_email, self.admin_password) {
             (Some(email), Some(password)) => {
                 Some(InitialAdmin { email, password, nickname: self.admin_nickname })

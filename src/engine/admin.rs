@@ -91,7 +91,7 @@ struct RoomList<'a> {
     success: bool,
     total: usize,
     rooms: Vec<RoomEntry<'a>>,
-    /// What to ask for the rest with; absent if there is none.
+    /// What to ask for the rest with; `null` if there is none.
     next: Option<&'a str>,
 }
 

@@ -2,7 +2,7 @@
 
 use tungstenite::handshake::derive_accept_key;
 
-use super::cors::is_listed;
+use super::cors::{is_listed, is_own_origin, names_no_domain};
 use super::credentials::credentials;
 use super::request::{Request, Version};
 use super::response::Response;
@@ -99,11 +99,17 @@ fn may_connect(request: &Request, allowed_origins: &AllowedOrigins) -> bool {
         AllowedOrigins::Any => true,
         AllowedOrigins::List(_) => {
             !request.has_header("origin")
-                || request
-                    .only_header("origin")
-                    .is_some_and(|origin| is_listed(allowed_origins, origin))
+                || request.only_header("origin").is_some_and(|origin| {
+                    is_listed(allowed_origins, origin) || is_own_page(request, origin)
+                })
         }
     }
+}
+
+/// Whether the page at `origin` is this server's own, opened by an address. One that is opened by a
+/// name is listed: by `PUBLIC_URL`.
+fn is_own_page(request: &Request, origin: &[u8]) -> bool {
+    request.host().is_some_and(|host| names_no_domain(host) && is_own_origin(origin, host))
 }
 
 fn bearer(request: &Request, allowed_origins: &AllowedOrigins) -> Option<Secret> {

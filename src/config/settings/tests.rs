@@ -401,6 +401,18 @@ fn systemds_directory_is_the_default_data_directory() {
 }
 
 #[test]
+fn pages_of_the_public_url_are_listed_if_there_is_a_list() {
+    let origins = |list: &str, url: &str| {
+        valid(&[("ALLOWED_ORIGINS", list), ("PUBLIC_URL", url)]).allowed_origins
+    };
+    let list = |text: &str| AllowedOrigins::parse(text).expect("a list");
+    assert_eq!(origins("*", "https://a"), AllowedOrigins::Any);
+    assert_eq!(origins("https://b", "HTTPS://A:443/sync"), list("https://b,https://a"));
+    assert_eq!(origins("https://b", "http://[::1]:3001/"), list("https://b,http://[::1]:3001"));
+    assert_eq!(origins("https://b", "https://b/sync"), list("https://b"));
+}
+
+#[test]
 fn public_urls_are_http_and_plain() {
     for (text, expected) in [
         ("https://a.example/sync/", "https://a.example/sync"),

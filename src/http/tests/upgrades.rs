@@ -120,6 +120,25 @@ fn a_list_of_origins_keeps_other_pages_out_and_programs_not() {
 }
 
 #[test]
+fn the_own_page_is_let_in_by_an_address_but_not_by_a_name_that_anybody_can_give() {
+    let table = [
+        ("127.0.0.1:3001", "http://127.0.0.1:3001", None),
+        ("192.168.1.5", "http://192.168.1.5", None),
+        ("[::1]:3001", "http://[::1]:3001", None),
+        ("localhost:3001", "http://localhost:3001", None),
+        ("localhost:3001", "http://localhost:3000", Some(403)),
+        ("127.0.0.1:3001", "http://127.0.0.1.evil.example:3001", Some(403)),
+        // It may lead here all the same: that is DNS rebinding.
+        ("evil.example:3001", "http://evil.example:3001", Some(403)),
+        ("127.0.0.1:3001", "null", Some(403)),
+    ];
+    for (host, origin, status) in table {
+        let request = handshake("Host: a:3001", &format!("Host: {host}\r\nOrigin: {origin}"));
+        assert_eq!(upgrade(&request, &listed()).err(), status, "{host} {origin}");
+    }
+}
+
+#[test]
 fn an_origin_that_is_no_text_is_still_an_origin() {
     let fields = b"\r\nOrigin: \xff\r\nCookie: _khun_ph_token=c\r\n\r\n";
     let head = HANDSHAKE.strip_suffix("\r\n\r\n").expect("the end of the head");
