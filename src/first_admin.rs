@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::client::{self, AskError};
-use crate::config::{Config, InitialAdmin};
+use crate::config::{Config, InitialAdmin, UrlParts, public_url, url_parts};
 use crate::http::Answer;
 use crate::net::{Connection, Deadline};
 use crate::secret::Secret;
@@ -70,16 +70,16 @@ pub enum FirstAdminError {
 /// # Errors
 /// [`FirstAdminError`], whatever keeps it from being known that there is a user.
 pub fn make(config: &Config, url: &str) -> Result<Outcome, FirstAdminError> {
-    let (host, port) = host_and_port(url).ok_or(FirstAdminError::Url)?;
+    let server = parts(url).ok_or(FirstAdminError::Url)?;
     let token = config.initial_setup_token.as_ref();
     let token = token.ok_or(FirstAdminError::Unset("INITIAL_SETUP_TOKEN"))?;
     let admin = config.initial_admin.as_ref();
     let admin = admin.ok_or(FirstAdminError::Unset("INITIAL_ADMIN_EMAIL"))?;
-    let request = request(host, port, token, admin);
+    let request = request(&server, token, admin);
     let deadline = Deadline::after(LIMIT);
     loop {
         let limit = REQUEST_LIMIT.min(deadline.left());
-        let outcome = match ask(host, port, &request, Deadline::after(limit)) {
+        let outcome = match ask(&server, &request, Deadline::after(limit)) {
             Ok(answer) => judge(url, &answer),
             Err(error) => Err(FirstAdminError::Unreachable { url: url.to_owned(), error }),
         };
@@ -112,41 +112,32 @@ struct Complaint {
     error: String,
 }
 
-/// The host, without the brackets of an IPv6 address, and the port of `http://HOST[:PORT]`.
-fn host_and_port(url: &str) -> Option<(&str, u16)> {
-    let authority = url.strip_prefix("http://")?;
-    let authority = authority.strip_suffix('/').unwrap_or(authority);
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => rest.split_once(']')?,
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
-    };
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:%".contains(&byte);
-    let port = match port.strip_prefix(':') {
-        Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => number.parse().ok()?,
-        None if port.is_empty() => 80,
-        _ => return None,
-    };
-    (!host.is_empty() && host.bytes().all(is_plain)).then_some((host, port))
+/// The parts of `url`, if it is `http://HOST[:PORT]`.
+fn parts(url: &str) -> Option<UrlParts<'_>> {
+    // What `public_url` would put right is not to be put right here.
+    let plain = url.strip_suffix('/').unwrap_or(url);
+    let parts = url_parts(plain).filter(|_| public_url(plain).is_some_and(|same| same == plain))?;
+    (!parts.is_secure && parts.path.is_empty()).then_some(parts)
 }
 
-fn request(host: &str, port: u16, token: &Secret, admin: &InitialAdmin) -> String {
+fn request(server: &UrlParts<'_>, token: &Secret, admin: &InitialAdmin) -> String {
     let body = serde_json::to_string(&Invitation {
         email: &admin.email,
         password: admin.password.expose(),
         nickname: admin.nickname.as_deref(),
     })
     .expect("texts can be written as JSON");
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     format!(
-        "POST /api/auth/invite HTTP/1.1\r\nHost: {host}:{port}\r\nX-Setup-Token: {}\r\n\
+        "POST /api/auth/invite HTTP/1.1\r\nHost: {}\r\nX-Setup-Token: {}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        server.authority,
         token.expose(),
         body.len(),
     )
 }
 
-fn ask(host: &str, port: u16, request: &str, deadline: Deadline) -> Result<Answer, AskError> {
-    let mut connection = Connection::open_by_name(host, port, deadline)?;
+fn ask(server: &UrlParts<'_>, request: &str, deadline: Deadline) -> Result<Answer, AskError> {
+    let mut connection = Connection::open_by_name(server.host, server.port, deadline)?;
     client::ask(&mut connection, request).map(|(answer, _)| answer)
 }
 
@@ -190,8 +181,8 @@ mod tests {
             ("http://server", Some(("server", 80))),
             ("http://server:3001", Some(("server", 3001))),
             ("http://127.0.0.1:3001/", Some(("127.0.0.1", 3001))),
-            ("http://[::1]:3001", Some(("::1", 3001))),
-            ("http://[::1]", Some(("::1", 80))),
+            ("http://[::1]:3001", Some(("[::1]", 3001))),
+            ("http://[::1]", Some(("[::1]", 80))),
             ("https://server", None),
             ("server:3001", None),
             ("http://", None),
@@ -205,7 +196,8 @@ mod tests {
             ("http://[::1", None),
             ("http://[::1]x", None),
         ] {
-            assert_eq!(host_and_port(url), expected, "{url}");
+            let found = parts(url).map(|parts| (parts.host, parts.port));
+            assert_eq!(found, expected, "{url}");
         }
     }
 
@@ -218,14 +210,15 @@ mod tests {
         };
         let body = r#"{"email":"ann@example.com","password":"a \"good\" รหัส","nickname":"Ann"}"#;
         let expected = format!(
-            "POST /api/auth/invite HTTP/1.1\r\nHost: [::1]:80\r\nX-Setup-Token: t0ken\r\n\
+            "POST /api/auth/invite HTTP/1.1\r\nHost: [::1]\r\nX-Setup-Token: t0ken\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n\
              {body}",
             body.len()
         );
-        assert_eq!(request("::1", 80, &Secret::new("t0ken"), &admin), expected);
+        let server = parts("http://[::1]").expect("a server");
+        assert_eq!(request(&server, &Secret::new("t0ken"), &admin), expected);
         let nameless = InitialAdmin { nickname: None, ..admin };
-        assert!(!request("server", 80, &Secret::new("t"), &nameless).contains("nickname"));
+        assert!(!request(&server, &Secret::new("t"), &nameless).contains("nickname"));
     }
 
     #[test]
