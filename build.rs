@@ -1,5 +1,4 @@
-//! Makes `page/` and the client part of the program: each file as it is and compressed, with an
-//! entity tag. Writes the table that `src/pages` includes. Leaves out of a release what nothing
+//! Makes `page/` and the client part of the program: each file compressed, with an entity tag. Writes the table that `src/pages` includes. Leaves out of a release what nothing
 //! reads there.
 
 use std::fmt::Write as _;
@@ -47,14 +46,14 @@ fn main() -> io::Result<()> {
         let body = from_below(path, fs::read(root.join(file))?);
         let media_type = media_type(file);
         let tag = u64::from_be_bytes(*Sha256::digest(&body).first_chunk().expect("32 bytes"));
-        fs::write(out.join(number.to_string()), &body)?;
         fs::write(out.join(format!("{number}.gz")), gzip(&body)?)?;
         writeln!(
             table,
             "Page {{ path: {path:?}, media_type: {media_type:?}, \
              entity_tag: \"W/\\\"{tag:016x}\\\"\", \
-             plain: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{number}\")), \
-             compressed: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{number}.gz\")) }},"
+             plain_bytes: {}, \
+             compressed: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{number}.gz\")) }},",
+            body.len()
         )
         .map_err(io::Error::other)?;
     }
