@@ -29,10 +29,11 @@ const FILES: [(&str, &str); 14] = [
 ];
 
 /// For the linker: no tables for unwinding the stack. In the release profile a panic ends the
-/// process, and they are a tenth of the program. `INSERT` adds to the linker's own script instead
-/// of replacing it; GNU ld and LLD both know it.
+/// process, and they are a tenth of the program. What a C compiler puts around a program stays: in
+/// a static one it names its own table. `INSERT` adds to the linker's own script instead of
+/// replacing it; GNU ld and LLD both know it.
 const NO_UNWIND_TABLES: &str = "\
-SECTIONS { /DISCARD/ : { *(.eh_frame) *(.eh_frame_hdr) } }
+SECTIONS { /DISCARD/ : { *(EXCLUDE_FILE(*crtbegin*.o *crtend*.o) .eh_frame) } }
 INSERT AFTER .text;
 ";
 
