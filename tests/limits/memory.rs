@@ -2,13 +2,11 @@
 //! that has ever made a server of this kind grow.
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
-use socket2::{Domain, Socket, Type};
 
 use crate::cgroup::MemoryGroup;
 use crate::support::{Deadline, Frame, HttpClient, Launch, Server, WebSocketClient};
@@ -18,8 +16,6 @@ use crate::tool::{self, Command};
 const LIMIT_BYTES: u64 = 100_000_000;
 /// What it may keep when everybody has gone. A program that is not optimised is 15 MB larger.
 const AFTERWARDS_BYTES: u64 = if cfg!(debug_assertions) { 40_000_000 } else { 30_000_000 };
-/// Receive buffer of who does not read, so that little is sent ahead of it.
-const STALLED_RECEIVE_BYTES: usize = 4096;
 
 /// The server under test, with two who go on talking in a room of their own.
 struct Stage {
@@ -87,23 +83,11 @@ impl Stage {
         assert!(after * 1000 < AFTERWARDS_BYTES, "{what}: {after} kB are not given back");
     }
 
-    /// A member of the room `code` who does not read.
-    fn stalled(&self, code: &str, peer: &str) -> WebSocketClient {
-        let address: SocketAddr = self.server.address();
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("one");
-        socket.set_recv_buffer_size(STALLED_RECEIVE_BYTES).expect("any size is taken");
-        socket.connect(&address.into()).expect("the server accepts connections");
-        let url = format!("ws://{address}/ws");
-        let mut client =
-            WebSocketClient::over(TcpStream::from(socket), &url, &[]).expect("it is upgraded");
-        client.join(code, peer);
-        client
-    }
-
     /// A host and `count` members who do not read.
     fn room(&self, code: &str, count: usize) -> (WebSocketClient, Vec<WebSocketClient>) {
         let host = self.server.host(code, "host");
-        let readers = (0..count).map(|number| self.stalled(code, &format!("p{number}"))).collect();
+        let readers =
+            (0..count).map(|number| self.server.join_slowly(code, &format!("p{number}"))).collect();
         (host, readers)
     }
 }

@@ -1,29 +1,11 @@
 //! Big documents, and readers that do not keep up with them.
 
-use std::net::{SocketAddr, TcpStream};
-
 use serde_json::{Value, json};
-use socket2::{Domain, Socket, Type};
 
-use crate::support::{Ended, Server, WebSocketClient};
+use crate::support::{Ended, Server};
 
 /// A document that fits no socket buffer.
 const BIG_BYTES: usize = 3 << 20;
-/// Receive buffer of a slow reader, so that little is sent ahead of it.
-const SLOW_RECEIVE_BYTES: usize = 4096;
-
-/// A WebSocket with a small receive buffer.
-fn slow_reader(server: &Server, code: &str, peer: &str) -> WebSocketClient {
-    let address: SocketAddr = server.address();
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
-    socket.set_recv_buffer_size(SLOW_RECEIVE_BYTES).expect("any size is taken");
-    socket.connect(&address.into()).expect("the server accepts connections");
-    let url = format!("ws://{address}/ws");
-    let mut client =
-        WebSocketClient::over(TcpStream::from(socket), &url, &[]).expect("it is upgraded");
-    client.join(code, peer);
-    client
-}
 
 /// Text of `bytes` bytes that is not the same everywhere.
 fn text(bytes: usize) -> String {
@@ -58,7 +40,7 @@ fn a_slow_reader_is_closed_with_1013_and_delays_nobody() {
     ]);
     let mut writer = server.host("room", "writer");
     let mut reader = server.join("room", "reader");
-    let mut slow = slow_reader(&server, "room", "slow");
+    let mut slow = server.join_slowly("room", "slow");
     reader.expect_type("peer_joined");
 
     let data = text(64 * 1024);
@@ -93,7 +75,7 @@ fn a_slow_reader_gets_the_newest_document_and_is_not_closed() {
         ("MESSAGE_RATE_LIMIT", "0"),
     ]);
     let mut host = server.host("room", "host");
-    let mut slow = slow_reader(&server, "room", "slow");
+    let mut slow = server.join_slowly("room", "slow");
     host.expect_type("peer_joined");
     let filling = text(512 * 1024);
     for revision in 0..REVISIONS {

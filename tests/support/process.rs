@@ -5,7 +5,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -15,6 +15,7 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use super::{Deadline, HttpClient, Response, WebSocketClient};
 
@@ -22,6 +23,8 @@ use super::{Deadline, HttpClient, Response, WebSocketClient};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sync-server");
 /// Names another one to be tested instead, such as the one that is to be released.
 const OTHER_PROGRAM: &str = "TEST_SYNC_SERVER";
+/// Of who reads slowly.
+const SLOW_RECEIVE_BYTES: usize = 4096;
 /// What the log says once the server listens, right before where.
 const LISTENING: &str = "listening on ";
 
@@ -293,6 +296,21 @@ impl Server {
     #[track_caller]
     pub(crate) fn join(&self, code: &str, peer: &str) -> WebSocketClient {
         let mut client = self.connect();
+        client.join(code, peer);
+        client
+    }
+
+    /// The same with a receive buffer so small that little is sent ahead of a client who reads
+    /// slowly.
+    #[track_caller]
+    pub(crate) fn join_slowly(&self, code: &str, peer: &str) -> WebSocketClient {
+        let address = self.address();
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("one");
+        socket.set_recv_buffer_size(SLOW_RECEIVE_BYTES).expect("any size is taken");
+        socket.connect(&address.into()).expect("the server accepts connections");
+        let url = format!("ws://{address}/ws");
+        let stream = TcpStream::from(socket);
+        let mut client = WebSocketClient::over(stream, &url, &[]).expect("it is upgraded");
         client.join(code, peer);
         client
     }
