@@ -189,7 +189,7 @@ impl Engine {
             members: self.rooms.connections(),
             document_bytes: self.rooms.document_bytes(),
             memory: Memory { used_bytes: budget.used(), budget_bytes: budget.limit() },
-            store: if self.desk.store_ok { "ok" } else { "degraded" },
+            store: self.desk.store_state(),
             jobs: JobCounts {
                 waiting: self.desk.jobs.waiting(),
                 running: self.desk.jobs.running(),

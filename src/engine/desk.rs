@@ -401,6 +401,11 @@ impl Desk {
         sessions.respond(conn, &response, now);
     }
 
+    /// What is said of the store: `ok`, or `degraded` while it does not answer.
+    pub(super) fn store_state(&self) -> &'static str {
+        if self.store_ok { "ok" } else { "degraded" }
+    }
+
     /// Learns from an outcome whether the store answers.
     pub(super) fn note_store(&mut self, outcome: &Outcome, now: Now) {
         match outcome {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Engine;
 use super::desk::{Desk, Waiting};
 use super::jobs::{Job, Purpose};
+use super::whoami::not_for_pages;
 use crate::config::Peer;
 use crate::http::{self, Request, Response, Status};
 use crate::ids::ConnId;
@@ -150,9 +151,8 @@ impl Desk {
     /// # Errors
     /// What to answer instead.
     fn may_see_metrics(&self, request: &Request, peer: Peer) -> Result<(), Response> {
-        // Browsers name the page that asks.
-        if request.has_header("origin") {
-            return Err(Response::error(Status::FORBIDDEN, "This is not for pages of other sites"));
+        if let Some(refusal) = not_for_pages(request) {
+            return Err(refusal);
         }
         let Some(token) = &self.config.metrics_token else {
             let is_passed_on = PROXY_FIELDS.iter().any(|field| request.has_header(field));

@@ -170,7 +170,7 @@ impl Engine {
             connections: sessions.len(),
             uptime_seconds: now.at.since(Timestamp(0)).as_secs(),
             version: env!("CARGO_PKG_VERSION"),
-            store: if self.desk.store_ok { "ok" } else { "degraded" },
+            store: self.desk.store_state(),
             timestamp: now.unix.rfc3339(),
         };
         let status = if ready { Status::OK } else { Status::SERVICE_UNAVAILABLE };

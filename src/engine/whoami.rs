@@ -20,14 +20,20 @@ struct Whoami {
     websocket_url: String,
 }
 
+/// The refusal of a request that the page of another site makes; browsers name it in `Origin`.
+pub(super) fn not_for_pages(request: &Request) -> Option<Response> {
+    let message = "This is not for pages of other sites";
+    request.has_header("origin").then(|| Response::error(Status::FORBIDDEN, message))
+}
+
 impl Desk {
     /// Answers `request`, which came from `peer`, for the client at `address`.
     ///
     /// Browsers name the page that asks in `Origin` unless it is of this very server. A page of
     /// another one gets nothing: it could learn its visitor's address in a network behind a NAT.
     pub(super) fn whoami(&self, request: &Request, peer: Peer, address: IpAddr) -> Response {
-        if request.has_header("origin") {
-            return Response::error(Status::FORBIDDEN, "This is not for pages of other sites");
+        if let Some(refusal) = not_for_pages(request) {
+            return refusal;
         }
         let forwarded = match request.has_header("x-forwarded-for") {
             false => "none",

@@ -17,7 +17,7 @@ use crate::net::{Connection, Deadline, unix_now};
 #[cfg(feature = "tls")]
 use crate::net::{TlsConnection, authorities, start_tls};
 use crate::secret::Secret;
-use show::{Seen, Viewer, json_line};
+use show::{Seen, Viewer, json_line, shortened};
 
 /// To be in the room.
 const JOIN_LIMIT: Duration = Duration::from_secs(15);
@@ -27,8 +27,6 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 /// The longest message: a document of the largest size that `MAX_MESSAGE_BYTES` can be, and what
 /// is around it.
 const MESSAGE_BYTES_MAX: usize = (64 << 20) + 1024;
-/// Characters that are shown of what a server says when it refuses.
-const SHOWN_CHARS_MAX: usize = 200;
 
 /// What is watched, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,8 +85,7 @@ pub fn watch(
         "is_host": false,
         "metadata": { "name": "watch" },
     });
-    let failed = |error: &dyn fmt::Display| server.unreachable(error);
-    socket.send(Message::text(join.to_string())).map_err(|error| failed(&error))?;
+    socket.send(Message::text(join.to_string())).map_err(|error| server.unreachable(&error))?;
     let mut viewer = Viewer::default();
     let mut has_joined = false;
     loop {
@@ -96,7 +93,7 @@ pub fn watch(
         let event = serde_json::from_str(&text).unwrap_or(Seen::Other);
         match &event {
             Seen::Error { message, .. } if !has_joined => {
-                return Err(WatchError::Refused(server.to_string(), one_line(message)));
+                return Err(WatchError::Refused(server.to_string(), shortened(message)));
             }
             Seen::Connected { .. } => has_joined = true,
             _ => {}
@@ -249,7 +246,7 @@ fn next_text(socket: &mut WebSocket<Wire>, has_joined: bool) -> Result<Option<St
             Ok(Message::Text(text)) => return Ok(Some(text.as_str().to_owned())),
             Ok(Message::Close(frame)) => {
                 let why = frame.map_or_else(|| "without a code".to_owned(), |f| f.to_string());
-                return Err(WatchError::Closed(one_line(&why)));
+                return Err(WatchError::Closed(shortened(&why)));
             }
             Ok(_) => return Ok(None),
             Err(Error::Io(error)) if error.kind() == ErrorKind::TimedOut && !asked => {
@@ -260,7 +257,7 @@ fn next_text(socket: &mut WebSocket<Wire>, has_joined: bool) -> Result<Option<St
             Err(Error::Io(error)) if error.kind() == ErrorKind::TimedOut => {
                 return Err(WatchError::Silent);
             }
-            Err(error) => return Err(WatchError::Closed(one_line(&error.to_string()))),
+            Err(error) => return Err(WatchError::Closed(shortened(&error.to_string()))),
         }
     }
 }
@@ -269,11 +266,7 @@ fn next_text(socket: &mut WebSocket<Wire>, has_joined: bool) -> Result<Option<St
 fn complaint(answer: &Answer) -> String {
     let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     match body["error"].as_str() {
-        Some(error) => format!("{} {}", answer.status, one_line(error)),
+        Some(error) => format!("{} {}", answer.status, shortened(error)),
         None => format!("{}; is it a sync server?", answer.status),
     }
-}
-
-fn one_line(text: &str) -> String {
-    text.chars().filter(|char| !char.is_control()).take(SHOWN_CHARS_MAX).collect()
 }

@@ -134,7 +134,8 @@ fn visible(text: &str) -> String {
     })
 }
 
-fn shortened(text: &str) -> String {
+/// The beginning of `text`, [`visible`], with an ellipsis if that is not all.
+pub(super) fn shortened(text: &str) -> String {
     let mut shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
     if shown.len() < text.len() {
         shown.push('…');
