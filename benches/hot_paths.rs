@@ -9,18 +9,18 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use sync_server::base::ids::{ConnId, RoomKey};
+use sync_server::base::memory::MemoryBudget;
+use sync_server::base::time::{Now, Timestamp, UnixMillis};
 use sync_server::config::Config;
 use sync_server::engine::Engine;
 use sync_server::http::RequestParser;
-use sync_server::ids::{ConnId, RoomKey};
-use sync_server::memory::MemoryBudget;
 use sync_server::protocol;
 use sync_server::rooms::{
     Action, CloseDone, CreateDone, Done, Event, Join, Output, RawJson, RoomChange, RoomError,
     RoomView, Rooms, RoomsConfig, Snapshot,
 };
 use sync_server::session::{Dispatch, Sessions};
-use sync_server::time::{Now, Timestamp, UnixMillis};
 
 /// As a browser asks for the upgrade.
 const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: sync.example.com\r\n\

@@ -7,13 +7,13 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sync_server::base::ids::{ConnId, JobId};
+use sync_server::base::memory::MemoryBudget;
+use sync_server::base::time::{Now, Timestamp};
 use sync_server::config::{AllowedOrigins, BindAddress, Config};
 use sync_server::http::{Request, check_upgrade};
-use sync_server::ids::{ConnId, JobId};
-use sync_server::memory::MemoryBudget;
 use sync_server::net::{EventLoop, Listener};
 use sync_server::session::{Dispatch, Sessions};
-use sync_server::time::{Now, Timestamp};
 use sync_server::workers::Workers;
 use sync_server::ws;
 

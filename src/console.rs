@@ -7,13 +7,13 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use sync_server::base::secret::Secret;
 use sync_server::cli::UserCommand;
 use sync_server::config::Config;
-use sync_server::doctor::{self, Examination, Finding, Tally};
 use sync_server::net::unix_now;
-use sync_server::secret::Secret;
 use sync_server::store::Role;
-use sync_server::watch::{self, Watch};
+use sync_server::tools::doctor::{self, Examination, Finding, Tally};
+use sync_server::tools::watch::{self, Watch};
 
 use crate::{Failure, print_out, setup};
 

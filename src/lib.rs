@@ -18,41 +18,27 @@
 //!
 //! `ARCHITECTURE.md` tells the rest. The modules, in reading order:
 
-// What everybody may know.
+// What every part may use.
+pub mod base;
 pub mod config;
-pub mod hex;
-pub mod ids;
-pub mod memory;
-pub mod metrics;
-pub mod secret;
-pub mod throttle;
-pub mod time;
 
 // What is decided.
 pub mod http;
-pub mod pages;
 pub mod protocol;
 pub mod rooms;
 pub mod ws;
 
 // Who is connected, and what that means.
+pub mod api;
 pub mod engine;
 pub mod session;
 
 // What blocks.
 pub mod accounts;
-pub mod backend;
 pub mod store;
 pub mod workers;
 
 // The world outside.
 pub mod cli;
-pub mod client;
-pub mod doctor;
-pub mod first_admin;
-pub mod healthcheck;
-pub mod logging;
 pub mod net;
-pub mod process;
-pub mod systemd;
-pub mod watch;
+pub mod tools;

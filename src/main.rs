@@ -8,20 +8,20 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use log::{info, warn};
-use sync_server::backend::Backend;
+use sync_server::base::memory::MemoryBudget;
 use sync_server::cli::{self, Command};
 use sync_server::config::Config;
-use sync_server::doctor::Examination;
 use sync_server::engine::Engine;
-use sync_server::first_admin::{self, Outcome};
-use sync_server::healthcheck;
-use sync_server::logging;
-use sync_server::memory::MemoryBudget;
+use sync_server::net::systemd::Supervisor;
 use sync_server::net::{Ended, EventLoop, Listener, Reload, raise_file_limit};
 use sync_server::session::Sessions;
-use sync_server::systemd::Supervisor;
-use sync_server::watch::Watch;
+use sync_server::tools::doctor::Examination;
+use sync_server::tools::first_admin::{self, Outcome};
+use sync_server::tools::healthcheck;
+use sync_server::tools::watch::Watch;
 use sync_server::workers::Workers;
+use sync_server::workers::backend::Backend;
+use sync_server::workers::logging;
 use tikv_jemallocator::Jemalloc;
 
 /// The system's allocator keeps what a crowd has left for ever (glibc), or needs twice the time

@@ -15,14 +15,14 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
+use sync_server::base::ids::{ConnId, JobId};
+use sync_server::base::memory::MemoryBudget;
+use sync_server::base::time::{Now, Timestamp, UnixMillis};
 use sync_server::config::Config;
 use sync_server::engine::{Engine, Job, Outcome, RoomToSave};
-use sync_server::ids::{ConnId, JobId};
-use sync_server::memory::MemoryBudget;
 use sync_server::rooms::StoredRoom;
 use sync_server::session::{AfterFlush, Dispatch, Sessions};
 use sync_server::store::StoreError;
-use sync_server::time::{Now, Timestamp, UnixMillis};
 use tungstenite::Message;
 use tungstenite::protocol::{Role, WebSocketContext};
 

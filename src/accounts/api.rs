@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::input::InputError;
 use super::password::HashError;
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 use crate::store::{Role, StoreError};
 
 /// The cookie that a token may come in.

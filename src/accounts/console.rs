@@ -4,9 +4,9 @@
 use super::api::AccountError;
 use super::input::{self, Invite, ProfileChange};
 use super::service::Service;
-use crate::secret::Secret;
+use crate::base::secret::Secret;
+use crate::base::time::UnixMillis;
 use crate::store::{FirstUser, Role, StoreError, User, UserChange};
-use crate::time::UnixMillis;
 
 impl Service {
     /// Creates the admin of `INITIAL_ADMIN_*` if one is set and there is no user at all; says

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Deserializer};
 
 use super::password::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN};
+use crate::base::secret::Secret;
 use crate::config::AddressKey;
-use crate::secret::Secret;
 use crate::store::{Profile, Role, UserChange};
 
 /// Longest e-mail address, in bytes (RFC 5321, section 4.5.3.1.3, less the angle brackets).

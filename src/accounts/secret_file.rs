@@ -8,8 +8,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Entropy;
-use crate::hex;
-use crate::secret::Secret;
+use crate::base::hex;
+use crate::base::secret::Secret;
 
 /// The file's name in the data directory.
 pub const SECRET_FILE: &str = "jwt_secret";

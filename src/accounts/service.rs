@@ -21,11 +21,11 @@ use super::input::{EMAIL_BYTES_MAX, Invite, Login, SetupPassword, UpdateMe, Upda
 use super::password::{self, SALT_BYTES, Verdict};
 use super::token::Tokens;
 use super::views::{Invited, LinkHolder, LoggedIn, Me, Success, UserList};
+use crate::base::hex;
+use crate::base::secret::Secret;
+use crate::base::time::UnixMillis;
 use crate::config::InitialAdmin;
-use crate::hex;
-use crate::secret::Secret;
 use crate::store::{FirstUser, Role, Store, StoreError, User, UserChange};
-use crate::time::UnixMillis;
 
 /// How long a set-up link counts, in milliseconds.
 pub const LINK_TTL_MS: i64 = 7 * 24 * 60 * 60 * 1_000;

@@ -15,8 +15,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::secret::Secret;
-use crate::time::UnixMillis;
+use crate::base::secret::Secret;
+use crate::base::time::UnixMillis;
 
 /// Longest token that is looked at, in bytes. Ours have about 300.
 pub const TOKEN_BYTES_MAX: usize = 2048;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::api::role_name;
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 use crate::store::{Profile, User};
 
 /// `{"success":true}`

@@ -14,7 +14,7 @@ pub use values::{UrlParts, public_url, url_parts};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 
 /// Who may be host of a room besides having its `host_id` (protocol, *Who is host*).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::values::{
 use super::{
     AllowedOrigins, Config, HostAuth, InitialAdmin, Limits, LogFormat, SyncWriters, TrustedProxies,
 };
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 
 /// Set by systemd for a service with `StateDirectory=`: where its data belongs (systemd.exec(5)).
 pub const STATE_DIRECTORY: &str = "STATE_DIRECTORY";

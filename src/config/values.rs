@@ -8,7 +8,7 @@ use log::LevelFilter;
 
 use super::BindAddress;
 use super::address::authority;
-use crate::secret::Secret;
+use crate::base::secret::Secret;
 
 /// Bytes of an e-mail address (RFC 5321, section 4.5.3.1.3, less the angle brackets).
 const EMAIL_BYTES_MAX: usize = 254;

@@ -11,13 +11,13 @@ use super::jobs::{Job, Purpose};
 use crate::accounts::{
     AccountReply, AccountRequest, Effect, Identity, LoginKey, SECURE_COOKIE, login_email,
 };
+use crate::base::ids::ConnId;
+use crate::base::secret::Secret;
+use crate::base::throttle::{RetryAfter, Throttle};
+use crate::base::time::{Now, Timestamp};
 use crate::config::{AddressKey, Peer};
 use crate::http::{self, AccountRoute, Request, Response, Status};
-use crate::ids::ConnId;
-use crate::secret::Secret;
 use crate::session::Sessions;
-use crate::throttle::{RetryAfter, Throttle};
-use crate::time::{Now, Timestamp};
 use crate::ws::CloseReason;
 
 /// Failed logins in a minute for one e-mail from one address before it has to wait.

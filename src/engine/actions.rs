@@ -6,11 +6,11 @@ use sha2::{Digest, Sha256};
 use super::Engine;
 use super::clients::Verdict;
 use super::desk::Waiting;
-use crate::ids::ConnId;
+use crate::base::ids::ConnId;
+use crate::base::time::Now;
 use crate::protocol::{self, ClientAction, ErrorCode, Message, MessageId, Reply};
 use crate::rooms::{Action, Done, Join, RoomError, TokenHash};
 use crate::session::{FIRST_ACTION_TIMEOUT, Sessions};
-use crate::time::Now;
 use crate::ws::CloseReason;
 
 impl Engine {

@@ -11,12 +11,12 @@ use super::Engine;
 use super::desk::{Desk, Waiting};
 use super::jobs::{JOB_TIMEOUT, Job, Purpose};
 use crate::accounts::Identity;
+use crate::base::ids::{ConnId, RoomKey};
+use crate::base::time::{Now, Timestamp, UnixMillis};
 use crate::http::{self, AdminRoute, Request, Response, Status};
-use crate::ids::{ConnId, RoomKey};
 use crate::rooms::{CloseDone, Peer, RoomError, RoomView};
 use crate::session::Sessions;
 use crate::store::{Role, StoreError};
-use crate::time::{Now, Timestamp, UnixMillis};
 
 /// Rooms in one answer.
 const ROOMS_LISTED_MAX: usize = 50;

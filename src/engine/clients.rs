@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::accounts::Identity;
-use crate::ids::ConnId;
-use crate::time::Timestamp;
+use crate::base::ids::ConnId;
+use crate::base::time::Timestamp;
 
 /// Bad messages in a row before the client is closed (protocol, *Errors*).
 const BAD_MESSAGES_MAX: u8 = 20;

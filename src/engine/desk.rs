@@ -16,18 +16,18 @@ use super::jobs::{HASH_BYTES, Job, Jobs, Outcome, Purpose};
 use super::requests::Creation;
 use super::shutdown::Shutdown;
 use crate::accounts::{AuthError, Identity};
+use crate::base::hex;
+use crate::base::ids::{ConnId, RoomKey};
+use crate::base::memory::MemoryBudget;
+use crate::base::secret::Secret;
+use crate::base::throttle::{RetryAfter, Throttle};
+use crate::base::time::{Now, Timestamp};
 use crate::config::{AddressKey, Config};
-use crate::hex;
 use crate::http::{Response, Upgrade};
-use crate::ids::{ConnId, RoomKey};
-use crate::memory::MemoryBudget;
 use crate::protocol::{self, ErrorCode, MessageId, Reply};
 use crate::rooms::{Done, RoomError, SaveError, StoreUnavailable};
-use crate::secret::Secret;
 use crate::session::Sessions;
 use crate::store::StoreError;
-use crate::throttle::{RetryAfter, Throttle};
-use crate::time::{Now, Timestamp};
 use crate::ws;
 
 /// Characters of a generated room code: none that look alike (protocol, section 2). There are 32,

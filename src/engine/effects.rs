@@ -4,14 +4,14 @@ use log::{info, warn};
 
 use super::desk::{Desk, Waiting};
 use super::jobs::{Job, Purpose, RoomToSave};
-use crate::ids::{ConnId, RoomKey};
+use crate::base::ids::{ConnId, RoomKey};
+use crate::base::time::Now;
 use crate::protocol;
 use crate::rooms::{
     CloseDone, CreateDone, Done, Event, Output, RoomChange, RoomError, RoomView, Snapshot,
 };
 use crate::session::Sessions;
 use crate::session::send_queue::COPY_BYTES_MAX;
-use crate::time::Now;
 use crate::ws::{self, CloseReason};
 
 /// The sink for one call of the rooms.

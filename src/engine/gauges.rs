@@ -6,13 +6,13 @@ use super::Engine;
 use super::desk::{Desk, Waiting};
 use super::jobs::{Job, Purpose};
 use super::whoami::not_for_pages;
+use crate::base::ids::ConnId;
+use crate::base::metrics::{self, Histogram, ProcessFacts, Report};
+use crate::base::time::{Now, Timestamp};
 use crate::config::Peer;
 use crate::http::{self, Request, Response, Status};
-use crate::ids::ConnId;
-use crate::metrics::{self, Histogram, ProcessFacts, Report};
 use crate::protocol::ErrorCode;
 use crate::session::{Census, Sessions};
-use crate::time::{Now, Timestamp};
 
 /// Bounds of what is counted of the loop's turns.
 const TURNS: [Duration; 12] = [

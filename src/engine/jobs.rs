@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use crate::accounts::password::HASH_MEMORY_BYTES;
 use crate::accounts::{AccountReply, AccountRequest, AuthError, Identity};
+use crate::base::ids::{ConnId, JobId, RoomKey};
+use crate::base::memory::MemoryBudget;
+use crate::base::metrics::{Histogram, ProcessFacts};
+use crate::base::secret::Secret;
+use crate::base::time::{Timestamp, UnixMillis};
 use crate::config::HostAuth;
-use crate::ids::{ConnId, JobId, RoomKey};
-use crate::memory::MemoryBudget;
-use crate::metrics::{Histogram, ProcessFacts};
 use crate::rooms::{Document, Snapshot, StoredRoom, TokenHash};
-use crate::secret::Secret;
 use crate::store::StoreError;
-use crate::time::{Timestamp, UnixMillis};
 
 /// How long a client waits for a job before it is told that the store does not answer.
 pub(super) const JOB_TIMEOUT: Duration = Duration::from_secs(5);

@@ -26,14 +26,14 @@ pub use jobs::{Job, Outcome, RoomToSave};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::ids::{ConnId, JobId};
+use crate::base::memory::MemoryBudget;
+use crate::base::time::{Now, Timestamp};
 use crate::config::Config;
 use crate::http::Request;
-use crate::ids::{ConnId, JobId};
-use crate::memory::MemoryBudget;
 use crate::rooms::{Rooms, RoomsConfig, StoreUnavailable};
 use crate::session::{Dispatch, Sessions};
 use crate::store::StoreError;
-use crate::time::{Now, Timestamp};
 use desk::{Desk, Waiting};
 use effects::Effects;
 use jobs::Purpose;

@@ -10,15 +10,15 @@ use super::actions::hash_token;
 use super::desk::{Desk, Waiting};
 use super::jobs::{Job, Purpose};
 use crate::accounts::{AuthError, Identity};
+use crate::api::pages;
+use crate::base::ids::ConnId;
+use crate::base::secret::Secret;
+use crate::base::time::{Now, Timestamp};
 use crate::config::{AddressKey, HostAuth, Peer, SyncWriters, client_address};
 use crate::http::{self, Request, Response, Route, RouteError, Status, Upgrade};
-use crate::ids::ConnId;
-use crate::pages;
 use crate::protocol;
 use crate::rooms::{Create, CreateDone, RoomError, RoomView, ViewDone};
-use crate::secret::Secret;
 use crate::session::Sessions;
-use crate::time::{Now, Timestamp};
 
 /// Drawn codes that may turn out to be in use before the server gives up: with 30 bits each,
 /// even a full server never gets there by chance.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use log::info;
 
 use super::Engine;
-use crate::ids::ConnId;
+use crate::base::ids::ConnId;
+use crate::base::time::{Now, Timestamp};
 use crate::session::{Dispatch, Sessions};
-use crate::time::{Now, Timestamp};
 use crate::ws::CloseReason;
 
 /// More connections than this are closed one after the other instead of all at once.

@@ -2,8 +2,8 @@
 
 use super::cors::{is_listed, is_own_origin};
 use super::request::Request;
+use crate::base::secret::Secret;
 use crate::config::AllowedOrigins;
-use crate::secret::Secret;
 
 /// The cookie that may hold a token.
 const TOKEN_COOKIE: &str = "_khun_ph_token";

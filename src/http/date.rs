@@ -6,7 +6,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
-use crate::time::UnixMillis;
+use crate::base::time::UnixMillis;
 
 /// Bytes of an IMF-fixdate such as `Mon, 23 Nov 2026 11:39:29 GMT`.
 const DATE_BYTES: usize = 29;

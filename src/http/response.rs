@@ -11,8 +11,8 @@ use super::date::DateCache;
 use super::request::{Request, Version};
 use super::status::Status;
 use super::upgrade::Upgrade;
+use crate::base::time::UnixMillis;
 use crate::config::AllowedOrigins;
-use crate::time::UnixMillis;
 
 /// A longer `Origin` is none that anybody listed: scheme, the longest name there is, port.
 const ORIGIN_BYTES_MAX: usize = 512;

@@ -7,8 +7,8 @@ use super::credentials::credentials;
 use super::request::{Request, Version};
 use super::response::Response;
 use super::status::Status;
+use crate::base::secret::Secret;
 use crate::config::AllowedOrigins;
-use crate::secret::Secret;
 
 /// The one subprotocol spoken here (protocol, section 1).
 pub const SUBPROTOCOL: &str = "khun-phaen.v1";

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::ids::ConnId;
+use crate::base::ids::ConnId;
 
 /// Whoever has more to send than this, in bytes, waits for a turn.
 pub(super) const BULK_BYTES_MIN: usize = 64 * 1024;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::time::{Now, Timestamp, UnixMillis};
+use crate::base::time::{Now, Timestamp, UnixMillis};
 
 /// The date, for what runs outside of a loop. A system date before 1970 reads as 1970.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the clocks")]

@@ -20,13 +20,13 @@ use super::clock::{Clock, monotonic_us};
 use super::gate::Gate;
 use super::listener::{LISTENERS_MAX, Listener};
 use super::socket::{ReadOutcome, Socket, Stream};
+use crate::base::ids::{ConnId, JobId};
+use crate::base::time::{Now, Timestamp};
 use crate::config::Peer;
-use crate::ids::{ConnId, JobId};
+use crate::net::systemd::Supervisor;
 use crate::session::send_queue::SLICES_MAX;
 use crate::session::{AfterFlush, Dispatch, Sessions};
-use crate::systemd::Supervisor;
-use crate::time::{Now, Timestamp};
-use crate::workers::Workers;
+use crate::workers::pool::Workers;
 
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);

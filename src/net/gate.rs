@@ -8,8 +8,8 @@ use mio::{Registry, Token};
 
 use super::listener::Acceptor;
 use super::socket::Stream;
+use crate::base::time::Timestamp;
 use crate::config::Peer;
-use crate::time::Timestamp;
 
 /// Accepts in one turn, so that a storm of connections does not hold up those that are there.
 const ACCEPTS_PER_TURN_MAX: usize = 64;

@@ -16,6 +16,7 @@ mod listener;
 mod resolve;
 mod socket;
 mod socket_file;
+pub mod systemd;
 #[cfg(feature = "tls")]
 mod tls;
 

@@ -3,7 +3,7 @@
 
 use time::Date;
 
-use crate::time::UnixMillis;
+use crate::base::time::UnixMillis;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 

@@ -169,10 +169,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::memory::MemoryBudget;
+    use crate::base::memory::MemoryBudget;
+    use crate::base::time::UnixMillis;
     use crate::protocol::{encode_document, parse};
     use crate::rooms::RawJson;
-    use crate::time::UnixMillis;
 
     fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = b"kept:".to_vec();

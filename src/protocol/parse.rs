@@ -13,8 +13,8 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::error::{ErrorCode, ParseError};
+use crate::base::secret::Secret;
 use crate::rooms::RawJson;
-use crate::secret::Secret;
 
 /// Bytes of an `id` as it stands in the message, quotes and escapes included.
 pub const ID_BYTES_MAX: usize = 128;

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::room::RoomView;
-use crate::ids::RoomKey;
+use crate::base::ids::RoomKey;
 
 /// When an accepted action counts as done, and so when it may be acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,8 +12,8 @@ use super::event::{Output, RoomChange};
 use super::flow::Place;
 use super::lookups::Wish;
 use super::room::Room;
-use crate::ids::{ConnId, RoomKey};
-use crate::time::Now;
+use crate::base::ids::{ConnId, RoomKey};
+use crate::base::time::Now;
 
 impl Rooms {
     /// Closes a room, wherever it is, for `from`, who need not be in it. Whoever asks for it until

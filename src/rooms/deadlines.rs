@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::time::Timestamp;
+use crate::base::time::Timestamp;
 
 /// What a room waits for; kept with the room, so that its entry can be found again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

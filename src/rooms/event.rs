@@ -5,9 +5,9 @@ use std::ops::Deref;
 
 use super::action::{Document, RawJson, TokenHash};
 use super::{CloseDone, CreateDone, Done, RoomError, RoomView};
+use crate::base::ids::{ConnId, RoomKey};
+use crate::base::time::UnixMillis;
 use crate::config::HostAuth;
-use crate::ids::{ConnId, RoomKey};
-use crate::time::UnixMillis;
 
 /// A member as the others see it.
 #[derive(Clone, Debug, PartialEq, Eq)]

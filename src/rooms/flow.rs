@@ -7,8 +7,8 @@ use super::deadlines::Armed;
 use super::event::{Output, RoomChange, StoredRoom};
 use super::lookups::{Asked, Waiter, Wish};
 use super::room::{Room, RoomEvent, RoomView};
-use crate::ids::ConnId;
-use crate::time::{Now, Timestamp};
+use crate::base::ids::ConnId;
+use crate::base::time::{Now, Timestamp};
 
 /// Longest code that a room can be made with, in bytes.
 const ROOM_CODE_BYTES_MAX: usize = 64;

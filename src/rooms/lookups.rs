@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::action::{Create, Join, RawJson, TokenHash};
 use super::event::Metadata;
+use crate::base::ids::ConnId;
 use crate::config::HostAuth;
-use crate::ids::ConnId;
 
 /// Lookups under way at once; over it the store counts as unavailable. A lookup whose askers have
 /// all gone still counts until it is answered.

@@ -3,8 +3,8 @@
 use std::mem;
 
 use super::event::{Metadata, Peer};
-use crate::ids::ConnId;
-use crate::time::UnixMillis;
+use crate::base::ids::ConnId;
+use crate::base::time::UnixMillis;
 
 /// Tables with more slots than this give unused ones back.
 const SPARE_SLOTS_MAX: usize = 16;

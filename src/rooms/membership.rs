@@ -1,6 +1,6 @@
 //! In which room a connection is: one small slot for each slot of the caller's session table.
 
-use crate::ids::ConnId;
+use crate::base::ids::ConnId;
 
 /// Connections that are in a room.
 #[derive(Debug, Default)]

@@ -53,9 +53,9 @@ pub use room::RoomView;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::base::ids::{ConnId, RoomKey};
+use crate::base::time::{Now, Timestamp};
 use crate::config::{Config, HostAuth, SyncWriters};
-use crate::ids::{ConnId, RoomKey};
-use crate::time::{Now, Timestamp};
 use deadlines::Deadlines;
 use lookups::{Lookups, Wish};
 use membership::Membership;

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::answer::Done;
-use crate::ids::RoomKey;
-use crate::time::Timestamp;
+use crate::base::ids::RoomKey;
+use crate::base::time::Timestamp;
 
 /// Least time between the starts of two writes of one room.
 const SAVE_SPACING: Duration = Duration::from_secs(1);

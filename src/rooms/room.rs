@@ -14,9 +14,9 @@ use super::deadlines::Armed;
 use super::event::{Event, Output, Peer, Snapshot, StoredRoom};
 use super::members::{Entry, Members};
 use super::persistence::Saving;
+use crate::base::ids::{ConnId, RoomKey};
+use crate::base::time::{Now, Timestamp, UnixMillis};
 use crate::config::{HostAuth, SyncWriters};
-use crate::ids::{ConnId, RoomKey};
-use crate::time::{Now, Timestamp, UnixMillis};
 
 /// A room in memory.
 #[derive(Clone, Debug)]

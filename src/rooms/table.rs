@@ -7,7 +7,7 @@ use std::sync::Arc;
 use slab::Slab;
 
 use super::room::Room;
-use crate::ids::RoomKey;
+use crate::base::ids::RoomKey;
 
 /// The rooms. Codes are kept in a tree: users choose them, and a tree has neither collisions to
 /// attack nor an order of its own making.

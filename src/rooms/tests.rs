@@ -31,7 +31,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::time::UnixMillis;
+use crate::base::time::UnixMillis;
 
 /// The defaults with an idle time of a minute, and small limits.
 pub(super) fn config() -> RoomsConfig {

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::Sessions;
+use crate::base::ids::ConnId;
 use crate::config::AddressKey;
-use crate::ids::ConnId;
 
 impl Sessions {
     /// Whether `conn` may count for `address`: it does already, or not too many others do.

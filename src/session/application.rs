@@ -10,13 +10,13 @@ use super::flush_list::{FlushList, FlushState};
 use super::send_queue::SendQueue;
 use super::state::Session;
 use super::timeouts::{FIRST_REQUEST_AT_STOP_TIMEOUT, Timeouts};
+use crate::base::ids::ConnId;
+use crate::base::memory::MemoryBudget;
+use crate::base::metrics::Traffic;
+use crate::base::time::{Now, Timestamp};
 use crate::config::{Config, Peer};
 use crate::http::{Response, Upgrade};
-use crate::ids::ConnId;
-use crate::memory::MemoryBudget;
-use crate::metrics::Traffic;
 use crate::rooms::Document;
-use crate::time::{Now, Timestamp};
 use crate::ws::CloseReason;
 
 /// What all connections come to.

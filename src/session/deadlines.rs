@@ -7,8 +7,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::ids::ConnId;
-use crate::time::Timestamp;
+use crate::base::ids::ConnId;
+use crate::base::time::Timestamp;
 
 /// Stale entries that are tolerated per connection (and `STALE_FLOOR` in all) before the heap is
 /// cleaned, so that it cannot grow with the number of events.

@@ -8,8 +8,8 @@
 
 use std::time::Duration;
 
-use crate::ids::ConnId;
-use crate::time::Timestamp;
+use crate::base::ids::ConnId;
+use crate::base::time::Timestamp;
 
 /// How long patient frames wait at most, and how often they are flushed.
 pub(super) const PATIENCE: Duration = Duration::from_millis(20);

@@ -29,9 +29,9 @@ pub use timeouts::FIRST_ACTION_TIMEOUT;
 
 use std::time::Duration;
 
+use crate::base::ids::{ConnId, JobId};
+use crate::base::time::{Now, Timestamp};
 use crate::http::Request;
-use crate::ids::{ConnId, JobId};
-use crate::time::{Now, Timestamp};
 use crate::ws::CloseReason;
 
 /// The application behind the sessions: what to do with a request or a message. One thread calls

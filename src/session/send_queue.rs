@@ -87,7 +87,7 @@ impl SendQueue {
     }
 
     /// Bytes of heap that this queue holds alone. Shared bytes are not among them; they count for
-    /// themselves ([`MemoryBudget`](crate::memory::MemoryBudget)).
+    /// themselves ([`MemoryBudget`](crate::base::memory::MemoryBudget)).
     pub fn own_bytes(&self) -> usize {
         let before = self.before.as_ref().map_or(0, |before| {
             before.chunk_capacity + before.segments.capacity() * size_of::<Segment>()

@@ -12,10 +12,10 @@ use super::timeouts::{
     BODY_TIMEOUT, CLOSE_TIMEOUT, FIRST_ACTION_TIMEOUT, LAST_WORDS_TIMEOUT, LINGER_TIMEOUT,
     Timeouts, WRITE_STALL_TIMEOUT,
 };
+use crate::base::ids::ConnId;
+use crate::base::time::Timestamp;
 use crate::config::{AddressKey, Peer};
 use crate::http::{HttpError, Request, RequestParser, ResponseContext, Stage};
-use crate::ids::ConnId;
-use crate::time::Timestamp;
 use crate::ws::{CloseReason, Decoder, DecoderPool, Incoming};
 
 /// Unread answers to pipelined requests beyond which no further request is read.

@@ -12,12 +12,12 @@ use super::deadlines::{Deadlines, NEVER};
 use super::flush_list::FlushList;
 use super::state::{AfterFlush, Expired, Input, InputError, Session};
 use super::timeouts::Timeouts;
+use crate::base::ids::ConnId;
+use crate::base::memory::MemoryBudget;
+use crate::base::metrics::Traffic;
+use crate::base::time::{Now, Timestamp};
 use crate::config::{AddressKey, Config, Peer, TrustedProxies};
 use crate::http::{Response, ResponseEncoder, Status};
-use crate::ids::ConnId;
-use crate::memory::MemoryBudget;
-use crate::metrics::Traffic;
-use crate::time::{Now, Timestamp};
 use crate::ws::{self, CloseReason, DecoderPool, Incoming};
 
 /// Connections beyond the limit that may be open at once, just long enough to be told 503.

@@ -9,9 +9,9 @@ pub mod mongo;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+use crate::base::secret::Secret;
+use crate::base::time::UnixMillis;
 use crate::config::HostAuth;
-use crate::secret::Secret;
-use crate::time::UnixMillis;
 
 /// Users that [`Store::users`] returns at most, the oldest first.
 pub const USERS_MAX: usize = 10_000;

@@ -37,8 +37,8 @@ use super::{
     AccountState, FirstUser, Profile, Role, RoomRecord, Store, StoreError, USERS_MAX, User,
     UserChange,
 };
-use crate::secret::Secret;
-use crate::time::UnixMillis;
+use crate::base::secret::Secret;
+use crate::base::time::UnixMillis;
 
 /// How long to look for a server, and to connect to it, unless the URI says otherwise: together
 /// less than a job may take.

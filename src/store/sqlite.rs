@@ -33,8 +33,8 @@ use rusqlite::{
 use super::{
     AccountState, FirstUser, Role, RoomRecord, Store, StoreError, USERS_MAX, User, UserChange,
 };
-use crate::secret::Secret;
-use crate::time::UnixMillis;
+use crate::base::secret::Secret;
+use crate::base::time::UnixMillis;
 use rows::{ROOM_COLUMNS, USER_COLUMNS};
 
 /// The file's name in the data directory.

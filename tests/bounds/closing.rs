@@ -1,9 +1,9 @@
 //! How long an administrator waits for a room to be deleted, and what becomes of it after that.
 
 use sync_server::accounts::Identity;
+use sync_server::base::ids::JobId;
 use sync_server::config::Config;
 use sync_server::engine::{Job, Outcome};
-use sync_server::ids::JobId;
 use sync_server::store::{Role, StoreError};
 
 use crate::world::{World, after, close_code};

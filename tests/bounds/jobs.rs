@@ -8,7 +8,7 @@ use crate::world::{World, after};
 
 const LOOK: &str = "GET /api/rooms/ROOM HTTP/1.1\r\nHost: a\r\n\r\n";
 
-fn is_lookup((_, job): &(sync_server::ids::JobId, Job)) -> bool {
+fn is_lookup((_, job): &(sync_server::base::ids::JobId, Job)) -> bool {
     matches!(job, Job::FindRoom { .. })
 }
 

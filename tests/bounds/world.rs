@@ -8,12 +8,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sync_server::base::ids::{ConnId, JobId};
+use sync_server::base::memory::MemoryBudget;
+use sync_server::base::time::{Now, Timestamp, UnixMillis};
 use sync_server::config::Config;
 use sync_server::engine::{Engine, Job, Outcome};
-use sync_server::ids::{ConnId, JobId};
-use sync_server::memory::MemoryBudget;
 use sync_server::session::{AfterFlush, Dispatch, Sessions};
-use sync_server::time::{Now, Timestamp, UnixMillis};
 
 /// Wake-ups between two moments that a test names. A deadline that is never met would spin.
 const WAKE_UPS_MAX: usize = 10_000;

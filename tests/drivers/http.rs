@@ -1,13 +1,13 @@
 //! A connection that speaks HTTP, from its bytes to the answers that it could be given.
 
 use super::pieces;
+use sync_server::base::time::UnixMillis;
 use sync_server::config::{AllowedOrigins, Peer, TrustedProxies, client_address};
 use sync_server::http::{
     BODY_BYTES_MAX, HEAD_BYTES_MAX, HttpError, Request, RequestParser, Response, ResponseContext,
     ResponseEncoder, Stage, check_upgrade, credentials, forwarded_for, forwarded_host, is_secure,
     parse_json, route,
 };
-use sync_server::time::UnixMillis;
 
 /// What a parser may keep: a head with its marks, and a body's buffer after its last doubling.
 const BUFFERED_BYTES_MAX: usize = 2 * BODY_BYTES_MAX + 2 * HEAD_BYTES_MAX;

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use sync_server::memory::MemoryBudget;
+use sync_server::base::memory::MemoryBudget;
+use sync_server::base::time::UnixMillis;
 use sync_server::protocol::{
     ClientAction, Message, MessageId, Reply, document_from_text, document_text, encode_document,
     encode_event, encode_reply, parse,
 };
 use sync_server::rooms::{Event, Peer, RawJson};
-use sync_server::time::UnixMillis;
 
 /// Characters of an error's message. A long one would repeat what a client sent.
 const ERROR_CHARS_MAX: usize = 300;

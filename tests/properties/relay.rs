@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::value::RawValue;
-use sync_server::memory::MemoryBudget;
+use sync_server::base::memory::MemoryBudget;
 use sync_server::protocol::{
     ClientAction, METADATA_BYTES_MAX, document_from_text, document_text, encode_event, parse,
 };

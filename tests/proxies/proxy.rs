@@ -117,7 +117,8 @@ impl Certificate {
     /// The JSON at `path` of the server at `to`, asked over TLS as `localhost`.
     #[cfg(feature = "tls")]
     pub(crate) fn ask(&self, to: SocketAddr, path: &str) -> serde_json::Value {
-        use sync_server::{client, net};
+        use sync_server::net;
+        use sync_server::tools::client;
         let authority = fs::read(self.file()).expect("it was made");
         let connection = net::Connection::open(to, net::Deadline::after(crate::support::DEADLINE));
         let connection = connection.expect("it listens");

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sync_server::base::ids::{ConnId, RoomKey};
 use sync_server::config::HostAuth;
-use sync_server::ids::{ConnId, RoomKey};
 use sync_server::rooms::{
     CloseDone, CreateDone, Document, Done, Event, Output, Peer, RoomChange, RoomError, RoomView,
     Snapshot,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use sync_server::ids::RoomKey;
+use sync_server::base::ids::RoomKey;
 use sync_server::rooms::SaveError;
 
 use crate::effect::{Image, Save};

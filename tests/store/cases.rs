@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
+use sync_server::base::secret::Secret;
+use sync_server::base::time::UnixMillis;
 use sync_server::config::HostAuth;
-use sync_server::secret::Secret;
 use sync_server::store::{
     AccountState, FirstUser, Profile, Role, RoomRecord, Store, StoreError, User, UserChange,
 };
-use sync_server::time::UnixMillis;
 
 /// One database, which any number of "processes" may open.
 pub(crate) trait Database {

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::sync::Client;
-use sync_server::secret::Secret;
+use sync_server::base::secret::Secret;
+use sync_server::base::time::UnixMillis;
 use sync_server::store::mongo::MongoStore;
 use sync_server::store::{
     AccountState, FirstUser, Role, RoomRecord, Store, StoreError, User, UserChange,
 };
-use sync_server::time::UnixMillis;
 
 use crate::cases::{CREATED_AT, Database, room, user};
 use crate::mongodb_server::{Server, shared_uri};

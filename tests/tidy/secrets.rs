@@ -1,6 +1,6 @@
 //! Secrets are in a type that does not show them, and are not compared as texts.
-//! `sync_server::secret::Secret` is that type; what this finds is a plain text beside it that would
-//! be printed along with its neighbours.
+//! `sync_server::base::secret::Secret` is that type; what this finds is a plain text beside it
+//! that would be printed along with its neighbours.
 
 use crate::source::{Source, end_of_item, words};
 use crate::{Fault, hold};

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::{TempDir, os_entropy};
 use crate::accounts::AccountRequest as R;
 use crate::accounts::{Effect, Service, Settings};
-use crate::secret::Secret;
+use crate::base::secret::Secret;
+use crate::base::time::UnixMillis;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Profile, Role, Store, User};
-use crate::time::UnixMillis;
 
 /// Who asks.
 pub(crate) type Who<'a> = Option<&'a Secret>;

@@ -5,12 +5,12 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::{Outcome, read};
+use crate::base::time::UnixMillis;
 use crate::config::AllowedOrigins;
 use crate::http::{
     BODY_BYTES_MAX, HEAD_BYTES_MAX, RequestParser, Response, ResponseContext, ResponseEncoder,
     check_upgrade, credentials, forwarded_host, is_secure, route,
 };
-use crate::time::UnixMillis;
 
 const SEEDS: u64 = 100;
 const ROUNDS: usize = 25;

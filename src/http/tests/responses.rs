@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::request;
+use crate::base::time::UnixMillis;
 use crate::config::AllowedOrigins;
 use crate::http::{Response, ResponseContext, ResponseEncoder, Status};
-use crate::time::UnixMillis;
 
 /// 23 November 2026, 11:39:29.
 const NOW: UnixMillis = UnixMillis(1_795_433_969_007);

@@ -1,12 +1,12 @@
 //! The opening handshake, and where tokens are found.
 
 use super::request;
+use crate::base::secret::Secret;
+use crate::base::time::UnixMillis;
 use crate::config::AllowedOrigins;
 use crate::http::{
     Request, Response, ResponseEncoder, SUBPROTOCOL, Upgrade, check_upgrade, credentials,
 };
-use crate::secret::Secret;
-use crate::time::UnixMillis;
 
 /// The example of RFC 6455, 1.3.
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";

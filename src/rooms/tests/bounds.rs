@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Recorder, TIMEOUTS_PER_CALL, auth, check, config, document, memory};
-use crate::ids::ConnId;
+use crate::base::ids::ConnId;
 use crate::rooms::lookups::LOOKUPS_MAX;
 use crate::rooms::*;
 

@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::memory::MemoryBudget;
+use crate::base::memory::MemoryBudget;
 
 impl SendQueue {
     /// Recomputes everything that the queue only remembers.

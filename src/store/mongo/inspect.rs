@@ -4,9 +4,9 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::{ConnectionString, HostInfo, ServerAddress};
 
 use super::{MongoStore, failed};
-use crate::secret::Secret;
+use crate::base::secret::Secret;
+use crate::base::time::UnixMillis;
 use crate::store::StoreError;
-use crate::time::UnixMillis;
 
 /// Asks the server at `uri` for its clock, and whether the rooms in `database` may be read. Takes
 /// about as long as a few of the driver's time-outs at most: 2 s each, unless `uri` says

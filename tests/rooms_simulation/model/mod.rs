@@ -5,8 +5,8 @@ mod closing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sync_server::base::ids::ConnId;
 use sync_server::config::{HostAuth, SyncWriters};
-use sync_server::ids::ConnId;
 use sync_server::rooms::{RoomsConfig, SaveError};
 
 use crate::effect::{Effect, Image, peer_text, room_text};

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sync_server::base::ids::{ConnId, RoomKey};
+use sync_server::base::time::{Now, Timestamp, UnixMillis};
 use sync_server::config::{HostAuth, SyncWriters};
-use sync_server::ids::{ConnId, RoomKey};
 use sync_server::rooms::{
     Action, Create, Document, Done, Join, RawJson, Rooms, RoomsConfig, SaveError, StoreUnavailable,
     StoredRoom, TokenHash, ViewDone,
 };
-use sync_server::time::{Now, Timestamp, UnixMillis};
 
 use self::check::Belief;
 use crate::draw::Draw;

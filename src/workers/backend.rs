@@ -7,13 +7,13 @@ use std::sync::Arc;
 use log::{info, warn};
 
 use crate::accounts::{AccountError, Service};
+use crate::base::memory::MemoryBudget;
+use crate::base::time::UnixMillis;
 use crate::engine::{Job, Outcome, RoomToSave};
-use crate::memory::MemoryBudget;
-use crate::process;
 use crate::protocol;
 use crate::rooms::{StoredRoom, TokenHash};
 use crate::store::{RoomRecord, Store, StoreError};
-use crate::time::UnixMillis;
+use crate::workers::process;
 
 /// The store and the accounts in it, shared by all workers.
 pub struct Backend {

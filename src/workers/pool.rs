@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::ids::JobId;
+use crate::base::ids::JobId;
 
 /// Stack of one worker, in bytes. Only pages that a job touches are ever resident, so this costs
 /// address space. Hashing keeps its memory on the heap; the deepest user is the `MongoDB` driver,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
-use crate::time::Timestamp;
+use crate::base::time::Timestamp;
 
 /// Entries that are looked at, to find one to replace, when a new key comes to a full table: an
 /// attack with ever new keys costs so much for each, however large the table is.

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::client::{self, AskError};
 use crate::config::{BindAddress, Config};
 use crate::http::Answer;
 use crate::net::{Connection, Deadline};
+use crate::tools::client::{self, AskError};
 
 /// For everything together: Docker and its like have time-outs of their own, the usual one being
 /// 30 s.

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::Finding;
 use crate::config::UrlParts;
-use crate::healthcheck::Health;
 use crate::http::Answer;
+use crate::tools::healthcheck::Health;
 
 /// Between what two answers of one server say of its uptime, in seconds.
 const UPTIME_SECONDS_APART_MAX: u64 = 15;

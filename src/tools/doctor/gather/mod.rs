@@ -10,8 +10,8 @@ use std::path::Path;
 
 use super::machine::OtherClock;
 use super::store::StoreFacts;
+use crate::base::secret::Secret;
 use crate::config::Config;
-use crate::secret::Secret;
 use crate::store::StoreError;
 
 /// The store that the settings ask for, and the clock of its server if it has one.

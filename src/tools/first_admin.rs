@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::client::{self, AskError};
+use crate::base::secret::Secret;
 use crate::config::{Config, InitialAdmin, UrlParts, public_url, url_parts};
 use crate::http::Answer;
 use crate::net::{Connection, Deadline};
-use crate::secret::Secret;
+use crate::tools::client::{self, AskError};
 
 /// For everything together: a server that is started at the same time, and its database, need some
 /// time until they answer.

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use tungstenite::{Error, Message, WebSocket};
 
-use crate::client::{self, UpgradeError};
+use crate::base::secret::Secret;
 use crate::config::{Config, UrlParts, url_parts};
-use crate::healthcheck::{Target, local_address};
 use crate::http::Answer;
 use crate::net::{Connection, Deadline, unix_now};
 #[cfg(feature = "tls")]
 use crate::net::{TlsConnection, authorities, start_tls};
-use crate::secret::Secret;
+use crate::tools::client::{self, UpgradeError};
+use crate::tools::healthcheck::{Target, local_address};
 use show::{Seen, Viewer, json_line, shortened};
 
 /// To be in the room.

@@ -60,7 +60,7 @@ pub(super) fn judge_store(facts: &StoreFacts) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Severity::{self, Problem, Warning};
+    use crate::tools::doctor::Severity::{self, Problem, Warning};
 
     #[test]
     fn each_state_of_a_store_has_its_finding() {

@@ -9,13 +9,13 @@ use rustix::fs::{Access, access, statvfs};
 use rustix::process::geteuid;
 
 use crate::config::Config;
-use crate::doctor::cgroup;
-use crate::doctor::machine::{DataDirectory, Memory, Place, Port};
-use crate::healthcheck::{self, HealthcheckError, Target};
 use crate::net::Listener;
+use crate::tools::doctor::cgroup;
+use crate::tools::doctor::machine::{DataDirectory, Memory, Place, Port};
+use crate::tools::healthcheck::{self, HealthcheckError, Target};
 
 /// The memory there is. What the system does not say is not known.
-pub(in crate::doctor) fn memory() -> Memory {
+pub(in crate::tools::doctor) fn memory() -> Memory {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let limits = cgroup::limit_files(&groups).into_iter().filter_map(|file| {
         let text = fs::read_to_string(file).ok()?;
@@ -25,14 +25,14 @@ pub(in crate::doctor) fn memory() -> Memory {
 }
 
 /// What there is at `path`, or could be.
-pub(in crate::doctor) fn data_directory(path: &Path) -> DataDirectory {
+pub(in crate::tools::doctor) fn data_directory(path: &Path) -> DataDirectory {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let place = place(&path);
     DataDirectory { path, user: geteuid().as_raw(), place }
 }
 
 /// What there is at the port, or at the Unix socket.
-pub(in crate::doctor) fn port(config: &Config) -> Port {
+pub(in crate::tools::doctor) fn port(config: &Config) -> Port {
     match healthcheck::ask(config) {
         Ok(health) => {
             let address = healthcheck::local_address(&config.bind_addr, config.port);

@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 
 use super::Finding;
+use crate::base::time::UnixMillis;
 use crate::config::{Config, Limits};
-use crate::healthcheck::Health;
 use crate::net::{FILES_RESERVED, FileLimit};
-use crate::time::UnixMillis;
+use crate::tools::healthcheck::Health;
 
 /// What the program needs beside what clients make it keep: itself, its store, and one password
 /// that is being hashed, in bytes.

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::config::url_parts;
-use crate::doctor::Severity::{self, Ok as Fine, Problem, Warning};
 use crate::http::parse_answer;
+use crate::tools::doctor::Severity::{self, Ok as Fine, Problem, Warning};
 
 const URL: &str = "https://sync.example.com/a";
 const HEALTH: &str = r#"{"status":"healthy","version":"1.2.3","store":"ok","rooms":0,

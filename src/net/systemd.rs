@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use log::warn;
 
-use crate::time::Timestamp;
+use crate::base::time::Timestamp;
 
 /// How long a message may wait for its reader. systemd reads at once; a reader that does not may
 /// hold up the event loop for so long, and no longer.

@@ -7,13 +7,13 @@ use std::time::Duration;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message, WebSocket};
 
-use crate::client::{self, AskError, UpgradeError};
 use crate::config::UrlParts;
-use crate::doctor::machine::OtherClock;
-use crate::doctor::public::{Idle, Opened, PublicFacts, Trouble};
-use crate::healthcheck::Health;
 use crate::http::{Answer, parse_date};
 use crate::net::{Connection, Deadline, resolve, unix_now};
+use crate::tools::client::{self, AskError, UpgradeError};
+use crate::tools::doctor::machine::OtherClock;
+use crate::tools::doctor::public::{Idle, Opened, PublicFacts, Trouble};
+use crate::tools::healthcheck::Health;
 
 /// For a connection to one of the addresses of a name.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
@@ -39,7 +39,7 @@ struct Server<'a> {
 /// Asks at `url`. `local` is what the server here says of itself. If `is_slow`, also tries for
 /// more than twice `ping_interval_seconds`, but a minute at most, whether a silent WebSocket stays
 /// open.
-pub(in crate::doctor) fn public(
+pub(in crate::tools::doctor) fn public(
     url: UrlParts<'_>,
     local: Option<Health>,
     ping_interval_seconds: u64,

@@ -5,7 +5,7 @@ use std::fs;
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::metrics::ProcessFacts;
+use crate::base::metrics::ProcessFacts;
 
 /// The unit of times in `/proc/PID/stat`: `USER_HZ`, which is 100 on every architecture that the
 /// server is built for (proc(5)).

@@ -1,7 +1,7 @@
 //! Facts in, findings out.
 
 use super::*;
-use crate::doctor::Severity::{self, Ok, Problem, Warning};
+use crate::tools::doctor::Severity::{self, Ok, Problem, Warning};
 
 #[track_caller]
 fn check(finding: &Finding, severity: Severity, part: &str) {

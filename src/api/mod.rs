@@ -1,0 +1,3 @@
+//! The product as HTTP clients see it: its pages.
+
+pub mod pages;
