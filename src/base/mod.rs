@@ -1,6 +1,7 @@
 //! What every part may use: small modules that depend on nothing but each other, and that know no
 //! socket, no clock, no setting and no client.
 
+pub mod conn_map;
 pub mod hex;
 pub mod ids;
 pub mod memory;
@@ -8,3 +9,4 @@ pub mod metrics;
 pub mod secret;
 pub mod throttle;
 pub mod time;
+pub mod timer_set;
