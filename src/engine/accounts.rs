@@ -8,15 +8,13 @@ use log::info;
 use super::Engine;
 use super::desk::Waiting;
 use super::jobs::{Job, Purpose};
-use crate::accounts::{
-    AccountReply, AccountRequest, Effect, Identity, LoginKey, SECURE_COOKIE, login_email,
-};
+use crate::accounts::{AccountReply, Effect, Identity, LoginKey, login_email};
+use crate::api::{self, AccountRoute};
 use crate::base::ids::ConnId;
-use crate::base::secret::Secret;
 use crate::base::throttle::{RetryAfter, Throttle};
 use crate::base::time::{Now, Timestamp};
 use crate::config::{AddressKey, Peer};
-use crate::http::{self, AccountRoute, Request, Response, Status};
+use crate::http::Request;
 use crate::session::Sessions;
 use crate::ws::CloseReason;
 
@@ -86,16 +84,11 @@ impl Engine {
             && let Err(wait) = self.desk.logins.reserve(key, now.at)
         {
             info!("{address}: too many failed logins");
-            let mut response = Response::error(
-                Status::TOO_MANY_REQUESTS,
-                "Too many failed logins; try again later",
-            );
-            response.set_header("Retry-After", &wait.seconds().to_string());
-            sessions.respond(conn, &response, now);
+            sessions.respond(conn, &api::too_many_failed_logins(wait), now);
             return;
         }
         let is_secure = self.desk.websocket_url(request, peer).starts_with("wss:");
-        let request = self.account_request(route, request);
+        let request = api::account_request(route, request, &self.desk.config.allowed_origins);
         let job = Job::Account { request: Box::new(request), now: now.unix };
         let waiting = Waiting::Account(Asked { login, is_secure });
         self.wait_for(sessions, conn, job, Purpose::Request(conn), waiting, now);
@@ -132,14 +125,7 @@ impl Engine {
             self.desk.logins.not_failed(asked);
         }
         if let Some(Asked { is_secure, .. }) = asked {
-            let mut response = Response::json_text(Status::from_code(reply.status), reply.body);
-            if reply.status == Status::SERVICE_UNAVAILABLE.code() {
-                response.set_header("Retry-After", http::RETRY_AFTER);
-            }
-            if let Some(cookie) = &reply.set_cookie {
-                let secure = if is_secure { SECURE_COOKIE } else { "" };
-                response.set_header("Set-Cookie", &format!("{}{secure}", cookie.expose()));
-            }
+            let response = api::account_response(reply, is_secure);
             sessions.respond(conn, &response, now);
         }
     }
@@ -148,30 +134,6 @@ impl Engine {
     pub(super) fn revoke(&mut self, sessions: &mut Sessions, ended: &[Identity], now: Now) {
         for identity in ended {
             self.close_clients(sessions, now, |client| client == identity);
-        }
-    }
-
-    /// What the accounts need of `request`.
-    fn account_request(&self, route: AccountRoute, request: &Request) -> AccountRequest {
-        let credentials = http::credentials(request, &self.desk.config.allowed_origins);
-        let body = request.body().to_vec();
-        match route {
-            AccountRoute::Invite => {
-                let setup_token = request.header("x-setup-token").map(Secret::new);
-                AccountRequest::Invite { credentials, setup_token, body }
-            }
-            AccountRoute::SetupInfo => {
-                let token = request.query_value("token").unwrap_or_default();
-                AccountRequest::SetupInfo { token: Secret::new(token) }
-            }
-            AccountRoute::SetupPassword => AccountRequest::SetupPassword { body },
-            AccountRoute::Login => AccountRequest::Login { body },
-            AccountRoute::Logout => AccountRequest::Logout,
-            AccountRoute::Me => AccountRequest::Me { credentials },
-            AccountRoute::UpdateMe => AccountRequest::UpdateMe { credentials, body },
-            AccountRoute::Users => AccountRequest::Users { credentials },
-            AccountRoute::UpdateUser { id } => AccountRequest::UpdateUser { credentials, id, body },
-            AccountRoute::DeleteUser { id } => AccountRequest::DeleteUser { credentials, id },
         }
     }
 

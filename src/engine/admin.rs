@@ -5,36 +5,19 @@
 use std::collections::VecDeque;
 
 use log::{info, warn};
-use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use super::desk::{Desk, Waiting};
 use super::jobs::{JOB_TIMEOUT, Job, Purpose};
 use crate::accounts::Identity;
+use crate::api::admin::{self, AdminRequest, Stats};
+use crate::api::{self, AdminRoute};
 use crate::base::ids::{ConnId, RoomKey};
-use crate::base::time::{Now, Timestamp, UnixMillis};
-use crate::http::{self, AdminRoute, Request, Response, Status};
-use crate::rooms::{CloseDone, Peer, RoomError, RoomView};
+use crate::base::time::{Now, Timestamp};
+use crate::http::{Request, Response};
+use crate::rooms::{CloseDone, RoomError};
 use crate::session::Sessions;
 use crate::store::{Role, StoreError};
-
-/// Rooms in one answer.
-const ROOMS_LISTED_MAX: usize = 50;
-/// Members of one room in an answer; how many there are in all is said.
-const MEMBERS_LISTED_MAX: usize = 20;
-/// Characters of a member's name in an answer.
-const NAME_CHARS_MAX: usize = 100;
-
-/// What an administrator asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum AdminRequest {
-    /// How the server is.
-    Stats,
-    /// The rooms in memory with a code greater than `after`.
-    Rooms { after: Option<String>, limit: usize },
-    /// The end of a room.
-    CloseRoom { code: String },
-}
 
 /// Closed rooms of which somebody waits to hear that they are deleted.
 #[derive(Debug, Default)]
@@ -51,74 +34,6 @@ struct Closing {
     room: RoomKey,
 }
 
-/// `GET /api/admin/stats`.
-#[derive(Serialize)]
-struct Stats {
-    success: bool,
-    version: &'static str,
-    uptime_seconds: u64,
-    /// All of them, with those that speak HTTP.
-    connections: usize,
-    connections_max: usize,
-    rooms: usize,
-    rooms_max: u32,
-    /// Connections that are in a room.
-    members: usize,
-    /// Of all documents in memory, as they are sent.
-    document_bytes: usize,
-    memory: Memory,
-    store: &'static str,
-    jobs: JobCounts,
-}
-
-/// What clients make the server keep.
-#[derive(Serialize)]
-struct Memory {
-    used_bytes: usize,
-    budget_bytes: usize,
-}
-
-/// Work for the store and for passwords.
-#[derive(Serialize)]
-struct JobCounts {
-    waiting: usize,
-    running: usize,
-}
-
-/// `GET /api/admin/rooms`.
-#[derive(Serialize)]
-struct RoomList<'a> {
-    success: bool,
-    total: usize,
-    rooms: Vec<RoomEntry<'a>>,
-    /// What to ask for the rest with; `null` if there is none.
-    next: Option<&'a str>,
-}
-
-/// A room as administrators see it.
-#[derive(Serialize)]
-struct RoomEntry<'a> {
-    room_code: &'a str,
-    host_id: &'a str,
-    created_at: String,
-    /// When the last member left.
-    empty_since: Option<String>,
-    peer_count: usize,
-    connection_count: usize,
-    members: Vec<MemberEntry<'a>>,
-    document_bytes: usize,
-    revision: u64,
-    stored: bool,
-}
-
-#[derive(Serialize)]
-struct MemberEntry<'a> {
-    id: &'a str,
-    name: Option<String>,
-    is_host: bool,
-    joined_at: String,
-}
-
 impl Engine {
     /// Finds out who asks, then answers.
     pub(super) fn ask_admin(
@@ -129,7 +44,7 @@ impl Engine {
         request: &Request,
         now: Now,
     ) {
-        let wish = match AdminRequest::of(route, request) {
+        let wish = match AdminRequest::parse(route, request) {
             Ok(wish) => wish,
             Err(response) => {
                 sessions.respond(conn, &response, now);
@@ -138,7 +53,7 @@ impl Engine {
         };
         // What is wanted is kept until the store has answered.
         sessions.keep(conn, request.held_bytes());
-        let token = http::credentials(request, &self.desk.config.allowed_origins);
+        let token = api::credentials(request, &self.desk.config.allowed_origins);
         let job = Job::Authenticate { token, now: now.unix };
         let waiting = Waiting::Admin(Box::new(wish));
         self.wait_for(sessions, conn, job, Purpose::Authentication(conn), waiting, now);
@@ -154,16 +69,17 @@ impl Engine {
         now: Now,
     ) {
         if identity.role != Role::Admin {
-            sessions.respond(conn, &Response::error(Status::FORBIDDEN, "Admin only"), now);
+            sessions.respond(conn, &admin::forbidden(), now);
             return;
         }
         match wish {
             AdminRequest::Stats => {
-                let response = self.stats(sessions, now);
-                sessions.respond(conn, &response, now);
+                let stats = self.stats(sessions, now);
+                sessions.respond(conn, &Response::from(&stats), now);
             }
             AdminRequest::Rooms { after, limit } => {
-                let response = self.list_rooms(after.as_deref(), limit, now);
+                let (rooms, total) = (self.rooms.list(after.as_deref()), self.rooms.live_rooms());
+                let response = admin::rooms(rooms, limit, total, now);
                 sessions.respond(conn, &response, now);
             }
             AdminRequest::CloseRoom { code } => {
@@ -176,35 +92,22 @@ impl Engine {
         }
     }
 
-    fn stats(&self, sessions: &Sessions, now: Now) -> Response {
+    fn stats(&self, sessions: &Sessions, now: Now) -> Stats {
         let budget = sessions.budget();
-        let stats = Stats {
-            success: true,
-            version: env!("CARGO_PKG_VERSION"),
-            uptime_seconds: now.at.since(Timestamp(0)).as_secs(),
+        Stats {
+            uptime: now.at.since(Timestamp(0)),
             connections: sessions.len(),
             connections_max: sessions.connections_max(),
             rooms: self.rooms.rooms(),
             rooms_max: self.desk.config.limits.rooms_max,
             members: self.rooms.connections(),
             document_bytes: self.rooms.document_bytes(),
-            memory: Memory { used_bytes: budget.used(), budget_bytes: budget.limit() },
+            memory_used_bytes: budget.used(),
+            memory_budget_bytes: budget.limit(),
             store: self.desk.store_state(),
-            jobs: JobCounts {
-                waiting: self.desk.jobs.waiting(),
-                running: self.desk.jobs.running(),
-            },
-        };
-        Response::json(Status::OK, &stats)
-    }
-
-    fn list_rooms(&self, after: Option<&str>, limit: usize, now: Now) -> Response {
-        let mut rooms = self.rooms.list(after);
-        let listed: Vec<_> = rooms.by_ref().take(limit).collect();
-        let next = listed.last().filter(|_| rooms.next().is_some()).map(|room| room.code());
-        let rooms = listed.iter().map(|room| RoomEntry::of(*room, now)).collect();
-        let total = self.rooms.live_rooms();
-        Response::json(Status::OK, &RoomList { success: true, total, rooms, next })
+            jobs_waiting: self.desk.jobs.waiting(),
+            jobs_running: self.desk.jobs.running(),
+        }
     }
 
     /// The store has deleted a closed room, or has not.
@@ -226,8 +129,8 @@ impl Engine {
                 continue;
             }
             match result {
-                Ok(()) => sessions.respond(conn, &closed(), now),
-                Err(_) => sessions.respond(conn, &not_deleted(), now),
+                Ok(()) => sessions.respond(conn, &admin::closed(), now),
+                Err(_) => sessions.respond(conn, &admin::not_deleted(), now),
             }
         }
     }
@@ -237,7 +140,7 @@ impl Engine {
         while let Some(conn) = self.desk.closings.expired(now.at) {
             if self.desk.waiting.remove(&conn).is_some() {
                 self.desk.store_failed("it did not delete a room in time", now);
-                sessions.respond(conn, &not_deleted(), now);
+                sessions.respond(conn, &admin::not_deleted(), now);
             }
         }
     }
@@ -253,7 +156,7 @@ impl Desk {
         now: Now,
     ) {
         match result {
-            Ok(CloseDone::Closed) => sessions.respond(conn, &closed(), now),
+            Ok(CloseDone::Closed) => sessions.respond(conn, &admin::closed(), now),
             Ok(CloseDone::WhenDeleted(room)) => {
                 self.waiting.insert(conn, Waiting::Close);
                 let deadline = now.at + JOB_TIMEOUT;
@@ -262,10 +165,7 @@ impl Desk {
             Ok(CloseDone::WaitingForStore) => {
                 self.waiting.insert(conn, Waiting::Close);
             }
-            Err(RoomError::RoomNotFound) => {
-                let response = Response::error(Status::NOT_FOUND, "Room not found");
-                sessions.respond(conn, &response, now);
-            }
+            Err(RoomError::RoomNotFound) => sessions.respond(conn, &admin::not_found(), now),
             Err(_) => Self::store_unavailable(sessions, conn, now),
         }
     }
@@ -293,112 +193,5 @@ impl Closings {
     /// When the next one has waited too long.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         self.waiting.front().map(|closing| closing.deadline)
-    }
-}
-
-impl AdminRequest {
-    fn of(route: AdminRoute, request: &Request) -> Result<Self, Response> {
-        match route {
-            AdminRoute::Stats => Ok(Self::Stats),
-            AdminRoute::Rooms => {
-                let limit = request.query_value("limit");
-                let limit = limit.map_or(Ok(ROOMS_LISTED_MAX), |text| text.parse());
-                let Ok(limit @ 1..=ROOMS_LISTED_MAX) = limit else {
-                    let message = format!("limit must be 1 to {ROOMS_LISTED_MAX}");
-                    return Err(Response::error(Status::BAD_REQUEST, &message));
-                };
-                Ok(Self::Rooms { after: request.query_value("after"), limit })
-            }
-            AdminRoute::CloseRoom { code } => Ok(Self::CloseRoom { code }),
-        }
-    }
-}
-
-impl<'a> RoomEntry<'a> {
-    fn of(room: RoomView<'a>, now: Now) -> Self {
-        let members = room.peers().take(MEMBERS_LISTED_MAX).map(MemberEntry::of).collect();
-        Self {
-            room_code: room.code(),
-            host_id: room.host_id(),
-            created_at: room.created_at().rfc3339(),
-            empty_since: room.empty_since().map(|since| clock_time(since, now).rfc3339()),
-            peer_count: room.peer_count(),
-            connection_count: room.connection_count(),
-            members,
-            document_bytes: room.document_bytes(),
-            revision: room.revision(),
-            stored: room.is_stored(),
-        }
-    }
-}
-
-impl<'a> MemberEntry<'a> {
-    fn of(peer: &'a Peer) -> Self {
-        Self {
-            id: &peer.id,
-            name: shown_name(&peer.metadata),
-            is_host: peer.is_host,
-            joined_at: peer.joined_at.rfc3339(),
-        }
-    }
-}
-
-/// The name in what a member says of itself, if it has the form that our own page gives it.
-fn shown_name(metadata: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Shown {
-        name: String,
-    }
-    // A list would be taken for the fields in their order.
-    let object = metadata.trim_start().starts_with('{').then_some(metadata)?;
-    let shown: Shown = serde_json::from_str(object).ok()?;
-    Some(shown.name.chars().take(NAME_CHARS_MAX).collect())
-}
-
-/// What a clock on the wall showed at `at`, if nobody has set it since.
-fn clock_time(at: Timestamp, now: Now) -> UnixMillis {
-    let ago = i64::try_from(now.at.since(at).as_millis()).unwrap_or(i64::MAX);
-    UnixMillis(now.unix.0.saturating_sub(ago))
-}
-
-/// A room is closed, and nothing is stored of it.
-fn closed() -> Response {
-    #[derive(Serialize)]
-    struct Closed {
-        success: bool,
-    }
-    Response::json(Status::OK, &Closed { success: true })
-}
-
-/// A room is closed, but may still be stored.
-fn not_deleted() -> Response {
-    let message = "The room is closed, but the store has not deleted it; try again";
-    Response::unavailable(message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_what_the_page_calls_so() {
-        let long = format!(r#"{{"name":"{}"}}"#, "é".repeat(101));
-        for (metadata, name) in [
-            (r#"{"name":"Ann"}"#, Some("Ann".to_owned())),
-            (r#" {"a":[1],"name":"บ๊อบ"}"#, Some("บ๊อบ".to_owned())),
-            (&long, Some("é".repeat(NAME_CHARS_MAX))),
-            (r#"["Ann"]"#, None),
-            (r#"{"name":7}"#, None),
-            ("{}", None),
-            ("null", None),
-        ] {
-            assert_eq!(shown_name(metadata), name, "{metadata}");
-        }
-    }
-
-    #[test]
-    fn time_is_told_by_the_clock_on_the_wall() {
-        let now = Now { at: Timestamp::from_secs(10), unix: UnixMillis(1_000_000) };
-        assert_eq!(clock_time(Timestamp::from_secs(7), now), UnixMillis(997_000));
     }
 }

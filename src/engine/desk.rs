@@ -9,13 +9,15 @@ use log::{info, warn};
 
 use super::Entropy;
 use super::accounts::{Asked, LoginThrottles};
-use super::admin::{AdminRequest, Closings};
+use super::admin::Closings;
 use super::clients::Clients;
 use super::gauges::Gauges;
 use super::jobs::{HASH_BYTES, Job, Jobs, Outcome, Purpose};
 use super::requests::Creation;
 use super::shutdown::Shutdown;
 use crate::accounts::{AuthError, Identity};
+use crate::api;
+use crate::api::admin::AdminRequest;
 use crate::base::hex;
 use crate::base::ids::{ConnId, RoomKey};
 use crate::base::memory::MemoryBudget;
@@ -23,7 +25,7 @@ use crate::base::secret::Secret;
 use crate::base::throttle::{RetryAfter, Throttle};
 use crate::base::time::{Now, Timestamp};
 use crate::config::{AddressKey, Config};
-use crate::http::{Response, Upgrade};
+use crate::http::Upgrade;
 use crate::protocol::{self, ErrorCode, MessageId, Reply};
 use crate::rooms::{Done, RoomError, SaveError, StoreUnavailable};
 use crate::session::Sessions;
@@ -397,8 +399,7 @@ impl Desk {
 
     /// Answers a request that can't be answered without the store.
     pub(super) fn store_unavailable(sessions: &mut Sessions, conn: ConnId, now: Now) {
-        let response = Response::unavailable("The store does not answer; try again");
-        sessions.respond(conn, &response, now);
+        sessions.respond(conn, &api::store_unavailable(), now);
     }
 
     /// What is said of the store: `ok`, or `degraded` while it does not answer.

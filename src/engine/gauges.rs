@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::Engine;
-use super::desk::{Desk, Waiting};
+use super::desk::Waiting;
 use super::jobs::{Job, Purpose};
-use super::whoami::not_for_pages;
+use crate::api::metrics::{self, Report};
 use crate::base::ids::ConnId;
-use crate::base::metrics::{self, Histogram, ProcessFacts, Report};
+use crate::base::metrics::{Histogram, ProcessFacts};
 use crate::base::time::{Now, Timestamp};
 use crate::config::Peer;
-use crate::http::{self, Request, Response, Status};
+use crate::http::Request;
 use crate::protocol::ErrorCode;
 use crate::session::{Census, Sessions};
 
@@ -29,9 +29,6 @@ const TURNS: [Duration; 12] = [
     Duration::from_millis(100),
     Duration::from_secs(1),
 ];
-
-/// Fields by which a proxy says that it passes on somebody else's request.
-const PROXY_FIELDS: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 
 /// What the engine counts itself.
 #[derive(Debug)]
@@ -69,7 +66,8 @@ impl Engine {
         peer: Peer,
         now: Now,
     ) {
-        if let Err(response) = self.desk.may_see_metrics(request, peer) {
+        let token = self.desk.config.metrics_token.as_ref();
+        if let Err(response) = metrics::may_see(request, peer, token) {
             sessions.respond(conn, &response, now);
             return;
         }
@@ -102,9 +100,7 @@ impl Engine {
         facts: Option<ProcessFacts>,
         now: Now,
     ) {
-        let text = self.report(sessions, facts, now).exposition();
-        let response = Response::new(Status::OK, metrics::CONTENT_TYPE, text.into_bytes())
-            .with_header("Cache-Control", "no-store");
+        let response = self.report(sessions, facts, now).into_response();
         sessions.respond(conn, &response, now);
     }
 
@@ -141,30 +137,5 @@ impl Engine {
             turns: desk.gauges.turns.clone(),
             process,
         }
-    }
-}
-
-impl Desk {
-    /// Whether `request`, which came from `peer`, has the token of the settings, or, if there is
-    /// none, comes from this very machine.
-    ///
-    /// # Errors
-    /// What to answer instead.
-    fn may_see_metrics(&self, request: &Request, peer: Peer) -> Result<(), Response> {
-        if let Some(refusal) = not_for_pages(request) {
-            return Err(refusal);
-        }
-        let Some(token) = &self.config.metrics_token else {
-            let is_passed_on = PROXY_FIELDS.iter().any(|field| request.has_header(field));
-            let is_local = matches!(peer, Peer::Network(address) if address.is_loopback());
-            let message = "Without METRICS_TOKEN this is for the machine itself only";
-            let refusal = Response::error(Status::FORBIDDEN, message);
-            return if is_local && !is_passed_on { Ok(()) } else { Err(refusal) };
-        };
-        if http::bearer(request).as_ref() == Some(token) {
-            return Ok(());
-        }
-        let refusal = Response::error(Status::UNAUTHORIZED, "METRICS_TOKEN is required");
-        Err(refusal.with_header("WWW-Authenticate", "Bearer"))
     }
 }

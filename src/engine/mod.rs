@@ -19,7 +19,6 @@ mod jobs;
 mod reload;
 mod requests;
 mod shutdown;
-mod whoami;
 
 pub use jobs::{Job, Outcome, RoomToSave};
 

@@ -3,29 +3,25 @@
 use std::net::IpAddr;
 
 use log::{debug, warn};
-use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use super::actions::hash_token;
 use super::desk::{Desk, Waiting};
 use super::jobs::{Job, Purpose};
 use crate::accounts::{AuthError, Identity};
-use crate::api::pages;
+use crate::api::rooms::CreateRequest;
+use crate::api::{self, Health, Route, pages};
 use crate::base::ids::ConnId;
 use crate::base::secret::Secret;
 use crate::base::time::{Now, Timestamp};
-use crate::config::{AddressKey, HostAuth, Peer, SyncWriters, client_address};
-use crate::http::{self, Request, Response, Route, RouteError, Status, Upgrade};
-use crate::protocol;
+use crate::config::{AddressKey, HostAuth, Peer, client_address};
+use crate::http::{Request, Response, Status, Upgrade};
 use crate::rooms::{Create, CreateDone, RoomError, RoomView, ViewDone};
 use crate::session::Sessions;
 
 /// Drawn codes that may turn out to be in use before the server gives up: with 30 bits each,
 /// even a full server never gets there by chance.
 const CODE_DRAWS_MAX: u8 = 16;
-/// Characters of a desired host id (protocol, section 2).
-const HOST_ID_CHARS_MAX: usize = 128;
-
 /// A room that somebody is making.
 #[derive(Debug)]
 pub(super) struct Creation {
@@ -37,53 +33,6 @@ pub(super) struct Creation {
     host_token: Secret,
     websocket_url: String,
     draws: u8,
-}
-
-/// The body of `POST /api/rooms`. `null` is absent.
-#[derive(Debug, Default, Deserialize)]
-struct CreateBody {
-    desired_room_code: Option<String>,
-    desired_host_id: Option<String>,
-    host_auth: Option<String>,
-}
-
-/// The answer to it.
-#[derive(Serialize)]
-struct CreateAnswer<'a> {
-    success: bool,
-    room_code: &'a str,
-    room_id: &'a str,
-    host_id: &'a str,
-    websocket_url: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    host_token: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    restored: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    has_document: Option<bool>,
-}
-
-/// `GET /health`.
-#[derive(Serialize)]
-struct Health<'a> {
-    status: &'a str,
-    rooms: usize,
-    connections: usize,
-    uptime_seconds: u64,
-    version: &'a str,
-    store: &'a str,
-    timestamp: String,
-}
-
-/// `GET /`.
-#[derive(Serialize)]
-struct Index<'a> {
-    name: &'a str,
-    version: &'a str,
-    status: &'a str,
-    routes: &'a [&'a str],
-    require_auth: bool,
-    sync_writers: &'a str,
 }
 
 impl Creation {
@@ -112,7 +61,7 @@ impl Engine {
         let Some(peer) = sessions.peer(conn) else { return };
         let address = self.desk.client_address(peer, request);
         debug!("{conn} {address}: {} {}", request.method(), request.path());
-        let route = match http::route(request.method(), request.path()) {
+        let route = match api::route(request.method(), request.path()) {
             Ok(route) => route,
             Err(error) => {
                 sessions.respond(conn, &Response::from(&error), now);
@@ -121,14 +70,19 @@ impl Engine {
         };
         match route {
             Route::Preflight => sessions.respond(conn, &Response::preflight(), now),
-            Route::Index => sessions.respond(conn, &self.desk.index(request), now),
+            Route::Index => {
+                let config = &self.desk.config;
+                let index = api::index(request, config.require_auth, config.sync_writers);
+                sessions.respond(conn, &index, now);
+            }
             Route::RoomPage { is_code } => {
                 // The page itself says that there is no such room.
                 let status = if is_code { Status::OK } else { Status::NOT_FOUND };
-                sessions.respond(conn, &page(request, pages::ROOM, status), now);
+                sessions.respond(conn, &pages::respond(request, pages::ROOM, status), now);
             }
             Route::Page => {
-                sessions.respond(conn, &page(request, request.path(), Status::OK), now);
+                let page = pages::respond(request, request.path(), Status::OK);
+                sessions.respond(conn, &page, now);
             }
             Route::Health => {
                 let health = self.health(sessions, now, true);
@@ -139,7 +93,10 @@ impl Engine {
                 sessions.respond(conn, &ready, now);
             }
             Route::Whoami => {
-                let whoami = self.desk.whoami(request, peer, address);
+                let config = &self.desk.config;
+                let trusted = config.trusted_proxies.trusts(peer);
+                let public_url = config.public_url.as_deref();
+                let whoami = api::whoami(request, address, public_url, trusted);
                 sessions.respond(conn, &whoami, now);
             }
             Route::Metrics => self.ask_metrics(sessions, conn, request, peer, now),
@@ -163,18 +120,16 @@ impl Engine {
             && sessions.len() < sessions.connections_max()
     }
 
-    fn health(&mut self, sessions: &Sessions, now: Now, ready: bool) -> Response {
+    fn health(&self, sessions: &Sessions, now: Now, is_ready: bool) -> Response {
         let health = Health {
-            status: if ready { "healthy" } else { "unavailable" },
+            is_ready,
             rooms: self.rooms.rooms(),
             connections: sessions.len(),
-            uptime_seconds: now.at.since(Timestamp(0)).as_secs(),
-            version: env!("CARGO_PKG_VERSION"),
+            uptime: now.at.since(Timestamp(0)),
             store: self.desk.store_state(),
-            timestamp: now.unix.rfc3339(),
+            at: now.unix,
         };
-        let status = if ready { Status::OK } else { Status::SERVICE_UNAVAILABLE };
-        Response::json(status, &health)
+        Response::from(&health)
     }
 
     // --- rooms ---
@@ -188,17 +143,14 @@ impl Engine {
         now: Now,
     ) {
         if let Err(wait) = self.desk.room_creations.take(AddressKey::of(address), now.at) {
-            let mut response =
-                room_error(Status::TOO_MANY_REQUESTS, "Too many rooms created; try again later");
-            response.set_header("Retry-After", &wait.seconds().to_string());
-            sessions.respond(conn, &response, now);
+            sessions.respond(conn, &api::rooms::too_many_created(wait), now);
             return;
         }
         // What is wanted is kept until the store has answered.
         sessions.keep(conn, request.held_bytes());
         match self.desk.creation(request, peer) {
             Ok(creation) if self.desk.config.require_auth => {
-                let token = http::credentials(request, &self.desk.config.allowed_origins);
+                let token = api::credentials(request, &self.desk.config.allowed_origins);
                 let job = Job::Authenticate { token, now: now.unix };
                 let waiting = Waiting::CreateAfterLogin(Box::new(creation));
                 self.wait_for(sessions, conn, job, Purpose::Authentication(conn), waiting, now);
@@ -236,8 +188,7 @@ impl Engine {
         creation.draws += 1;
         if creation.draws >= CODE_DRAWS_MAX {
             warn!("{CODE_DRAWS_MAX} drawn room codes in a row were in use");
-            let response = room_error(Status::SERVICE_UNAVAILABLE, "No free room code was found");
-            sessions.respond(conn, &response, now);
+            sessions.respond(conn, &api::rooms::no_free_code(), now);
             return;
         }
         creation.room_code = self.desk.fresh_code();
@@ -253,10 +204,7 @@ impl Engine {
         now: Now,
     ) {
         if let Err(wait) = self.desk.may_ask_for_rooms(address, now) {
-            let mut response =
-                room_error(Status::TOO_MANY_REQUESTS, "Too many unknown rooms asked for");
-            response.set_header("Retry-After", &wait.seconds().to_string());
-            sessions.respond(conn, &response, now);
+            sessions.respond(conn, &api::rooms::too_many_unknown(wait), now);
             return;
         }
         let Some(code) = code else {
@@ -287,26 +235,27 @@ impl Engine {
         address: IpAddr,
         now: Now,
     ) {
-        let upgrade = match http::check_upgrade(request, &self.desk.config.allowed_origins) {
-            Ok(upgrade) => upgrade,
+        let checked = api::check_upgrade(request, &self.desk.config.allowed_origins);
+        let (upgrade, token) = match checked {
+            Ok(checked) => checked,
             Err(response) => {
                 sessions.respond(conn, &response, now);
                 return;
             }
         };
         if self.desk.shutdown.is_some() || sessions.budget().is_over() {
-            refuse_upgrade(sessions, conn, now);
+            sessions.respond(conn, &api::busy(), now);
             return;
         }
         if !self.desk.config.require_auth {
             self.finish_upgrade(sessions, conn, &upgrade, (address, None), now);
         } else if sessions.has_place_at(conn, address) {
             sessions.keep(conn, request.held_bytes());
-            let job = Job::Authenticate { token: upgrade.bearer.clone(), now: now.unix };
+            let job = Job::Authenticate { token, now: now.unix };
             let waiting = Waiting::Upgrade(Box::new(upgrade), address);
             self.wait_for(sessions, conn, job, Purpose::Authentication(conn), waiting, now);
         } else {
-            refuse_address(sessions, conn, now);
+            sessions.respond(conn, &api::too_many_connections(), now);
         }
     }
 
@@ -321,7 +270,7 @@ impl Engine {
     ) {
         // Only now: a proxy goes on with the connection of an upgrade that failed, for others.
         if !sessions.set_address(conn, address) {
-            refuse_address(sessions, conn, now);
+            sessions.respond(conn, &api::too_many_connections(), now);
             return;
         }
         self.desk.clients.insert(conn, identity);
@@ -343,7 +292,7 @@ impl Engine {
         match (result, waiting) {
             // It would miss the goodbye.
             (Ok(_), Waiting::Upgrade(..)) if self.desk.shutdown.is_some() => {
-                refuse_upgrade(sessions, conn, now);
+                sessions.respond(conn, &api::busy(), now);
             }
             (Ok(identity), Waiting::Upgrade(upgrade, address)) => {
                 let client = (address, Some(Box::new(identity)));
@@ -358,8 +307,7 @@ impl Engine {
             (Ok(_), _) => {}
             (Err(AuthError::Store(_)), _) => Desk::store_unavailable(sessions, conn, now),
             (Err(AuthError::NotLoggedIn), _) => {
-                let response = Response::error(Status::UNAUTHORIZED, "Not logged in");
-                sessions.respond(conn, &response, now);
+                sessions.respond(conn, &api::not_logged_in(), now);
             }
         }
     }
@@ -398,56 +346,16 @@ impl Desk {
         client_address(peer, &forwarded, &self.config.trusted_proxies)
     }
 
-    /// `GET /`: the page for browsers, and for programs what this server is.
-    fn index(&self, request: &Request) -> Response {
-        if request.accepts("text/html") {
-            return page(request, "/", Status::OK);
-        }
-        let index = Index {
-            name: "Khun Phaen Sync Server",
-            version: env!("CARGO_PKG_VERSION"),
-            status: "running",
-            routes: http::ROUTES,
-            require_auth: self.config.require_auth,
-            sync_writers: match self.config.sync_writers {
-                SyncWriters::Host => "host",
-                SyncWriters::Any => "any",
-            },
-        };
-        Response::json(Status::OK, &index).with_header("Vary", "Accept")
-    }
-
-    /// What `POST /api/rooms` asks for.
+    /// The room that `request`, which came from `peer`, asks for.
     fn creation(&mut self, request: &Request, peer: Peer) -> Result<Creation, Response> {
-        let bad = |message: &str| Err(room_error(Status::BAD_REQUEST, message));
-        let body: CreateBody = match http::parse_json(request) {
-            Ok(body) => body,
-            Err(error) => return bad(&error),
-        };
-        if let Some(code) = &body.desired_room_code
-            && !http::is_room_code(code)
-        {
-            return bad("desired_room_code must be 1 to 64 of A-Z, a-z, 0-9, _ and -");
-        }
-        if let Some(host_id) = &body.desired_host_id {
-            let chars = host_id.chars().count();
-            if !(1..=HOST_ID_CHARS_MAX).contains(&chars) || host_id.chars().any(char::is_control) {
-                return bad("desired_host_id must be 1 to 128 printable characters");
-            }
-        }
-        let host_auth = match body.host_auth.as_deref() {
-            Some("token") => HostAuth::Token,
-            // A server that asks for tokens everywhere is not talked out of it.
-            None | Some("peer_id") => self.config.host_auth,
-            Some(_) => return bad("host_auth must be \"token\" or \"peer_id\""),
-        };
+        let wish = CreateRequest::parse(request, self.config.host_auth)?;
         let websocket_url = self.websocket_url(request, peer);
         Ok(Creation {
-            desired: body.desired_room_code.is_some(),
-            room_code: body.desired_room_code.unwrap_or_else(|| self.fresh_code()),
+            desired: wish.room_code.is_some(),
+            room_code: wish.room_code.unwrap_or_else(|| self.fresh_code()),
             room_id: self.fresh_uuid(),
-            host_id: body.desired_host_id.unwrap_or_else(|| self.fresh_uuid()),
-            host_auth,
+            host_id: wish.host_id.unwrap_or_else(|| self.fresh_uuid()),
+            host_auth: wish.host_auth,
             host_token: self.fresh_token(),
             websocket_url,
             draws: 0,
@@ -457,10 +365,7 @@ impl Desk {
     /// Where the client of `request`, which came from `peer`, is to open its WebSocket.
     pub(super) fn websocket_url(&self, request: &Request, peer: Peer) -> String {
         let trusted = self.config.trusted_proxies.trusts(peer);
-        let secure = trusted && http::is_secure(request);
-        let forwarded_host = http::forwarded_host(request).filter(|_| trusted);
-        let host = forwarded_host.or(request.host()).unwrap_or("localhost");
-        http::websocket_url(self.config.public_url.as_deref(), host, secure)
+        api::websocket_url(request, self.config.public_url.as_deref(), trusted)
     }
 
     pub(super) fn answer_create(
@@ -470,32 +375,15 @@ impl Desk {
         result: Result<CreateDone<'_>, RoomError>,
         now: Now,
     ) {
-        let (status, view, new) = match result {
-            Ok(CreateDone::Created(view)) => (Status::CREATED, view, true),
-            Ok(CreateDone::Restored(view)) => (Status::OK, view, false),
+        let url = &creation.websocket_url;
+        let response = match result {
+            Ok(CreateDone::Created(room)) => api::rooms::created(&room, url, &creation.host_token),
+            Ok(CreateDone::Restored(room)) => api::rooms::restored(&room, url),
             Ok(CreateDone::Taken | CreateDone::WaitingForStore) => return,
-            Err(RoomError::StoreUnavailable) => {
-                Self::store_unavailable(sessions, conn, now);
-                return;
-            }
-            Err(error) => {
-                let mut response = room_error(Status::SERVICE_UNAVAILABLE, &error.to_string());
-                response.set_header("Retry-After", "60");
-                sessions.respond(conn, &response, now);
-                return;
-            }
+            Err(RoomError::StoreUnavailable) => api::store_unavailable(),
+            Err(error) => api::rooms::not_created(error),
         };
-        let answer = CreateAnswer {
-            success: true,
-            room_code: view.code(),
-            room_id: view.room_id(),
-            host_id: view.host_id(),
-            websocket_url: &creation.websocket_url,
-            host_token: new.then_some(creation.host_token.expose()),
-            restored: (!new).then_some(true),
-            has_document: (!new).then_some(view.has_document()),
-        };
-        sessions.respond(conn, &Response::json(status, &answer), now);
+        sessions.respond(conn, &response, now);
     }
 
     pub(super) fn answer_view(
@@ -507,45 +395,12 @@ impl Desk {
         now: Now,
     ) {
         match result {
-            Ok(view) => {
-                let mut body = Vec::new();
-                protocol::encode_room_view(&view, &mut body);
-                sessions.respond(conn, &Response::json_text(Status::OK, body), now);
-            }
+            Ok(view) => sessions.respond(conn, &api::rooms::shown(&view), now),
             Err(RoomError::RoomNotFound) => {
                 self.count_unknown_room(address, now);
-                let response = room_error(Status::NOT_FOUND, "Room not found");
-                sessions.respond(conn, &response, now);
+                sessions.respond(conn, &api::rooms::not_found(), now);
             }
             Err(_) => Self::store_unavailable(sessions, conn, now),
         }
     }
-}
-
-/// An error of the room routes.
-fn room_error(status: Status, message: &str) -> Response {
-    #[derive(Serialize)]
-    struct RoomFailure<'a> {
-        success: bool,
-        error: &'a str,
-    }
-    Response::json(status, &RoomFailure { success: false, error: message })
-}
-
-/// Tells a client that its address has connections enough.
-fn refuse_address(sessions: &mut Sessions, conn: ConnId, now: Now) {
-    let response =
-        Response::error(Status::SERVICE_UNAVAILABLE, "Too many connections from this address");
-    sessions.respond(conn, &response, now);
-}
-
-/// There is no place for a further WebSocket at present.
-fn refuse_upgrade(sessions: &mut Sessions, conn: ConnId, now: Now) {
-    let response = Response::unavailable("The server is busy; try again later");
-    sessions.respond(conn, &response, now);
-}
-
-/// A page or a part of one.
-fn page(request: &Request, path: &str, status: Status) -> Response {
-    pages::respond(request, path, status).unwrap_or_else(|| (&RouteError::NotFound).into())
 }
