@@ -10,7 +10,7 @@ use crate::base::ids::ConnId;
 use crate::base::time::Now;
 use crate::protocol::{self, ClientAction, ErrorCode, Message, MessageId, Reply};
 use crate::rooms::{Action, Done, Join, RoomError, TokenHash};
-use crate::session::{FIRST_ACTION_TIMEOUT, Sessions};
+use crate::session::{FIRST_MESSAGE_TIMEOUT, Sessions};
 use crate::ws::CloseReason;
 
 impl Engine {
@@ -40,7 +40,7 @@ impl Engine {
         self.desk.clients.count_good(conn);
         let unjoined = self.desk.clients.client_mut(conn).is_some_and(|c| !c.has_joined);
         if unjoined {
-            sessions.expect_action_by(conn, Some(now.at + FIRST_ACTION_TIMEOUT));
+            sessions.expect_message_by(conn, Some(now.at + FIRST_MESSAGE_TIMEOUT));
         }
         self.perform(sessions, conn, message, now);
     }

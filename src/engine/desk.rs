@@ -28,7 +28,7 @@ use crate::protocol::{self, ErrorCode, MessageId, Reply};
 use crate::rooms::{Done, RoomError, SaveError, StoreUnavailable};
 use crate::session::Sessions;
 use crate::store::StoreError;
-use crate::ws;
+use crate::ws::Frame;
 
 /// Characters of a generated room code: none that look alike (protocol, section 2). There are 32,
 /// so five bits of a random byte choose one without bias.
@@ -41,8 +41,6 @@ const ROOM_CREATE_BURST: u32 = 5;
 const ADDRESSES_MAX: usize = 16 * 1024;
 /// Acknowledgements that wait for one room to be stored; beyond that the store is too slow.
 const ACKS_PER_ROOM_MAX: usize = 4096;
-/// A scratch buffer that grew beyond this for one big event is given back.
-const SCRATCH_BYTES_MAX: usize = 64 * 1024;
 /// How often to ask a store that did not answer.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// How often to ask whether tokens of connected users have ended (protocol: within 10 s).
@@ -200,9 +198,8 @@ impl Desk {
         reply: &Reply<'_>,
         now: Now,
     ) {
-        let frame = ws::text_frame(&mut self.scratch, |out| protocol::encode_reply(reply, out));
-        sessions.send_copy(conn, frame, now);
-        self.tidy_scratch();
+        let write = |out: &mut Vec<u8>| protocol::encode_reply(reply, out);
+        sessions.send(conn, &Frame::text(&mut self.scratch, &self.budget, write), now);
     }
 
     pub(super) fn send_error(
@@ -277,7 +274,7 @@ impl Desk {
         match result {
             Ok(_) => {
                 sessions.set_message_bytes_max(conn, self.config.limits.message_bytes_max);
-                sessions.expect_action_by(conn, None);
+                sessions.expect_message_by(conn, None);
                 if let Some(client) = self.clients.client_mut(conn) {
                     client.has_joined = true;
                 }
@@ -288,13 +285,6 @@ impl Desk {
                 }
             }
             Err(_) => {}
-        }
-    }
-
-    /// Gives back a buffer that one big event has made big.
-    pub(super) fn tidy_scratch(&mut self) {
-        if self.scratch.capacity() > SCRATCH_BYTES_MAX {
-            self.scratch = Vec::new();
         }
     }
 

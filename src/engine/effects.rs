@@ -11,8 +11,7 @@ use crate::rooms::{
     CloseDone, CreateDone, Done, Event, Output, RoomChange, RoomError, RoomView, Snapshot,
 };
 use crate::session::Sessions;
-use crate::session::send_queue::COPY_BYTES_MAX;
-use crate::ws::{self, CloseReason};
+use crate::ws::{CloseReason, Frame};
 
 /// The sink for one call of the rooms.
 #[derive(Debug)]
@@ -25,32 +24,17 @@ pub(super) struct Effects<'a> {
 impl Effects<'_> {
     /// Encodes `event` once and queues it for each of `to` but `except`.
     fn fan_out(&mut self, to: &[ConnId], except: Option<ConnId>, event: &Event<'_>) {
-        let recipients = to.iter().copied().filter(|conn| Some(*conn) != except);
-        if let Event::DocumentSync { document: Some(document) } = event {
-            for conn in recipients {
-                self.sessions.send_document(conn, document, self.now);
-            }
-            return;
-        }
-        let frame = ws::text_frame(&mut self.desk.scratch, |out| {
-            protocol::encode_event(event, out);
-        });
+        let frame = match event {
+            Event::DocumentSync { document: Some(document) } => Frame::latest(document.0.clone()),
+            _ => Frame::text(&mut self.desk.scratch, self.sessions.budget(), |out| {
+                protocol::encode_event(event, out);
+            }),
+        };
         let can_wait = matches!(event, Event::PeerJoined { .. } | Event::PeerLeft { .. });
-        if frame.len() > COPY_BYTES_MAX && to.len() > 1 {
-            let shared = self.sessions.budget().counted_bytes(frame.to_vec());
-            for conn in recipients {
-                self.sessions.send_shared(conn, &shared, self.now);
-            }
-        } else if can_wait {
-            for conn in recipients {
-                self.sessions.send_patiently(conn, frame, self.now);
-            }
-        } else {
-            for conn in recipients {
-                self.sessions.send_copy(conn, frame, self.now);
-            }
+        let frame = if can_wait { frame.patient() } else { frame };
+        for conn in to.iter().copied().filter(|conn| Some(*conn) != except) {
+            self.sessions.send(conn, &frame, self.now);
         }
-        self.desk.tidy_scratch();
     }
 }
 

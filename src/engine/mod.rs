@@ -34,6 +34,7 @@ use crate::http::Request;
 use crate::rooms::{Rooms, RoomsConfig, StoreUnavailable};
 use crate::session::{Dispatch, Sessions};
 use crate::store::StoreError;
+use crate::ws::CloseReason;
 use desk::{Desk, Waiting};
 use effects::Effects;
 use jobs::Purpose;
@@ -91,6 +92,10 @@ impl Dispatch for Engine {
 
     fn message(&mut self, sessions: &mut Sessions, conn: ConnId, text: &str, now: Now) {
         self.act(sessions, conn, text, now);
+    }
+
+    fn overdue(&mut self, sessions: &mut Sessions, conn: ConnId, now: Now) {
+        sessions.close(conn, CloseReason::Policy("no join"), now);
     }
 
     fn closed(&mut self, sessions: &mut Sessions, conn: ConnId, now: Now) {

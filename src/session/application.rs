@@ -2,12 +2,9 @@
 
 use std::net::IpAddr;
 
-use bytes::Bytes;
 use log::{Level, log};
 
 use super::Sessions;
-use super::flush_list::{FlushList, FlushState};
-use super::send_queue::SendQueue;
 use super::state::Session;
 use super::timeouts::{FIRST_REQUEST_AT_STOP_TIMEOUT, Timeouts};
 use crate::base::ids::ConnId;
@@ -16,8 +13,7 @@ use crate::base::metrics::Traffic;
 use crate::base::time::{Now, Timestamp};
 use crate::config::{Config, Peer};
 use crate::http::{Response, Upgrade};
-use crate::rooms::Document;
-use crate::ws::CloseReason;
+use crate::ws::{CloseReason, Frame};
 
 /// What all connections come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,32 +61,43 @@ impl Sessions {
         self.arm(conn);
     }
 
-    /// Queues `frame` for `conn`, copying it. Does nothing unless it is an open WebSocket.
-    pub fn send_copy(&mut self, conn: ConnId, frame: &[u8], now: Now) {
-        self.send(conn, frame.len(), now, |queue| queue.push_copy(frame));
-    }
-
-    /// Like [`send_copy`](Self::send_copy), but if such frames left lately, this one may wait a
-    /// few milliseconds for others (at most 20), unless something urgent follows it.
-    pub fn send_patiently(&mut self, conn: ConnId, frame: &[u8], now: Now) {
-        self.push(conn, frame.len(), now, FlushList::add_patient, |queue| queue.push_copy(frame));
-    }
-
-    /// Queues `frame` for `conn`, sharing it. Does nothing unless it is an open WebSocket.
-    pub fn send_shared(&mut self, conn: ConnId, frame: &Bytes, now: Now) {
-        self.send(conn, frame.len(), now, |queue| queue.push_shared(frame.clone()));
-    }
-
-    /// Queues `document` for `conn` in place of an older one that is not yet on its way.
-    pub fn send_document(&mut self, conn: ConnId, document: &Document, now: Now) {
-        let superseded = self.session(conn).map_or(0, |session| session.queue.replaceable_bytes());
-        let bytes = document.0.len().saturating_sub(superseded);
-        self.send(conn, bytes, now, |queue| queue.push_document(document));
+    /// Queues `frame` for `conn`: to leave with the next flush, or a little later together with
+    /// others if it [may wait](Frame::can_wait), such frames left lately (at most 20 ms ago), and
+    /// nothing urgent follows it. Does nothing unless `conn` is an open WebSocket, and closes one
+    /// that reads too slowly for it.
+    pub fn send(&mut self, conn: ConnId, frame: &Frame<'_>, now: Now) {
+        let index = conn.index as usize;
+        let Some(session) = self.slab.get_mut(index).filter(|session| session.id == conn) else {
+            return;
+        };
+        if !session.is_open_websocket() {
+            return;
+        }
+        let bytes_after = session.queue.queued_bytes() + session.queue.bytes_to_add(frame);
+        if bytes_after > self.send_queue_bytes_max {
+            self.forget_unstarted(conn);
+            self.close(conn, CloseReason::TooSlow, now);
+            return;
+        }
+        session.queue.push(frame);
+        self.traffic.messages_delivered += 1;
+        if frame.can_wait() {
+            self.to_flush.add_patient(&mut session.flush, conn);
+        } else {
+            self.to_flush.add_due(&mut session.flush, conn);
+        }
+        let held = session.held_bytes();
+        self.budget.replace(session.counted_bytes, held);
+        session.counted_bytes = held;
+        // One event can be a message to a thousand recipients, and one outcome of a job an event
+        // for each of a thousand that waited.
+        if self.is_flooded() {
+            self.enforce_budget(now);
+        }
     }
 
     /// Closes the WebSocket `conn` with `reason`: what is queued still goes out, then the Close
-    /// frame. Its room should forget it at once; [`Dispatch::closed`](super::Dispatch::closed)
-    /// follows.
+    /// frame. [`Dispatch::closed`](super::Dispatch::closed) follows.
     pub fn close(&mut self, conn: ConnId, reason: CloseReason, now: Now) {
         let Some(session) = self.session(conn) else { return };
         if !session.is_open_websocket() {
@@ -185,10 +192,11 @@ impl Sessions {
         self.settle(conn);
     }
 
-    /// Closes `conn` with 1008 unless this is called again before `by`; `None` waits for ever.
-    pub fn expect_action_by(&mut self, conn: ConnId, by: Option<Timestamp>) {
+    /// Has the application told that `conn` is [overdue](super::Dispatch::overdue), unless this is
+    /// called again before `by`; `None` waits for ever.
+    pub fn expect_message_by(&mut self, conn: ConnId, by: Option<Timestamp>) {
         if let Some(session) = self.session_mut(conn) {
-            session.expect_action_by(by);
+            session.expect_message_by(by);
         }
         self.arm(conn);
     }
@@ -249,45 +257,5 @@ impl Sessions {
             census.queued_bytes_longest = census.queued_bytes_longest.max(bytes);
         }
         census
-    }
-
-    /// Queues something of `bytes` bytes to leave with the next flush.
-    fn send(&mut self, conn: ConnId, bytes: usize, now: Now, push: impl FnOnce(&mut SendQueue)) {
-        self.push(conn, bytes, now, FlushList::add_due, push);
-    }
-
-    /// Queues something of `bytes` bytes and has it flushed as `add` says, or closes a reader
-    /// that is too slow for it.
-    fn push(
-        &mut self,
-        conn: ConnId,
-        bytes: usize,
-        now: Now,
-        add: impl FnOnce(&mut FlushList, &mut FlushState, ConnId),
-        push: impl FnOnce(&mut SendQueue),
-    ) {
-        let index = conn.index as usize;
-        let Some(session) = self.slab.get_mut(index).filter(|session| session.id == conn) else {
-            return;
-        };
-        if !session.is_open_websocket() {
-            return;
-        }
-        if session.queue.queued_bytes() + bytes > self.send_queue_bytes_max {
-            self.forget_unstarted(conn);
-            self.close(conn, CloseReason::TooSlow, now);
-            return;
-        }
-        push(&mut session.queue);
-        self.traffic.messages_delivered += 1;
-        add(&mut self.to_flush, &mut session.flush, conn);
-        let held = session.held_bytes();
-        self.budget.replace(session.counted_bytes, held);
-        session.counted_bytes = held;
-        // One event can be a message to a thousand members, and one outcome of a job an event for
-        // each of a thousand who waited.
-        if self.is_flooded() {
-            self.enforce_budget(now);
-        }
     }
 }

@@ -6,12 +6,12 @@
 //!   `wrote`, `blocked`, `handle_timeouts`);
 //! - **the transport asks what to do** (`take_due`, `slices`, `flushed`, `take_finished`,
 //!   `poll_timeout`, `wants_read`);
-//! - **the application acts** (`respond`, `upgrade`, `send_copy`, `send_patiently`, `send_shared`,
-//!   `send_document`, `close`, `pause`, `resume`, …);
+//! - **the application acts** (`respond`, `upgrade`, `send`, `close`, `pause`, `resume`, …);
 //! - **getters**.
 //!
 //! What comes in is handed to a [`Dispatch`], the application. Every id may be stale; a call with
-//! one does nothing. This layer knows no socket, no clock, no room and no route.
+//! one does nothing. This layer knows no socket, no clock and nothing of what an
+//! application does.
 
 mod addresses;
 mod application;
@@ -23,9 +23,9 @@ mod table;
 mod timeouts;
 
 pub use application::Census;
-pub use state::{AfterFlush, UNJOINED_MESSAGE_BYTES_MAX};
+pub use state::AfterFlush;
 pub use table::{Refused, Sessions};
-pub use timeouts::FIRST_ACTION_TIMEOUT;
+pub use timeouts::FIRST_MESSAGE_TIMEOUT;
 
 use std::time::Duration;
 
@@ -57,6 +57,10 @@ pub trait Dispatch {
             Err(_) => sessions.close(conn, CloseReason::InvalidUtf8, now),
         }
     }
+
+    /// No message came by the time that was set for `conn`: sixty seconds after the upgrade, or
+    /// what [`Sessions::expect_message_by`] said last.
+    fn overdue(&mut self, sessions: &mut Sessions, conn: ConnId, now: Now);
 
     /// The client is gone, or is being closed: nothing sent to it will arrive. Said once for a
     /// connection that was upgraded or whose request is being answered.

@@ -1,6 +1,6 @@
 //! The state of one connection: what it is doing, what it has yet to send, and until when.
 //!
-//! Knows bytes and time, but no socket, no room and no route: [`Session::next_input`] turns bytes
+//! Knows bytes and time, but no socket and no application: [`Session::next_input`] turns bytes
 //! into requests and messages, the table beside it hands those to the application.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::deadlines::NEVER;
 use super::flush_list::FlushState;
 use super::send_queue::SendQueue;
 use super::timeouts::{
-    BODY_TIMEOUT, CLOSE_TIMEOUT, FIRST_ACTION_TIMEOUT, LAST_WORDS_TIMEOUT, LINGER_TIMEOUT,
+    BODY_TIMEOUT, CLOSE_TIMEOUT, FIRST_MESSAGE_TIMEOUT, LAST_WORDS_TIMEOUT, LINGER_TIMEOUT,
     Timeouts, WRITE_STALL_TIMEOUT,
 };
 use crate::base::ids::ConnId;
@@ -20,8 +20,8 @@ use crate::ws::{CloseReason, Decoder, DecoderPool, Incoming};
 
 /// Unread answers to pipelined requests beyond which no further request is read.
 const ANSWERS_QUEUED_BYTES_MAX: usize = 64 * 1024;
-/// Bytes of a message before the application says that the client may send longer ones.
-pub const UNJOINED_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a message until the application says that the client may send longer ones.
+const FIRST_MESSAGE_BYTES_MAX: usize = 16 * 1024;
 
 /// What a connection is doing. Each state owns what only it needs.
 #[derive(Debug)]
@@ -61,10 +61,10 @@ enum Phase {
 #[derive(Debug)]
 struct WebSocket {
     decoder: Decoder,
-    /// Of one message; small until the client has joined.
+    /// Of one message; small until the application says otherwise.
     message_bytes_max: usize,
-    /// The application wants an action by then.
-    action_by: Option<Timestamp>,
+    /// The application wants a message by then.
+    message_by: Option<Timestamp>,
     /// A ping was sent since the last byte came.
     pinged: bool,
 }
@@ -98,8 +98,8 @@ pub(super) enum Expired {
     Ping,
     /// A request took too long.
     RequestTimeout,
-    /// The connection is to be closed politely.
-    Close(CloseReason),
+    /// The message that the application expects has not come.
+    Overdue,
     /// The connection is to be dropped, for this reason.
     Drop(&'static str),
 }
@@ -401,8 +401,8 @@ impl Session {
         self.last_received = now;
         self.phase = Phase::WebSocket(WebSocket {
             decoder: Decoder::default(),
-            message_bytes_max: UNJOINED_MESSAGE_BYTES_MAX,
-            action_by: Some(now + FIRST_ACTION_TIMEOUT),
+            message_bytes_max: FIRST_MESSAGE_BYTES_MAX,
+            message_by: Some(now + FIRST_MESSAGE_TIMEOUT),
             pinged: false,
         });
     }
@@ -413,9 +413,9 @@ impl Session {
         }
     }
 
-    pub(super) fn expect_action_by(&mut self, by: Option<Timestamp>) {
+    pub(super) fn expect_message_by(&mut self, by: Option<Timestamp>) {
         if let Phase::WebSocket(web_socket) = &mut self.phase {
-            web_socket.action_by = by;
+            web_socket.message_by = by;
         }
     }
 
@@ -496,7 +496,7 @@ impl Session {
                 } else {
                     ping_after(self.id, timeouts)
                 };
-                (self.last_received + silence).min(web_socket.action_by.unwrap_or(NEVER))
+                (self.last_received + silence).min(web_socket.message_by.unwrap_or(NEVER))
             }
             Phase::Closing { until, .. } | Phase::Draining { until, .. } => *until,
             Phase::Answering(_) | Phase::Gone => NEVER,
@@ -521,8 +521,9 @@ impl Session {
             Phase::WebSocket(web_socket) => {
                 if self.last_received + timeouts.ping_timeout <= now {
                     Expired::Drop("no answer to a ping")
-                } else if web_socket.action_by.is_some_and(|by| by <= now) {
-                    Expired::Close(CloseReason::Policy("no join"))
+                } else if web_socket.message_by.is_some_and(|by| by <= now) {
+                    web_socket.message_by = None;
+                    Expired::Overdue
                 } else {
                     web_socket.pinged = true;
                     Expired::Ping

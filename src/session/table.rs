@@ -18,7 +18,7 @@ use crate::base::metrics::Traffic;
 use crate::base::time::{Now, Timestamp};
 use crate::config::{AddressKey, Config, Peer, TrustedProxies};
 use crate::http::{Response, ResponseEncoder, Status};
-use crate::ws::{self, CloseReason, DecoderPool, Incoming};
+use crate::ws::{self, CloseReason, DecoderPool, Frame, Incoming};
 
 /// Connections beyond the limit that may be open at once, just long enough to be told 503.
 const REFUSALS_MAX: usize = 64;
@@ -201,7 +201,7 @@ impl Sessions {
             }
             session.armed = NEVER;
             let expired = session.expired(now.at, &timeouts);
-            self.act_on(conn, expired, now);
+            self.act_on(conn, expired, now, dispatch);
             self.arm(conn);
         }
         let slab = &self.slab;
@@ -425,13 +425,13 @@ impl Sessions {
             return;
         }
         let mut replies = std::mem::take(&mut self.replies);
-        self.send_copy(conn, &replies, now);
+        self.send(conn, &Frame::whole(&replies), now);
         replies.clear();
         replies.shrink_to(SCRATCH_BYTES_MAX);
         self.replies = replies;
     }
 
-    fn act_on(&mut self, conn: ConnId, expired: Expired, now: Now) {
+    fn act_on<D: Dispatch>(&mut self, conn: ConnId, expired: Expired, now: Now, dispatch: &mut D) {
         match expired {
             Expired::Nothing => {}
             Expired::Ping => {
@@ -445,7 +445,7 @@ impl Sessions {
                     Response::error(Status::REQUEST_TIMEOUT, "the request took too long");
                 self.respond(conn, &response, now);
             }
-            Expired::Close(reason) => self.close(conn, reason, now),
+            Expired::Overdue => dispatch.overdue(self, conn, now),
             Expired::Drop(why) => self.drop_now(conn, why),
         }
     }

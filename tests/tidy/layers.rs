@@ -62,7 +62,7 @@ const USES: &[(&str, &[&str])] = &[
     ("http", &["base", "config", "ws"]),
     ("api", &["http"]),
     ("accounts", &["base", "config", "store"]),
-    ("session", &["base", "config", "http", "rooms", "ws"]),
+    ("session", &["base", "config", "http", "ws"]),
     (
         "engine",
         &[
