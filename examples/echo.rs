@@ -3,6 +3,7 @@
 //!
 //! `cargo run --release --example echo -- 9001`
 
+use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,7 @@ struct Echo {
 impl Dispatch for Echo {
     type Job = ();
     type Outcome = ();
+    type Event = Infallible;
 
     fn request(&mut self, sessions: &mut Sessions, conn: ConnId, request: Request, now: Now) {
         match check_upgrade(&request, &AllowedOrigins::Any) {
@@ -50,6 +52,9 @@ impl Dispatch for Echo {
 
     fn overdue(&mut self, _: &mut Sessions, _: ConnId, _: Now) {}
     fn closed(&mut self, _: &mut Sessions, _: ConnId, _: Now) {}
+    fn event(&mut self, _: &mut Sessions, event: Infallible, _: Now) {
+        match event {}
+    }
     fn job_done(&mut self, _: &mut Sessions, _: JobId, (): (), _: Now) {}
     fn next_job(&mut self, _: Now) -> Option<(JobId, ())> {
         None

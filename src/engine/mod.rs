@@ -23,6 +23,7 @@ mod whoami;
 
 pub use jobs::{Job, Outcome, RoomToSave};
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +86,7 @@ impl Engine {
 impl Dispatch for Engine {
     type Job = Job;
     type Outcome = Outcome;
+    type Event = Infallible;
 
     fn request(&mut self, sessions: &mut Sessions, conn: ConnId, request: Request, now: Now) {
         self.answer(sessions, conn, &request, now);
@@ -145,6 +147,10 @@ impl Dispatch for Engine {
                 debug_assert!(false, "{purpose:?} ended with {outcome:?}");
             }
         }
+    }
+
+    fn event(&mut self, _: &mut Sessions, event: Infallible, _: Now) {
+        match event {}
     }
 
     fn turned(&mut self, took: Duration) {

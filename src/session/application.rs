@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use log::{Level, log};
 
-use super::Sessions;
 use super::state::Session;
+use super::table::Sessions;
 use super::timeouts::{FIRST_REQUEST_AT_STOP_TIMEOUT, Timeouts};
 use crate::base::ids::ConnId;
 use crate::base::memory::MemoryBudget;
@@ -29,10 +29,7 @@ pub struct Census {
 impl Sessions {
     /// Answers the request that `conn` waits with.
     pub fn respond(&mut self, conn: ConnId, response: &Response, now: Now) {
-        let index = conn.index as usize;
-        let Some(session) = self.slab.get_mut(index).filter(|session| session.id == conn) else {
-            return;
-        };
+        let Some(session) = self.slots.get_mut(conn) else { return };
         let encoder = &mut self.encoder;
         let is_last = encoder.is_closing();
         session.respond(
@@ -40,7 +37,7 @@ impl Sessions {
             is_last,
             now.at,
         );
-        if session.withheld && !session.is_held() {
+        if session.can_go_on() {
             self.resumed.push(conn);
         }
         self.mark_due(conn);
@@ -52,9 +49,9 @@ impl Sessions {
     pub fn upgrade(&mut self, conn: ConnId, upgrade: &Upgrade, now: Now) {
         let mut head = Vec::new();
         self.encoder.encode_upgrade(upgrade, now.unix, &mut head);
-        let Some(session) = self.session_mut(conn) else { return };
+        let Some(session) = self.slots.get_mut(conn) else { return };
         session.upgrade(&head, now.at);
-        if session.withheld {
+        if session.hold.has_withheld() {
             self.resumed.push(conn);
         }
         self.mark_due(conn);
@@ -66,10 +63,7 @@ impl Sessions {
     /// nothing urgent follows it. Does nothing unless `conn` is an open WebSocket, and closes one
     /// that reads too slowly for it.
     pub fn send(&mut self, conn: ConnId, frame: &Frame<'_>, now: Now) {
-        let index = conn.index as usize;
-        let Some(session) = self.slab.get_mut(index).filter(|session| session.id == conn) else {
-            return;
-        };
+        let Some(session) = self.slots.get_mut(conn) else { return };
         if !session.is_open_websocket() {
             return;
         }
@@ -86,9 +80,7 @@ impl Sessions {
         } else {
             self.to_flush.add_due(&mut session.flush, conn);
         }
-        let held = session.held_bytes();
-        self.budget.replace(session.counted_bytes, held);
-        session.counted_bytes = held;
+        session.settle(&self.budget);
         // One event can be a message to a thousand recipients, and one outcome of a job an event
         // for each of a thousand that waited.
         if self.is_flooded() {
@@ -99,7 +91,7 @@ impl Sessions {
     /// Closes the WebSocket `conn` with `reason`: what is queued still goes out, then the Close
     /// frame. [`Dispatch::closed`](super::Dispatch::closed) follows.
     pub fn close(&mut self, conn: ConnId, reason: CloseReason, now: Now) {
-        let Some(session) = self.session(conn) else { return };
+        let Some(session) = self.slots.get(conn) else { return };
         if !session.is_open_websocket() {
             return;
         }
@@ -107,7 +99,7 @@ impl Sessions {
         log!(level, "{conn} {}: closing: {reason}", session.peer);
         self.push_close_frame(conn, reason);
         self.depart(conn);
-        if let Some(session) = self.session_mut(conn) {
+        if let Some(session) = self.slots.get_mut(conn) {
             session.wait_for_close(now.at);
         }
         self.mark_due(conn);
@@ -147,29 +139,25 @@ impl Sessions {
     /// has come is still read and answered.
     pub fn end_if_idle(&mut self, conn: ConnId) {
         let idle = self
-            .session(conn)
+            .slots
+            .get(conn)
             .is_some_and(|session| session.is_between_requests() && session.queue.is_empty());
         if idle {
-            self.drop_now(conn, "shutting down");
+            self.abort(conn, "shutting down");
         }
-    }
-
-    /// Ends `conn` at once.
-    pub fn abort(&mut self, conn: ConnId, why: &str) {
-        self.drop_now(conn, why);
     }
 
     /// Hears nothing more of `conn` until [`resume`](Self::resume): input waits, bounded by what
     /// one read brings, and then the client is slowed down by TCP.
     pub fn pause(&mut self, conn: ConnId) {
-        if let Some(session) = self.session_mut(conn) {
-            session.pause();
+        if let Some(session) = self.slots.get_mut(conn) {
+            session.hold.pause();
         }
     }
 
     /// Ends a [`pause`](Self::pause).
     pub fn resume(&mut self, conn: ConnId) {
-        let Some(session) = self.session_mut(conn) else { return };
+        let Some(session) = self.slots.get_mut(conn) else { return };
         if session.resume() {
             self.resumed.push(conn);
         }
@@ -177,7 +165,7 @@ impl Sessions {
 
     /// The largest message that `conn` may send, in bytes.
     pub fn set_message_bytes_max(&mut self, conn: ConnId, bytes_max: usize) {
-        if let Some(session) = self.session_mut(conn) {
+        if let Some(session) = self.slots.get_mut(conn) {
             session.set_message_bytes_max(bytes_max);
         }
     }
@@ -186,7 +174,7 @@ impl Sessions {
     /// what it said before. They count as held by `conn` until the application has been told that
     /// it is gone.
     pub fn keep(&mut self, conn: ConnId, bytes: usize) {
-        if let Some(session) = self.session_mut(conn) {
+        if let Some(session) = self.slots.get_mut(conn) {
             session.keep(bytes);
         }
         self.settle(conn);
@@ -195,7 +183,7 @@ impl Sessions {
     /// Has the application told that `conn` is [overdue](super::Dispatch::overdue), unless this is
     /// called again before `by`; `None` waits for ever.
     pub fn expect_message_by(&mut self, conn: ConnId, by: Option<Timestamp>) {
-        if let Some(session) = self.session_mut(conn) {
+        if let Some(session) = self.slots.get_mut(conn) {
             session.expect_message_by(by);
         }
         self.arm(conn);
@@ -203,7 +191,7 @@ impl Sessions {
 
     /// Who is at the other end; once [`set_address`](Self::set_address) was called, the client.
     pub fn peer(&self, conn: ConnId) -> Option<Peer> {
-        self.session(conn).map(|session| session.peer)
+        self.slots.get(conn).map(|session| session.peer)
     }
 
     /// The address that limits go by.
@@ -213,22 +201,27 @@ impl Sessions {
 
     /// The ids of all connections, in the order of their slots.
     pub fn ids(&self) -> Vec<ConnId> {
-        self.slab.iter().map(|(_, session)| session.id).collect()
+        self.slots.iter().map(|session| session.id).collect()
+    }
+
+    /// The connection in the slot `index`.
+    pub fn id_at(&self, index: usize) -> Option<ConnId> {
+        self.slots.at(index).map(|session| session.id)
     }
 
     /// Whether `conn` is an open WebSocket.
     pub fn is_open_websocket(&self, conn: ConnId) -> bool {
-        self.session(conn).is_some_and(Session::is_open_websocket)
+        self.slots.get(conn).is_some_and(Session::is_open_websocket)
     }
 
     /// Connections that exist, those being refused not counted.
     pub fn len(&self) -> usize {
-        self.slab.len() - self.refusals
+        self.slots.len() - self.refusals
     }
 
     /// Whether there is no connection at all.
     pub fn is_empty(&self) -> bool {
-        self.slab.is_empty()
+        self.slots.len() == 0
     }
 
     /// How many connections there may be.
@@ -250,7 +243,7 @@ impl Sessions {
     /// and for the one with the longest queue. It looks at each of them.
     pub fn census(&self) -> Census {
         let mut census = Census::default();
-        for (_, session) in &self.slab {
+        for session in self.slots.iter() {
             let bytes = session.queue.queued_bytes();
             census.websockets += usize::from(session.is_open_websocket());
             census.queued_bytes += bytes;

@@ -15,12 +15,12 @@ use bytes::Bytes;
 use crate::ws::{Frame, FrameBytes};
 
 /// Slices that one write is given at most.
-pub const SLICES_MAX: usize = 64;
+pub(super) const SLICES_MAX: usize = 64;
 
 /// Bytes that one write is given at most, so that a big frame for one connection does not keep the
 /// others waiting. But a write of 64 KiB is two packets on a loopback, one of them of 53 bytes,
 /// so the fewer writes the better.
-pub const FLUSH_BYTES_MAX: usize = 2 * 1024 * 1024;
+pub(super) const FLUSH_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Bytes of a chunk, unless a single frame is longer.
 const CHUNK_BYTES_MAX: usize = 16 * 1024;
@@ -33,7 +33,7 @@ const CHUNK_BYTES_MIN: usize = 512;
 /// The caller sends what [`slices`](Self::slices) gives and reports to
 /// [`consume`](Self::consume) how much of it went, in whatever portions.
 #[derive(Debug, Default)]
-pub struct SendQueue {
+pub(super) struct SendQueue {
     /// What goes before `tail`; `None` if nothing does, which is the usual case.
     before: Option<Box<Before>>,
     /// The last chunk of copies, which takes the next one. May be empty only if `before` is not,
@@ -66,23 +66,23 @@ enum Segment {
 
 impl SendQueue {
     /// Nothing is left to send.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.queued_bytes == 0
     }
 
     /// Bytes that are left to send, shared ones included.
-    pub fn queued_bytes(&self) -> usize {
+    pub(super) fn queued_bytes(&self) -> usize {
         self.queued_bytes
     }
 
     /// Unsent bytes that other queues may hold too.
-    pub fn shared_bytes(&self) -> usize {
+    pub(super) fn shared_bytes(&self) -> usize {
         self.queued_bytes.saturating_sub(self.own_bytes())
     }
 
     /// Bytes of heap that this queue holds alone. Shared bytes are not among them; they count for
     /// themselves ([`MemoryBudget`](crate::base::memory::MemoryBudget)).
-    pub fn own_bytes(&self) -> usize {
+    pub(super) fn own_bytes(&self) -> usize {
         let before = self.before.as_ref().map_or(0, |before| {
             before.chunk_capacity + before.segments.capacity() * size_of::<Segment>()
         });
@@ -90,7 +90,7 @@ impl SendQueue {
     }
 
     /// Appends `frame`.
-    pub fn push(&mut self, frame: &Frame<'_>) {
+    pub(super) fn push(&mut self, frame: &Frame<'_>) {
         match frame.bytes() {
             FrameBytes::Copied(bytes) => self.push_copy(bytes),
             FrameBytes::Shared(bytes) if frame.replaces_older() => self.push_latest(bytes.clone()),
@@ -99,13 +99,13 @@ impl SendQueue {
     }
 
     /// How much longer [`push`](Self::push) would make the queue, in bytes.
-    pub fn bytes_to_add(&self, frame: &Frame<'_>) -> usize {
+    pub(super) fn bytes_to_add(&self, frame: &Frame<'_>) -> usize {
         let replaced = if frame.replaces_older() { self.replaceable_bytes() } else { 0 };
         frame.bytes().as_slice().len().saturating_sub(replaced)
     }
 
     /// Appends a copy of `frames`, one or more whole frames.
-    pub fn push_copy(&mut self, frames: &[u8]) {
+    pub(super) fn push_copy(&mut self, frames: &[u8]) {
         if frames.is_empty() {
             return;
         }
@@ -148,7 +148,7 @@ impl SendQueue {
 
     /// Takes out everything of which nothing is sent yet, as far as that is known: copies that
     /// share a chunk with one that is being sent stay. What is pushed next then goes out next.
-    pub fn clear_unstarted(&mut self) {
+    pub(super) fn clear_unstarted(&mut self) {
         if self.front_sent == 0 {
             *self = Self::default();
         } else if let Some(before) = &mut self.before {
@@ -164,7 +164,7 @@ impl SendQueue {
     /// Fills `slices` from its beginning with what is to be sent next, at most
     /// [`FLUSH_BYTES_MAX`] bytes of it, and returns how many it filled: 0 only if nothing is left
     /// to send.
-    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+    pub(super) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let segments = self.before.iter().flat_map(|before| &before.segments).map(Segment::bytes);
         let tail = iter::once(self.tail.as_slice()).filter(|tail| !tail.is_empty());
         let mut sent = self.front_sent;
@@ -184,7 +184,7 @@ impl SendQueue {
     }
 
     /// The next `bytes` bytes were sent: no more than [`queued_bytes`](Self::queued_bytes).
-    pub fn consume(&mut self, bytes: usize) {
+    pub(super) fn consume(&mut self, bytes: usize) {
         debug_assert!(bytes <= self.queued_bytes, "more was sent than there was");
         if bytes >= self.queued_bytes {
             *self = Self::default();

@@ -15,8 +15,8 @@ pub const PING_FRAME: &[u8] = &[0x89, 0x00];
 
 /// Frames up to this length are copied into each queue, longer ones shared. Sharing costs two
 /// atomic operations, a place in the queue, a slice of its own in the write and a fresh chunk for
-/// what follows, together about as much as copying 2 KiB; and a copy of 2 KiB for each of a thousand
-/// members is still only 2 MiB.
+/// what follows, together about as much as copying 2 KiB; and a copy of 2 KiB for each of a
+/// thousand recipients is still only 2 MiB.
 const COPY_BYTES_MAX: usize = 2 * 1024;
 
 /// The longest header that the server writes: two bytes and a 64-bit length.

@@ -1,5 +1,5 @@
-//! Those who have much to send take turns. One big write costs the kernel half of what many small
-//! ones do, but a document for a thousand readers must not keep a chat waiting.
+//! Sessions that have much to send take turns. One big write costs the kernel half of what many
+//! small ones do, but a big frame for a thousand recipients must not keep the others waiting.
 
 use std::collections::VecDeque;
 
