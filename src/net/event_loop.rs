@@ -101,7 +101,7 @@ impl<D: Dispatch> EventLoop<D> {
         let mut gate = Gate::new(listener.into_sockets());
         gate.register(registry, LISTENERS).map_err(failed("cannot watch the listener"))?;
         let wake = move || {
-            // Waking fails only if the loop is gone, and then nobody needs to be woken.
+            // Waking fails only if the loop is gone, and then there is nothing to wake.
             let _loop_is_gone = waker.wake();
         };
         let kernel = Kernel {

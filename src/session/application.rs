@@ -107,8 +107,8 @@ impl Sessions {
         self.arm(conn);
     }
 
-    /// From here on the settings are those of `config`. Nobody is sent away: a lower limit keeps
-    /// out who comes later.
+    /// From here on the settings are those of `config`. No connection is closed for a
+    /// lower limit: it keeps out later ones.
     pub fn reconfigure(&mut self, config: &Config) {
         let limits = &config.limits;
         self.encoder.set_allowed_origins(config.allowed_origins.clone());
@@ -125,7 +125,7 @@ impl Sessions {
 
     /// From here on each answer to a request is the last one of its connection, and a connection
     /// that has just come gets a moment for its first request, but not more: a restart should
-    /// leave nobody without an answer who was let in.
+    /// leave no connection that was accepted without an answer.
     pub fn stop_keeping_alive(&mut self) {
         self.encoder.close_after_answers();
         self.timeouts.first_request =
@@ -189,7 +189,7 @@ impl Sessions {
         self.arm(conn);
     }
 
-    /// Who is at the other end; once [`set_address`](Self::set_address) was called, the client.
+    /// The peer at the other end; once [`set_address`](Self::set_address) was called, the client.
     pub fn peer(&self, conn: ConnId) -> Option<Peer> {
         self.slots.get(conn).map(|session| session.peer)
     }

@@ -18,7 +18,7 @@ impl Hold {
         self.is_paused || self.is_postponed
     }
 
-    /// Whether input was withheld that nobody has taken up since.
+    /// Whether input was withheld and not released since.
     pub(super) fn has_withheld(&self) -> bool {
         self.parked.is_some()
     }

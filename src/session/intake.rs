@@ -76,7 +76,7 @@ impl Sessions {
         self.tell_departed(now, dispatch);
     }
 
-    /// Tells the application who is gone, then moves the ids of sessions that have ended to
+    /// Tells the application which clients are gone, then moves the ids of sessions that have ended to
     /// `into`. Close their sockets, then [`remove`](Self::remove) them.
     pub(super) fn take_finished<D: Dispatch>(
         &mut self,
@@ -85,7 +85,7 @@ impl Sessions {
         dispatch: &mut D,
     ) {
         self.tell_departed(now, dispatch);
-        // A slot is used again only when everybody knows that it is free.
+        // A slot is used again only when the application knows that its client is gone.
         let slots = &self.slots;
         into.extend(
             self.finished.extract_if(.., |conn| {
@@ -208,8 +208,9 @@ impl Sessions {
         }
     }
 
-    /// Tells the application who is gone: once a turn, so that a thousand connections that break
-    /// in one instant are all known to be gone before anybody is told of the first.
+    /// Tells the application which clients are gone: once a turn, so that a thousand connections
+    /// that break in one instant are all known to be gone before the application is told of the
+    /// first.
     fn tell_departed<D: Dispatch>(&mut self, now: Now, dispatch: &mut D) {
         while let Some(conn) = self.departed.pop_front() {
             dispatch.closed(self, conn, now);

@@ -362,7 +362,7 @@ impl Session {
     ) {
         let context = match std::mem::replace(&mut self.phase, Phase::Gone) {
             Phase::Answering(context) => *context,
-            // The request could not be read, so nobody knows where the next one would begin.
+            // The request could not be read, so where the next one would begin is not known.
             Phase::Http { .. } => ResponseContext::closing(),
             other => {
                 self.phase = other;

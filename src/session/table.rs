@@ -36,7 +36,7 @@ const GROWTH_PER_TURN_MIN: usize = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused;
 
-/// The table of all connections. See the [module](super) for the order of calls.
+/// The table of all connections.
 #[derive(Debug)]
 pub struct Sessions {
     pub(super) slots: Slots,
