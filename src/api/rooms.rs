@@ -3,10 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::room_code::is_room_code;
 use crate::base::secret::Secret;
 use crate::base::throttle::RetryAfter;
 use crate::config::HostAuth;
-use crate::http::{Request, Response, Status, is_room_code, parse_json};
+use crate::http::{Request, Response, Status, parse_json};
 use crate::protocol;
 use crate::rooms::{RoomError, RoomView};
 

@@ -69,7 +69,7 @@ impl Engine {
             }
         };
         match route {
-            Route::Preflight => sessions.respond(conn, &Response::preflight(), now),
+            Route::Preflight => sessions.respond(conn, &Response::no_content(), now),
             Route::Index => {
                 let config = &self.desk.config;
                 let index = api::index(request, config.require_auth, config.sync_writers);

@@ -14,5 +14,5 @@ pub use encode::{Reply, encode_event, encode_reply, encode_room_view};
 pub use error::{ErrorCode, ParseError};
 pub use parse::{
     ClientAction, HOST_TOKEN_BYTES_MAX, ID_BYTES_MAX, METADATA_BYTES_MAX, Message, MessageId,
-    PEER_ID_CHARS_MAX, ROOM_CODE_BYTES_MAX, parse,
+    PEER_ID_CHARS_MAX, parse,
 };

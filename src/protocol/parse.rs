@@ -13,14 +13,12 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::error::{ErrorCode, ParseError};
+use crate::base::room_code::ROOM_CODE_BYTES_MAX;
 use crate::base::secret::Secret;
 use crate::rooms::RawJson;
 
 /// Bytes of an `id` as it stands in the message, quotes and escapes included.
 pub const ID_BYTES_MAX: usize = 128;
-
-/// Bytes of a `room_code`.
-pub const ROOM_CODE_BYTES_MAX: usize = 64;
 
 /// Characters of a `peer_id`.
 pub const PEER_ID_CHARS_MAX: usize = 128;

@@ -81,7 +81,7 @@ impl Sessions {
             slab: Slab::new(),
             pool: DecoderPool::default(),
             replies: Vec::new(),
-            encoder: ResponseEncoder::new(config.allowed_origins.clone()),
+            encoder: ResponseEncoder::default(),
             deadlines: Deadlines::default(),
             timeouts: Timeouts::from(limits),
             per_address: HashMap::new(),

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sync_server::api::Cors;
 use sync_server::base::ids::{ConnId, JobId};
 use sync_server::base::memory::MemoryBudget;
 use sync_server::base::time::{Now, Timestamp, UnixMillis};
@@ -64,9 +65,11 @@ impl World {
             }
         };
         let engine = Engine::new(Arc::clone(&config), budget.clone(), Box::new(entropy), true);
+        let mut sessions = Sessions::new(&config, budget);
+        sessions.set_extra_fields(Cors::new(config.allowed_origins.clone()));
         let mut world = Self {
             now: Now { at: start(), unix: UnixMillis(1_700_000_000_000) },
-            sessions: Sessions::new(&config, budget),
+            sessions,
             engine,
             clients: Vec::new(),
             jobs: Vec::new(),
