@@ -147,6 +147,14 @@ impl AdminRequest {
             AdminRoute::CloseRoom { code } => Ok(Self::CloseRoom { code }),
         }
     }
+
+    /// Bytes of memory behind it.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Self::Stats | Self::Rooms { after: None, .. } => 0,
+            Self::Rooms { after: Some(code), .. } | Self::CloseRoom { code } => code.capacity(),
+        }
+    }
 }
 
 impl From<&Stats> for Response {

@@ -2,6 +2,7 @@
 //! socket, no clock, no setting and no client.
 
 pub mod authority;
+pub mod conn_map;
 pub mod hex;
 pub mod ids;
 pub mod memory;
@@ -10,3 +11,4 @@ pub mod room_code;
 pub mod secret;
 pub mod throttle;
 pub mod time;
+pub mod timer_set;

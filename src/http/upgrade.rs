@@ -53,6 +53,11 @@ impl Upgrade {
         }
     }
 
+    /// Bytes of memory behind it.
+    pub fn held_bytes(&self) -> usize {
+        size_of::<Self>() + self.accept_key.capacity()
+    }
+
     /// The value of `Sec-WebSocket-Accept`.
     pub fn accept_key(&self) -> &str {
         &self.accept_key
