@@ -59,7 +59,7 @@ const USES: &[(&str, &[&str])] = &[
     ("store", &["base", "config", "rooms"]),
     ("ws", &["base"]),
     ("protocol", &["base", "rooms", "ws"]),
-    ("http", &["base", "config", "ws"]),
+    ("http", &["base"]),
     ("accounts", &["base", "config", "store"]),
     ("api", &["accounts", "base", "config", "http", "protocol", "rooms"]),
     ("session", &["base", "config", "http", "ws"]),
