@@ -27,7 +27,7 @@ pub(crate) fn user(config: &Config, command: UserCommand) -> Result<(), Failure>
         UserCommand::Add { email, is_admin } => {
             let role = if is_admin { Role::Admin } else { Role::User };
             let user = accounts.add_user(&email, &password()?, role, unix_now())?;
-            print_out(&format!("{} was added as {}\n", user.email, role_name(user.role)));
+            print_out(&format!("{} was added as {}\n", user.email, user.role.as_str()));
         }
         UserCommand::List => {
             for user in accounts.list_users()? {
@@ -35,7 +35,7 @@ pub(crate) fn user(config: &Config, command: UserCommand) -> Result<(), Failure>
                 print_out(&format!(
                     "{}  {}  {state}  {}\n",
                     user.user_id,
-                    role_name(user.role),
+                    user.role.as_str(),
                     user.email
                 ));
             }
@@ -110,11 +110,4 @@ fn password() -> Result<Secret, Failure> {
         return Err("the two are not the same".into());
     }
     Ok(Secret::new(first))
-}
-
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Admin => "admin",
-        Role::User => "user",
-    }
 }

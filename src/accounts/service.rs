@@ -15,7 +15,7 @@ use subtle::ConstantTimeEq;
 use super::Entropy;
 use super::api::{
     AccountError, AccountReply, AccountRequest, AuthError, CLEAR_TOKEN_COOKIE, Effect, Identity,
-    role_name, token_cookie,
+    token_cookie,
 };
 use super::input::{EMAIL_BYTES_MAX, Invite, Login, SetupPassword, UpdateMe, UpdateUser};
 use super::password::{self, SALT_BYTES, Verdict};
@@ -204,7 +204,7 @@ impl Service {
             }
             _ => return Ok(refusal(AccountError::Login).with(Effect::LoginFailed)),
         };
-        let token = self.tokens.issue(&user.user_id, role_name(user.role), user.version, now);
+        let token = self.tokens.issue(&user.user_id, user.role.as_str(), user.version, now);
         let shown = (!login.cookie).then_some(token.expose());
         let reply = success(&LoggedIn::new(&user, shown)).with(Effect::LoginSucceeded);
         let set_cookie = login.cookie.then(|| token_cookie(&token));

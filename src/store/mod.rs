@@ -83,6 +83,21 @@ pub enum Role {
     Admin,
 }
 
+impl Role {
+    /// Its name in the store, in JSON, in tokens and on the console.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role that has `name`, in lower case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::User, Self::Admin].into_iter().find(|role| role.as_str() == name)
+    }
+}
+
 /// What others see of a user. All free text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
