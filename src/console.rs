@@ -8,12 +8,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use sync_server::base::secret::Secret;
-use sync_server::cli::UserCommand;
+use sync_server::cli::{self, EnvironmentError, Examination, UserCommand, Watch};
 use sync_server::config::Config;
 use sync_server::net::unix_now;
-use sync_server::store::Role;
-use sync_server::tools::doctor::{self, Examination, Finding, Tally};
-use sync_server::tools::watch::{self, Watch};
+use sync_server::tools::doctor::{self, Finding, Tally};
+use sync_server::tools::watch;
 
 use crate::{Failure, print_out, setup};
 
@@ -24,8 +23,7 @@ const WATCH_TOKEN: &str = "WATCH_TOKEN";
 pub(crate) fn user(config: &Config, command: UserCommand) -> Result<(), Failure> {
     let accounts = setup::accounts(config, setup::open_store(config)?)?;
     match command {
-        UserCommand::Add { email, is_admin } => {
-            let role = if is_admin { Role::Admin } else { Role::User };
+        UserCommand::Add { email, role } => {
             let user = accounts.add_user(&email, &password()?, role, unix_now())?;
             print_out(&format!("{} was added as {}\n", user.email, user.role.as_str()));
         }
@@ -55,7 +53,7 @@ pub(crate) fn user(config: &Config, command: UserCommand) -> Result<(), Failure>
 /// `sync-server watch CODE`.
 pub(crate) fn watch(wish: &Watch) -> Result<(), Failure> {
     // Who names a server needs no settings.
-    let config = if wish.url.is_some() { Config::default() } else { setup::read_config()? };
+    let config = if wish.url.is_some() { Config::default() } else { cli::read_config()? };
     let token = env::var(WATCH_TOKEN).ok().filter(|token| !token.is_empty()).map(Secret::new);
     watch::watch(&config, wish, token.as_ref(), |line| writeln!(io::stdout(), "{line}"))?;
     Ok(())
@@ -79,7 +77,10 @@ pub(crate) fn backup(_: &Config, _: &Path) -> Result<(), Failure> {
 }
 
 /// `sync-server doctor`: 1 if there is a problem.
-pub(crate) fn doctor(config: Result<Config, Failure>, examination: &Examination) -> ExitCode {
+pub(crate) fn doctor(
+    config: Result<Config, EnvironmentError>,
+    examination: &Examination,
+) -> ExitCode {
     let mut tally = Tally::default();
     let mut say = |finding: Finding| {
         tally.add(&finding);

@@ -15,10 +15,8 @@ use sync_server::engine::Engine;
 use sync_server::net::systemd::Supervisor;
 use sync_server::net::{Ended, EventLoop, Listener, Reload, raise_file_limit};
 use sync_server::session::Sessions;
-use sync_server::tools::doctor::Examination;
 use sync_server::tools::first_admin::{self, Outcome};
 use sync_server::tools::healthcheck;
-use sync_server::tools::watch::Watch;
 use sync_server::workers::Workers;
 use sync_server::workers::backend::Backend;
 use sync_server::workers::logging;
@@ -52,22 +50,20 @@ fn run() -> Result<ExitCode, Failure> {
         Command::Help => print_out(&cli::render_help()),
         Command::Version => print_out(concat!("sync-server ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::CheckConfig => {
-            for warning in setup::read_config()?.warnings() {
+            for warning in cli::read_config()?.warnings() {
                 print_out(&format!("warning: {warning}\n"));
             }
             print_out("configuration is valid\n");
         }
-        Command::User(command) => console::user(&setup::read_config()?, command)?,
-        Command::Backup(target) => console::backup(&setup::read_config()?, &target)?,
+        Command::User(command) => console::user(&cli::read_config()?, command)?,
+        Command::Backup(target) => console::backup(&cli::read_config()?, &target)?,
         Command::Healthcheck => return Ok(check_health()),
-        Command::Setup(url) => set_up(&setup::read_config()?, &url)?,
-        Command::Doctor { url, is_slow } => {
-            return Ok(console::doctor(setup::read_config(), &Examination { url, is_slow }));
+        Command::Setup(url) => set_up(&cli::read_config()?, &url)?,
+        Command::Doctor(examination) => {
+            return Ok(console::doctor(cli::read_config(), &examination));
         }
-        Command::Watch { room_code, url, is_json } => {
-            console::watch(&Watch { room_code, url, is_json })?;
-        }
-        Command::Serve => return serve(setup::read_config()?),
+        Command::Watch(watch) => console::watch(&watch)?,
+        Command::Serve => return serve(cli::read_config()?),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -76,7 +72,7 @@ fn run() -> Result<ExitCode, Failure> {
 /// itself.
 fn check_health() -> ExitCode {
     let checked =
-        setup::read_config().and_then(|config| healthcheck::ask(&config).map_err(Failure::from));
+        cli::read_config().map_err(Failure::from).and_then(|config| Ok(healthcheck::ask(&config)?));
     match checked {
         Ok(health) => {
             print_out(&format!("{health}\n"));
@@ -157,7 +153,7 @@ fn fit_files(config: &mut Config, files_max: u64) {
 /// changes if they cannot be read.
 fn reload(files_max: u64) -> Reload<Engine> {
     Box::new(move |engine, sessions| {
-        let mut config = setup::read_config().map_err(|problem| problem.to_string())?;
+        let mut config = cli::read_config().map_err(|problem| problem.to_string())?;
         logging::set_level(config.log_level);
         fit_files(&mut config, files_max);
         engine.reconfigure(sessions, config);

@@ -1,20 +1,12 @@
 //! What is needed before anything can be served: settings, store, keys. Part of the binary.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use sync_server::accounts::{Service, Settings, load_or_create_secret};
-use sync_server::cli;
 use sync_server::config::Config;
 use sync_server::store::Store;
 
 use crate::Failure;
-
-/// The settings of the environment and `.env`.
-pub(crate) fn read_config() -> Result<Config, Failure> {
-    let variables = cli::variables(Path::new(".env"))?;
-    Ok(Config::from_variables(|name| variables.get(name).cloned())?)
-}
 
 /// The store that the settings ask for. `MongoDB` is not waited for.
 pub(crate) fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {

@@ -54,9 +54,9 @@ const LAYERS: &[Layer] = &[
 const USES: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("config", &["base"]),
-    ("cli", &["base", "config"]),
     ("rooms", &["base", "config"]),
     ("store", &["base", "config", "rooms"]),
+    ("cli", &["config", "store"]),
     ("ws", &["base"]),
     ("protocol", &["base", "rooms", "ws"]),
     ("http", &["base", "config", "ws"]),
@@ -72,7 +72,7 @@ const USES: &[(&str, &[&str])] = &[
     ),
     ("workers", &["accounts", "base", "config", "engine", "protocol", "rooms", "store"]),
     ("net", &["base", "config", "session", "workers"]),
-    ("tools", &["base", "config", "http", "net", "store"]),
+    ("tools", &["base", "cli", "config", "http", "net", "store"]),
     // Parts of the binary; the library is another crate to them.
     ("setup", &["Failure"]),
     ("console", &["Failure", "print_out", "setup"]),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tungstenite::{Error, Message, WebSocket};
 
 use crate::base::secret::Secret;
+use crate::cli::Watch;
 use crate::config::{Config, UrlParts, url_parts};
 use crate::http::Answer;
 use crate::net::{Connection, Deadline, unix_now};
@@ -27,18 +28,6 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 /// The longest message: a document of the largest size that `MAX_MESSAGE_BYTES` can be, and what
 /// is around it.
 const MESSAGE_BYTES_MAX: usize = (64 << 20) + 1024;
-
-/// What is watched, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Watch {
-    /// The room.
-    pub room_code: String,
-    /// The server, as [`public_url`](crate::config::public_url) gives it; `None`: the one that the
-    /// settings describe.
-    pub url: Option<String>,
-    /// Events as they come, instead of lines for people.
-    pub is_json: bool,
-}
 
 /// Why nothing more is to be seen, in one line.
 #[derive(Debug, thiserror::Error)]
