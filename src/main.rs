@@ -1,13 +1,10 @@
 //! `sync-server`: from arguments to an exit code. No protocol and no room logic here.
 
-mod console;
-mod setup;
-
-use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use log::{info, warn};
+use sync_server::accounts::{Service, Settings};
 use sync_server::base::memory::MemoryBudget;
 use sync_server::cli::{self, Command};
 use sync_server::config::Config;
@@ -15,6 +12,8 @@ use sync_server::engine::Engine;
 use sync_server::net::systemd::Supervisor;
 use sync_server::net::{Ended, EventLoop, Listener, Reload, raise_file_limit};
 use sync_server::session::Sessions;
+use sync_server::store::{self, Store};
+use sync_server::tools::console::{self, print};
 use sync_server::tools::first_admin::{self, Outcome};
 use sync_server::tools::healthcheck;
 use sync_server::workers::Workers;
@@ -47,20 +46,24 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode, Failure> {
     match cli::parse(std::env::args_os().skip(1))? {
-        Command::Help => print_out(&cli::render_help()),
-        Command::Version => print_out(concat!("sync-server ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Help => print(&cli::render_help()),
+        Command::Version => print(concat!("sync-server ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::CheckConfig => {
             for warning in cli::read_config()?.warnings() {
-                print_out(&format!("warning: {warning}\n"));
+                print(&format!("warning: {warning}\n"));
             }
-            print_out("configuration is valid\n");
+            print("configuration is valid\n");
         }
-        Command::User(command) => console::user(&cli::read_config()?, command)?,
+        Command::User(command) => {
+            let config = cli::read_config()?;
+            console::user(&accounts(&config, store::open(&config)?)?, command)?;
+        }
         Command::Backup(target) => console::backup(&cli::read_config()?, &target)?,
         Command::Healthcheck => return Ok(check_health()),
         Command::Setup(url) => set_up(&cli::read_config()?, &url)?,
         Command::Doctor(examination) => {
-            return Ok(console::doctor(cli::read_config(), &examination));
+            let is_fine = console::doctor(cli::read_config(), &examination);
+            return Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Watch(watch) => console::watch(&watch)?,
         Command::Serve => return serve(cli::read_config()?),
@@ -75,7 +78,7 @@ fn check_health() -> ExitCode {
         cli::read_config().map_err(Failure::from).and_then(|config| Ok(healthcheck::ask(&config)?));
     match checked {
         Ok(health) => {
-            print_out(&format!("{health}\n"));
+            print(&format!("{health}\n"));
             ExitCode::SUCCESS
         }
         Err(problem) => {
@@ -87,16 +90,26 @@ fn check_health() -> ExitCode {
 
 /// `sync-server setup`.
 fn set_up(config: &Config, url: &str) -> Result<(), Failure> {
-    print_out(match first_admin::make(config, url)? {
+    print(match first_admin::make(config, url)? {
         Outcome::Made => "the first administrator was made\n",
         Outcome::AlreadyThere => "there are users already: nothing to do\n",
     });
     Ok(())
 }
 
-/// Prints `text`. That nobody reads it (`--help | head`) is no failure.
-pub(crate) fn print_out(text: &str) {
-    let _nobody_reads = std::io::stdout().write_all(text.as_bytes());
+/// The accounts in `store`.
+fn accounts(config: &Config, store: Arc<dyn Store>) -> Result<Service, Failure> {
+    Ok(Service::new(store, Settings::from_config(config, entropy)?, entropy))
+}
+
+/// Bytes that cannot be guessed. Without them there are no codes, ids or tokens worth having, so
+/// a system that has none is not served from.
+#[expect(clippy::disallowed_methods, reason = "there is nothing to flush that could be trusted")]
+fn entropy(bytes: &mut [u8]) {
+    if let Err(problem) = getrandom::fill(bytes) {
+        eprintln!("sync-server: the system gives no randomness: {problem}");
+        std::process::abort();
+    }
 }
 
 fn serve(mut config: Config) -> Result<ExitCode, Failure> {
@@ -108,16 +121,16 @@ fn serve(mut config: Config) -> Result<ExitCode, Failure> {
         None => Listener::bind(&config.bind_addr, config.port)?,
     };
     let listening_on = listener.to_string();
-    let store = setup::open_store(&config)?;
+    let store = store::open(&config)?;
     let store_name = store.name();
-    let accounts = setup::accounts(&config, Arc::clone(&store))?;
+    let accounts = accounts(&config, Arc::clone(&store))?;
     let threads = config.limits.worker_threads;
     let config = Arc::new(config);
     let budget = MemoryBudget::new(config.limits.memory_budget_bytes);
     let sessions = Sessions::new(&config, budget.clone());
     let store_ok = config.mongodb_uri.is_none();
     let backend = Backend::new(store, accounts, budget.clone());
-    let entropy = Box::new(setup::entropy);
+    let entropy = Box::new(entropy);
     let engine = Engine::new(Arc::clone(&config), budget, entropy, store_ok);
     let run_job = Arc::new(move |job| backend.run(job));
     let event_loop = EventLoop::new(listener, sessions, engine, |wake| {

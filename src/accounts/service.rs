@@ -19,6 +19,7 @@ use super::api::{
 };
 use super::input::{EMAIL_BYTES_MAX, Invite, Login, SetupPassword, UpdateMe, UpdateUser};
 use super::password::{self, SALT_BYTES, Verdict};
+use super::settings::Settings;
 use super::token::Tokens;
 use super::views::{Invited, LinkHolder, LoggedIn, Me, Success, UserList};
 use crate::base::hex;
@@ -35,19 +36,6 @@ const LINK_BYTES: usize = 32;
 
 /// Longest link token that is looked up, in bytes: ours have 64, older ones may differ.
 const LINK_TOKEN_BYTES_MAX: usize = 128;
-
-/// What an operator has set about accounts.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The key of the tokens.
-    pub jwt_secret: Secret,
-    /// How long a login lasts.
-    pub jwt_ttl_seconds: u64,
-    /// `INITIAL_SETUP_TOKEN`
-    pub setup_token: Option<Secret>,
-    /// `INITIAL_ADMIN_*`
-    pub initial_admin: Option<InitialAdmin>,
-}
 
 /// The accounts: it answers every route of them.
 pub struct Service {

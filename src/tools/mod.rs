@@ -2,6 +2,7 @@
 //! of it is part of the server, which knows nothing of it.
 
 pub mod client;
+pub mod console;
 pub mod doctor;
 pub mod first_admin;
 pub mod healthcheck;

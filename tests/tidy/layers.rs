@@ -72,10 +72,7 @@ const USES: &[(&str, &[&str])] = &[
     ),
     ("workers", &["accounts", "base", "config", "engine", "protocol", "rooms", "store"]),
     ("net", &["base", "config", "session", "workers"]),
-    ("tools", &["base", "cli", "config", "http", "net", "store"]),
-    // Parts of the binary; the library is another crate to them.
-    ("setup", &["Failure"]),
-    ("console", &["Failure", "print_out", "setup"]),
+    ("tools", &["accounts", "base", "cli", "config", "http", "net", "store"]),
 ];
 
 /// Crates with one home: `(crate, where it may be named)`.
