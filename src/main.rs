@@ -14,7 +14,7 @@ use sync_server::net::{Ended, EventLoop, Listener, Reload, raise_file_limit};
 use sync_server::session::Sessions;
 use sync_server::store::{self, Store};
 use sync_server::tools::console::{self, print};
-use sync_server::tools::first_admin::{self, Outcome};
+use sync_server::tools::first_admin::{self, FirstAdmin};
 use sync_server::tools::healthcheck;
 use sync_server::workers::Workers;
 use sync_server::workers::backend::Backend;
@@ -74,8 +74,9 @@ fn run() -> Result<ExitCode, Failure> {
 /// `sync-server healthcheck`. Whatever is wrong, the exit code is 1: Docker keeps all others for
 /// itself.
 fn check_health() -> ExitCode {
-    let checked =
-        cli::read_config().map_err(Failure::from).and_then(|config| Ok(healthcheck::ask(&config)?));
+    let checked = cli::read_config()
+        .map_err(Failure::from)
+        .and_then(|config| Ok(healthcheck::check(&config)?));
     match checked {
         Ok(health) => {
             print(&format!("{health}\n"));
@@ -91,8 +92,8 @@ fn check_health() -> ExitCode {
 /// `sync-server setup`.
 fn set_up(config: &Config, url: &str) -> Result<(), Failure> {
     print(match first_admin::make(config, url)? {
-        Outcome::Made => "the first administrator was made\n",
-        Outcome::AlreadyThere => "there are users already: nothing to do\n",
+        FirstAdmin::Made => "the first administrator was made\n",
+        FirstAdmin::AlreadyThere => "there are users already: nothing to do\n",
     });
     Ok(())
 }

@@ -1,15 +1,11 @@
-//! Asks a server one thing over HTTP/1.1, as its clients do: for the health check, the
-//! doctor and the set-up of containers.
+//! One request over HTTP/1.1, and its answer.
 //!
 //! Knows no socket: it reads from and writes to what it is given, which says when to give up.
 
+use std::fmt::{self, Write as _};
 use std::io::{self, ErrorKind, Read, Write};
 
-use tungstenite::WebSocket;
-use tungstenite::handshake::client::generate_key;
-use tungstenite::handshake::derive_accept_key;
-use tungstenite::protocol::{Role, WebSocketConfig};
-
+use super::wire::ConnectError;
 use crate::http::{Answer, AnswerError, parse_answer};
 
 /// Read at a time.
@@ -18,12 +14,66 @@ const CHUNK_BYTES: usize = 4 * 1024;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
+    /// There is no connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The connection failed, or took too long ([`ErrorKind::TimedOut`]).
     #[error("{0}")]
     Connection(#[from] io::Error),
     /// The other end is not what it was taken for.
     #[error("{0}")]
     Answer(#[from] AnswerError),
+}
+
+impl AskError {
+    /// What the system says of the connection, if that is to blame.
+    pub fn kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Connect(error) => error.kind(),
+            Self::Connection(error) => Some(error.kind()),
+            Self::Answer(_) => None,
+        }
+    }
+}
+
+/// The head of a request, to which fields can be added.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestHead(String);
+
+impl RequestHead {
+    /// A request for `path` of the server that is called `host`.
+    pub(super) fn new(method: &str, path: &str, host: &str) -> Self {
+        Self(format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n"))
+    }
+
+    /// Adds a field.
+    #[must_use]
+    pub fn field(mut self, name: &str, value: impl fmt::Display) -> Self {
+        write!(self.0, "{name}: {value}\r\n").expect("a String takes everything");
+        self
+    }
+
+    /// The whole request, after whose answer the connection ends.
+    pub fn with_body(self, body: &str) -> String {
+        self.field("Connection", "close").0 + "\r\n" + body
+    }
+
+    /// The whole request, after whose answer the connection is a WebSocket (RFC 6455, 4.1).
+    pub(super) fn with_upgrade(self, key: &str) -> String {
+        self.field("Connection", "Upgrade")
+            .field("Upgrade", "websocket")
+            .field("Sec-WebSocket-Version", 13)
+            .field("Sec-WebSocket-Key", key)
+            .0
+            + "\r\n"
+    }
+}
+
+/// Without its fields, which may be secrets.
+impl fmt::Debug for RequestHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RequestHead").field(&self.0.lines().next()).finish()
+    }
 }
 
 /// Sends `request`, which is no `HEAD`, and reads its answer. Also returns what came behind it:
@@ -48,49 +98,6 @@ pub fn ask(stream: &mut (impl Read + Write), request: &str) -> Result<(Answer, V
             return Ok((answer, rest));
         }
     }
-}
-
-/// Why there is no WebSocket.
-#[derive(Debug, thiserror::Error)]
-pub enum UpgradeError {
-    /// There is no answer.
-    #[error(transparent)]
-    Ask(#[from] AskError),
-    /// The answer is not 101.
-    #[error("it answered {} and not 101", .0.status)]
-    Refused(Answer),
-    /// The answer is not to this request (RFC 6455, 4.1).
-    #[error("the key of the handshake is wrong")]
-    Key,
-}
-
-/// Makes `stream` a WebSocket, by the request that begins with `head`: its line, `Host` and
-/// whatever else it needs, each with its line end. Longer messages than `message_bytes_max` are
-/// errors.
-///
-/// # Errors
-/// [`UpgradeError`].
-pub fn upgrade<S: Read + Write>(
-    mut stream: S,
-    head: &str,
-    message_bytes_max: usize,
-) -> Result<WebSocket<S>, UpgradeError> {
-    let key = generate_key();
-    let request = format!(
-        "{head}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: {key}\r\n\r\n"
-    );
-    let (answer, rest) = ask(&mut stream, &request)?;
-    if answer.status != 101 {
-        return Err(UpgradeError::Refused(answer));
-    }
-    if answer.field("sec-websocket-accept") != Some(&derive_accept_key(key.as_bytes())) {
-        return Err(UpgradeError::Key);
-    }
-    let config = WebSocketConfig::default()
-        .max_message_size(Some(message_bytes_max))
-        .max_frame_size(Some(message_bytes_max));
-    Ok(WebSocket::from_partially_read(stream, rest, Role::Client, Some(config)))
 }
 
 #[cfg(test)]
