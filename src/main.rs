@@ -31,7 +31,7 @@ const EXIT_USAGE: u8 = 2;
 /// Jobs that the pool keeps between the loop and the workers.
 const JOBS_IN_POOL_MAX: usize = 64;
 
-/// What ends the process with one line. Nobody needs to tell one kind from another here.
+/// What ends the process with one line. No kind is told from another here.
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {

@@ -67,7 +67,7 @@ fn value(name: &str, given: Given) -> Result<String, EnvironmentError> {
     };
     let variable = format!("{name}{FILE_SUFFIX}");
     match contents(&file) {
-        // Whoever names a file means that there is a secret in it.
+        // A file that is named has a secret in it.
         Ok(text) if text.trim().is_empty() => {
             let error = io::Error::new(io::ErrorKind::InvalidData, "it is empty");
             Err(EnvironmentError::SecretFile { variable, file, error })

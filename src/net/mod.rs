@@ -1,4 +1,4 @@
-//! The only place with sockets, signals and the clock.
+//! The server's side of the network, and the only place with signals and the clock.
 //!
 //! [`EventLoop`] turns readiness into calls of [`Sessions`](crate::session::Sessions), and what
 //! those have to send into writes. It knows nothing of rooms, routes or messages: the application

@@ -35,12 +35,6 @@ pub enum ConsoleError {
     /// The console cannot be read or written.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// Standard input, which is no terminal, begins with an empty line or none.
-    #[error("no password came from standard input")]
-    NoPassword,
-    /// Of the two passwords at the prompt.
-    #[error("the two are not the same")]
-    DifferentPasswords,
 }
 
 /// `sync-server user …`.
@@ -119,20 +113,20 @@ pub fn print(text: &str) {
 }
 
 /// From a prompt without echo, twice; or, if standard input is no terminal, its first line.
-fn password() -> Result<Secret, ConsoleError> {
+fn password() -> io::Result<Secret> {
     if !io::stdin().is_terminal() {
         let mut line = String::new();
         io::stdin().lock().read_line(&mut line)?;
         let password = line.trim_end_matches(['\r', '\n']);
         if password.is_empty() {
-            return Err(ConsoleError::NoPassword);
+            return Err(io::Error::other("no password came from standard input"));
         }
         return Ok(Secret::new(password));
     }
     io::stderr().flush()?;
     let first = rpassword::prompt_password("Password: ")?;
     if rpassword::prompt_password("Once more: ")? != first {
-        return Err(ConsoleError::DifferentPasswords);
+        return Err(io::Error::other("the two are not the same"));
     }
     Ok(Secret::new(first))
 }

@@ -1,13 +1,14 @@
-//! `sync-server setup URL`: makes the first administrator through a running server, as whoever has
-//! the setup token may. For containers: the image runs once more beside the server, and needs no
-//! shell or curl for it. Opens no store.
+//! `sync-server setup URL`: makes the first administrator through a running server, by means of
+//! the setup token. For containers: the image runs once more beside the server, and needs no shell
+//! or curl for it. Opens no store.
 
+use std::io;
 use std::thread;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::client::{AskError, Deadline, Patience, Server, ask, complaint};
+use super::client::{AskError, Deadline, Server, ask, complaint};
 use crate::base::secret::Secret;
 use crate::config::{Config, InitialAdmin, UrlParts, public_url, url_parts};
 use crate::http::Answer;
@@ -129,7 +130,7 @@ fn request(server: &Server<'_>, token: &Secret, admin: &InitialAdmin) -> String 
 }
 
 fn ask_at(server: &Server<'_>, request: &str, deadline: Deadline) -> Result<Answer, AskError> {
-    let mut wire = server.connect(Patience::Until(deadline))?;
+    let mut wire = server.connect(deadline, REQUEST_LIMIT).map_err(io::Error::from)?;
     ask(&mut wire, request).map(|(answer, _)| answer)
 }
 

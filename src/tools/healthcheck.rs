@@ -2,10 +2,10 @@
 //! without a shell. Opens no store; a database that does not answer makes no server unhealthy,
 //! since a restart would not bring it back.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use super::client::{AskError, Deadline, HealthAnswer, Patience, Server, ask};
+use super::client::{AskError, Deadline, HealthAnswer, Server, ask};
 use crate::config::Config;
 use crate::http::Answer;
 
@@ -46,18 +46,18 @@ pub fn check(config: &Config) -> Result<HealthAnswer, HealthcheckError> {
     match ask_at(&server) {
         Ok(answer) if answer.status != 200 => Err(HealthcheckError::Refused(server, answer.status)),
         Ok(answer) => HealthAnswer::read(&answer).ok_or(HealthcheckError::Stranger(server)),
-        Err(error) => Err(match error.kind() {
-            Some(ErrorKind::TimedOut) => HealthcheckError::Late(server),
-            Some(ErrorKind::ConnectionRefused | ErrorKind::NotFound) => {
-                HealthcheckError::Absent(server)
-            }
-            _ => HealthcheckError::Failed(server, error),
+        Err(AskError::Connection(error)) => Err(match error.kind() {
+            ErrorKind::TimedOut => HealthcheckError::Late(server),
+            ErrorKind::ConnectionRefused | ErrorKind::NotFound => HealthcheckError::Absent(server),
+            _ => HealthcheckError::Failed(server, error.into()),
         }),
+        Err(error) => Err(HealthcheckError::Failed(server, error)),
     }
 }
 
 fn ask_at(server: &Server<'_>) -> Result<Answer, AskError> {
-    let mut wire = server.connect(Patience::Until(Deadline::after(LIMIT)))?;
+    let connected = server.connect(Deadline::after(LIMIT), LIMIT);
+    let mut wire = connected.map_err(io::Error::from)?;
     let (answer, _) = ask(&mut wire, &server.request("GET", "/health").with_body(""))?;
     Ok(answer)
 }

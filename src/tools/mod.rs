@@ -1,5 +1,5 @@
-//! What the program does besides serving: small clients of a running server, and the doctor. None
-//! of it is part of the server, which knows nothing of it.
+//! What the program does besides serving: what the operator does at the console, and clients of a
+//! running server, with one `client` below them all. The server knows nothing of it.
 
 pub mod client;
 pub mod console;

@@ -119,7 +119,7 @@ mod tests {
         connection.write_all(b"x").expect("there is room for it");
         let late = connection.read(&mut [0; 16]).expect_err("nobody writes");
         let full = loop {
-            // Whoever is let in waits in the backlog, also after this drops it.
+            // A connection that is let in waits in the backlog, also after this drops it.
             if let Err(error) = open() {
                 break error;
             }

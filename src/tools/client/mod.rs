@@ -16,7 +16,7 @@ pub use answers::{HealthAnswer, WhoamiAnswer, complaint};
 pub use connection::Connection;
 pub use deadline::Deadline;
 pub use request::{AskError, RequestHead, ask};
-pub use server::{Patience, Server};
+pub use server::Server;
 #[cfg(feature = "tls")]
 pub use tls::{TlsConnection, start_tls};
 pub use websocket::{UpgradeError, upgrade};

@@ -2,10 +2,10 @@
 //!
 //! Knows no socket: it reads from and writes to what it is given, which says when to give up.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Display;
 use std::io::{self, ErrorKind, Read, Write};
 
-use super::wire::ConnectError;
+use crate::base::secret::Secret;
 use crate::http::{Answer, AnswerError, parse_answer};
 
 /// Read at a time.
@@ -14,9 +14,6 @@ const CHUNK_BYTES: usize = 4 * 1024;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// There is no connection.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
     /// The connection failed, or took too long ([`ErrorKind::TimedOut`]).
     #[error("{0}")]
     Connection(#[from] io::Error),
@@ -25,54 +22,34 @@ pub enum AskError {
     Answer(#[from] AnswerError),
 }
 
-impl AskError {
-    /// What the system says of the connection, if that is to blame.
-    pub fn kind(&self) -> Option<ErrorKind> {
-        match self {
-            Self::Connect(error) => error.kind(),
-            Self::Connection(error) => Some(error.kind()),
-            Self::Answer(_) => None,
-        }
-    }
-}
-
-/// The head of a request, to which fields can be added.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RequestHead(String);
+/// The head of a request, to which fields can be added; they may be secrets.
+#[derive(Debug)]
+pub struct RequestHead(Secret);
 
 impl RequestHead {
     /// A request for `path` of the server that is called `host`.
     pub(super) fn new(method: &str, path: &str, host: &str) -> Self {
-        Self(format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n"))
+        Self(Secret::new(format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n")))
     }
 
     /// Adds a field.
     #[must_use]
-    pub fn field(mut self, name: &str, value: impl fmt::Display) -> Self {
-        write!(self.0, "{name}: {value}\r\n").expect("a String takes everything");
-        self
+    pub fn field(self, name: &str, value: impl Display) -> Self {
+        Self(Secret::new(format!("{}{name}: {value}\r\n", self.0.expose())))
     }
 
     /// The whole request, after whose answer the connection ends.
     pub fn with_body(self, body: &str) -> String {
-        self.field("Connection", "close").0 + "\r\n" + body
+        format!("{}Connection: close\r\n\r\n{body}", self.0.expose())
     }
 
     /// The whole request, after whose answer the connection is a WebSocket (RFC 6455, 4.1).
     pub(super) fn with_upgrade(self, key: &str) -> String {
-        self.field("Connection", "Upgrade")
-            .field("Upgrade", "websocket")
-            .field("Sec-WebSocket-Version", 13)
-            .field("Sec-WebSocket-Key", key)
-            .0
-            + "\r\n"
-    }
-}
-
-/// Without its fields, which may be secrets.
-impl fmt::Debug for RequestHead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RequestHead").field(&self.0.lines().next()).finish()
+        format!(
+            "{}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: {key}\r\n\r\n",
+            self.0.expose()
+        )
     }
 }
 
@@ -82,7 +59,7 @@ impl fmt::Debug for RequestHead {
 /// # Errors
 /// [`AskError`]. What is read of an answer is bounded (see [`parse_answer`]).
 pub fn ask(stream: &mut (impl Read + Write), request: &str) -> Result<(Answer, Vec<u8>), AskError> {
-    // Who answers without reading may have closed already; then the answer is what counts.
+    // A server may answer without reading, and close; then the answer is what counts.
     let sent = stream.write_all(request.as_bytes()).and_then(|()| stream.flush());
     let mut bytes = Vec::new();
     loop {

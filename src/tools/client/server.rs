@@ -24,23 +24,6 @@ pub enum Server<'a> {
     Url(UrlParts<'a>),
 }
 
-/// How long it may take to connect.
-#[derive(Clone, Copy, Debug)]
-pub enum Patience {
-    /// All steps together, and what the connection is used for.
-    Until(Deadline),
-    /// Each step by itself.
-    Each {
-        /// Looking up the name.
-        name: Duration,
-        /// A connection to one of its addresses: one that swallows everything must not use up the
-        /// time of the next one.
-        address: Duration,
-        /// TLS, and what the connection is used for.
-        rest: Duration,
-    },
-}
-
 impl Server<'static> {
     /// Where a server that listens on `bind_addr` is asked from the same machine: an address that
     /// stands for all of them is no destination. `None`: the system chose the port.
@@ -56,24 +39,30 @@ impl Server<'static> {
 }
 
 impl Server<'_> {
-    /// Connects to the first of its addresses that takes the connection.
+    /// Connects to the first of its addresses that takes the connection. Waits for each of them
+    /// for `address_limit` at most: one that swallows everything must not use up the time of the
+    /// next one.
     ///
     /// # Errors
     /// [`ConnectError`]
-    pub fn connect(&self, patience: Patience) -> Result<Wire, ConnectError> {
+    pub fn connect(
+        &self,
+        deadline: Deadline,
+        address_limit: Duration,
+    ) -> Result<Wire, ConnectError> {
         let mut connection = match self {
-            Self::Tcp(address) => open_first(&[*address], patience)?,
-            Self::Unix(path) => Connection::open_unix(path, patience.address())
+            Self::Tcp(address) => open_first(&[*address], deadline, address_limit)?,
+            Self::Unix(path) => Connection::open_unix(path, deadline)
                 .map_err(|last| ConnectError::Address { each: format!("{self}: {last}"), last })?,
             Self::Url(url) if url.is_secure && !cfg!(feature = "tls") => {
                 return Err(ConnectError::NoTls);
             }
             Self::Url(url) => {
-                let found = resolve(url.host, url.port, patience.name());
-                open_first(&found.map_err(ConnectError::Name)?, patience)?
+                let found = resolve(url.host, url.port, deadline).map_err(ConnectError::Name)?;
+                open_first(&found, deadline, address_limit)?
             }
         };
-        connection.set_deadline(patience.rest());
+        connection.set_deadline(deadline);
         match self {
             Self::Url(url) if url.is_secure => Wire::secured(connection, url.host),
             _ => Ok(Wire::Plain(connection)),
@@ -103,34 +92,16 @@ impl fmt::Display for Server<'_> {
     }
 }
 
-impl Patience {
-    fn name(self) -> Deadline {
-        match self {
-            Self::Until(deadline) => deadline,
-            Self::Each { name, .. } => Deadline::after(name),
-        }
-    }
-
-    fn address(self) -> Deadline {
-        match self {
-            Self::Until(deadline) => deadline,
-            Self::Each { address, .. } => Deadline::after(address),
-        }
-    }
-
-    fn rest(self) -> Deadline {
-        match self {
-            Self::Until(deadline) => deadline,
-            Self::Each { rest, .. } => Deadline::after(rest),
-        }
-    }
-}
-
-fn open_first(addresses: &[SocketAddr], patience: Patience) -> Result<Connection, ConnectError> {
+fn open_first(
+    addresses: &[SocketAddr],
+    deadline: Deadline,
+    address_limit: Duration,
+) -> Result<Connection, ConnectError> {
     let mut failures = Vec::new();
     let mut last = io::Error::from(ErrorKind::NotFound);
     for &address in addresses {
-        match Connection::open(address, patience.address()) {
+        let limit = address_limit.min(deadline.left());
+        match Connection::open(address, Deadline::after(limit)) {
             Ok(connection) => return Ok(connection),
             Err(error) => {
                 failures.push(format!("{address}: {error}"));
@@ -173,8 +144,8 @@ mod tests {
         let port = listener.local_addr().expect("it is bound").port();
         let connect = |host: &str| {
             let url = UrlParts { host, port, ..url_parts("http://name").expect("a URL") };
-            let patience = Patience::Until(Deadline::after(Duration::from_secs(10)));
-            Server::Url(url).connect(patience)
+            let limit = Duration::from_secs(10);
+            Server::Url(url).connect(Deadline::after(limit), limit)
         };
         connect("localhost").expect("it listens");
         drop(listener);

@@ -41,18 +41,17 @@ pub enum Wire {
 }
 
 /// Whatever reads and writes.
-trait Stream: Read + Write {}
+trait Duplex: Read + Write {}
 
-impl<T: Read + Write> Stream for T {}
+impl<T: Read + Write> Duplex for T {}
 
-impl ConnectError {
-    /// What the system says; of several failures that of the last.
-    pub fn kind(&self) -> Option<ErrorKind> {
-        match self {
-            Self::Name(error) | Self::Tls(error) | Self::Address { last: error, .. } => {
-                Some(error.kind())
-            }
-            Self::NoTls => None,
+impl From<ConnectError> for io::Error {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Name(error)
+            | ConnectError::Tls(error)
+            | ConnectError::Address { last: error, .. } => error,
+            ConnectError::NoTls => Self::new(ErrorKind::Unsupported, error),
         }
     }
 }
@@ -95,7 +94,7 @@ impl Wire {
         }
     }
 
-    fn stream(&mut self) -> &mut dyn Stream {
+    fn stream(&mut self) -> &mut dyn Duplex {
         match self {
             Self::Plain(connection) => connection,
             #[cfg(feature = "tls")]

@@ -70,7 +70,7 @@ pub(super) struct PublicFacts {
     pub(super) ping_interval_seconds: u64,
 }
 
-/// What to say of `url`. If nobody or somebody else answers there, that and nothing more.
+/// What to say of `url`. If no sync server answers there, that and nothing more.
 pub(super) fn judge_public(url: UrlParts<'_>, facts: &PublicFacts) -> Vec<Finding> {
     let health = judge_health(url, facts);
     if health.severity != Severity::Ok {

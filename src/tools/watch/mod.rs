@@ -1,4 +1,4 @@
-//! `sync-server watch CODE`: shows what happens in a room, as a guest who says nothing. For
+//! `sync-server watch CODE`: shows what happens in a room, as a guest that says nothing. For
 //! finding out why two clients do not understand each other.
 
 mod show;
@@ -14,7 +14,7 @@ use crate::cli::Watch;
 use crate::config::{Config, url_parts};
 use crate::net::unix_now;
 use crate::tools::client::{
-    ConnectError, Deadline, Patience, Server, UpgradeError, Wire, complaint, upgrade,
+    ConnectError, Deadline, Server, UpgradeError, Wire, complaint, upgrade,
 };
 use show::{Seen, Viewer, json_line, shortened};
 
@@ -51,8 +51,8 @@ pub enum WatchError {
 }
 
 /// Shows the room until the connection ends, with `show` for each line. `config` describes the
-/// server, unless `watch` has a URL; `token` is for one with `REQUIRE_AUTH`. Returns once nobody
-/// looks any more, that is, once `show` fails.
+/// server, unless `watch` has a URL; `token` is for one with `REQUIRE_AUTH`. Returns once
+/// `show` fails: the reader is gone.
 ///
 /// # Errors
 /// [`WatchError`], whatever ends it otherwise.
@@ -108,8 +108,8 @@ fn server<'a>(config: &Config, watch: &'a Watch) -> Result<Server<'a>, WatchErro
 }
 
 fn open(server: &Server<'_>, token: Option<&Secret>) -> Result<WebSocket<Wire>, WatchError> {
-    let patience = Patience::Until(Deadline::after(JOIN_LIMIT));
-    let wire = server.connect(patience).map_err(|error| match error {
+    let connected = server.connect(Deadline::after(JOIN_LIMIT), JOIN_LIMIT);
+    let wire = connected.map_err(|error| match error {
         ConnectError::NoTls => WatchError::NoTls,
         error => unreachable(server, &error),
     })?;

@@ -11,8 +11,8 @@ use crate::config::UrlParts;
 use crate::http::{Answer, parse_date};
 use crate::net::unix_now;
 use crate::tools::client::{
-    AskError, ConnectError, Deadline, HealthAnswer, Patience, RequestHead, Server, UpgradeError,
-    Wire, ask, upgrade,
+    AskError, ConnectError, Deadline, HealthAnswer, RequestHead, Server, UpgradeError, Wire, ask,
+    upgrade,
 };
 use crate::tools::doctor::machine::OtherClock;
 use crate::tools::doctor::public::{Idle, Opened, PublicFacts, Trouble};
@@ -21,7 +21,7 @@ use crate::tools::doctor::public::{Idle, Opened, PublicFacts, Trouble};
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// For one request.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
-/// The longest silence that is tried: who joins no room is closed after a minute.
+/// The longest silence that is tried: a client that joins no room is closed after a minute.
 const SILENCE_SECONDS_MAX: u64 = 90;
 /// Of a message that is read; ours have a few dozen bytes.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
@@ -94,7 +94,7 @@ fn be_silent(server: &Server<'_>, seconds: u64) -> Idle {
     let passed = |silence: Deadline| time.saturating_sub(silence.left()).as_secs();
     while !silence.left().is_zero() {
         match socket.read() {
-            // The server's own rule for those who join no room; so it came through.
+            // The server's own rule for clients that join no room; so it came through.
             Ok(Message::Close(Some(frame))) if frame.code == CloseCode::Policy => {
                 return Idle::Open { seconds: passed(silence) };
             }
@@ -128,10 +128,11 @@ fn request(server: &Server<'_>, path: &str) -> RequestHead {
     server.request("GET", path).field("User-Agent", program)
 }
 
-/// A connection that lives for `limit`.
+/// A connection that can be used for `limit`.
 fn connect(server: &Server<'_>, limit: Duration) -> Result<Wire, Trouble> {
-    let patience = Patience::Each { name: REQUEST_LIMIT, address: CONNECT_LIMIT, rest: limit };
-    server.connect(patience).map_err(Trouble::from)
+    let mut wire = server.connect(Deadline::after(REQUEST_LIMIT), CONNECT_LIMIT)?;
+    wire.set_deadline(Deadline::after(limit));
+    Ok(wire)
 }
 
 /// Sends the action `ping`, and waits for its answer.
@@ -166,7 +167,6 @@ impl From<ConnectError> for Trouble {
 
 fn no_answer(error: AskError) -> Trouble {
     match error {
-        AskError::Connect(error) => error.into(),
         AskError::Connection(error) if error.kind() == ErrorKind::TimedOut => {
             Trouble::Http(format!("nothing came within {} s", REQUEST_LIMIT.as_secs()))
         }
