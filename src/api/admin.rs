@@ -259,7 +259,7 @@ fn shown_name(metadata: &str) -> Option<String> {
     Some(shown.name.chars().take(NAME_CHARS_MAX).collect())
 }
 
-/// What a clock on the wall showed at `at`, if nobody has set it since.
+/// What a clock on the wall showed at `at`, unless it was set since.
 fn clock_time(at: Timestamp, now: Now) -> UnixMillis {
     let ago = i64::try_from(now.at.since(at).as_millis()).unwrap_or(i64::MAX);
     UnixMillis(now.unix.0.saturating_sub(ago))

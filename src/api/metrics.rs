@@ -63,7 +63,7 @@ pub struct Report {
     pub jobs_running: usize,
     /// From the wish to the outcome, by kind.
     pub job_durations: Vec<(&'static str, Histogram)>,
-    /// Outcomes that came after everybody had given up.
+    /// Outcomes that came after the job had been given up.
     pub jobs_late: u64,
     /// Whether the store answered the last time.
     pub store_ok: bool,

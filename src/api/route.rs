@@ -101,12 +101,12 @@ pub enum AccountRoute {
     Users,
     /// `PUT /api/auth/users/{id}`
     UpdateUser {
-        /// Decoded, 1–128 bytes; perhaps nobody's.
+        /// Decoded, 1–128 bytes; there may be no such user.
         id: String,
     },
     /// `DELETE /api/auth/users/{id}`
     DeleteUser {
-        /// Decoded, 1–128 bytes; perhaps nobody's.
+        /// Decoded, 1–128 bytes; there may be no such user.
         id: String,
     },
 }

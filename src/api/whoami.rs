@@ -1,4 +1,4 @@
-//! `GET /api/whoami`: who the asker is as this server sees it. What a proxy in front gets wrong
+//! `GET /api/whoami`: the asker as this server sees it. What a proxy in front gets wrong
 //! shows here: for `sync-server doctor`, and for people with curl.
 
 use std::net::IpAddr;

@@ -1,6 +1,7 @@
 //! New settings for a server that is running: which of them it can take at once.
 
-use super::{Config, Limits, SETTINGS};
+use super::server::{Config, Limits};
+use super::settings::SETTINGS;
 
 impl Config {
     /// The settings that a server with these ones runs with after it was given `new` ones, and

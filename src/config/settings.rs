@@ -4,12 +4,11 @@
 
 use std::fmt;
 
+use super::address::{AllowedOrigins, TrustedProxies};
+use super::server::{Config, HostAuth, InitialAdmin, Limits, LogFormat, SyncWriters};
 use super::values::{
     bind_address, boolean, choice, database_name, email, header_token, log_level, number,
     public_url, size, size_text, with_credentials,
-};
-use super::{
-    AllowedOrigins, Config, HostAuth, InitialAdmin, Limits, LogFormat, SyncWriters, TrustedProxies,
 };
 use crate::base::secret::Secret;
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use log::LevelFilter;
 
-use super::BindAddress;
+use super::server::BindAddress;
 use crate::base::authority::{Authority, split_url, usual_port};
 use crate::base::secret::Secret;
 

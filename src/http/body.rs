@@ -10,7 +10,7 @@ use super::request::Request;
 /// foreign page post JSON: a cookie must not count there.
 ///
 /// # Errors
-/// One line for the client, who is to blame. It may quote the body: not for logs.
+/// One line for the client, which is to blame. It may quote the body: not for logs.
 pub fn parse_json<T: DeserializeOwned + Default>(request: &Request) -> Result<T, String> {
     let body = request.body();
     if body.trim_ascii().is_empty() {

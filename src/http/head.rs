@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use super::error::HttpError;
 use super::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX};
 use super::request::{FieldSpan, Marks, Request, Span, Version};
-use super::target::Target;
+use super::target::RequestTarget;
 use crate::base::authority::Authority;
 
 /// A checked head.
@@ -63,7 +63,7 @@ pub(super) fn parse(bytes: Box<[u8]>) -> Result<Head, HttpError> {
         return Err(HttpError::RequestLine);
     }
     let version = if minor_version == 0 { Version::Http10 } else { Version::Http11 };
-    let target = Target::parse(method, target)?;
+    let target = RequestTarget::parse(method, target)?;
     let key_fields = KeyFields::of(parsed.headers);
     let host = key_fields.host(version)?;
     let framing = key_fields.framing(version)?;

@@ -158,7 +158,7 @@ impl HeadBuffer {
         }
         self.skip_empty_lines(input)?;
         let Some(&first) = input.first() else { return Ok(None) };
-        // Somebody who speaks TLS, say, hears about it before a deadline passes.
+        // A client that speaks TLS, say, hears about it before a deadline passes.
         if !is_token_byte(first) {
             return Err(HttpError::RequestLine);
         }

@@ -43,7 +43,7 @@ impl Response {
         Self::json_text(status, text.unwrap_or_default())
     }
 
-    /// `body`, which is JSON already. No cache may keep it: it may be somebody's token.
+    /// `body`, which is JSON already. No cache may keep it: it may hold a token.
     pub fn json_text(status: Status, body: impl Into<Vec<u8>>) -> Self {
         let mut response = Self::new(status, "application/json", body.into());
         response.headers.push(("Cache-Control", Cow::Borrowed("no-store")));
@@ -127,7 +127,7 @@ impl From<&HttpError> for Response {
     }
 }
 
-/// Shows no field and no body: either may be somebody's token.
+/// Shows no field and no body: either may hold a token.
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")

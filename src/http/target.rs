@@ -5,7 +5,7 @@ use crate::base::authority::{Authority, split_url};
 
 /// The parts of a request target; each is a slice of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Target<'a> {
+pub(super) struct RequestTarget<'a> {
     /// `host[:port]` of a target in absolute form.
     pub(super) authority: Option<&'a str>,
     /// Begins with `/`; empty for an absolute target without a path; or `*`.
@@ -14,7 +14,7 @@ pub(super) struct Target<'a> {
     pub(super) query: Option<&'a str>,
 }
 
-impl<'a> Target<'a> {
+impl<'a> RequestTarget<'a> {
     /// Takes `target` apart.
     ///
     /// Visible ASCII is taken as it comes: browsers leave characters such as `|` and `{` as they
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn targets_are_taken_apart_or_refused() {
-        let ok = |authority, path, query| Ok(Target { authority, path, query });
+        let ok = |authority, path, query| Ok(RequestTarget { authority, path, query });
         let table = [
             ("GET", "/", ok(None, "/", None)),
             ("GET", "/a/b?c=d?e", ok(None, "/a/b", Some("c=d?e"))),
@@ -81,7 +81,7 @@ mod tests {
             ("CONNECT", "a:443", Err(HttpError::Connect)),
         ];
         for (method, target, expected) in table {
-            assert_eq!(Target::parse(method, target), expected, "{method} {target}");
+            assert_eq!(RequestTarget::parse(method, target), expected, "{method} {target}");
         }
     }
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use log::LevelFilter;
 
-use super::super::BindAddress;
 use super::*;
+use crate::config::BindAddress;
 
 fn read(pairs: &[(&str, &str)]) -> Result<Config, SettingError> {
     Config::from_variables(|name| {
