@@ -1,11 +1,11 @@
-//! What an operator has set about accounts.
+//! From settings to those of the accounts.
 
 use super::Entropy;
 use super::secret_file::{SecretFileError, load_or_create_secret};
 use crate::base::secret::Secret;
 use crate::config::{Config, InitialAdmin};
 
-/// See the [module](self).
+/// What an operator has set about accounts.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The key of the tokens.

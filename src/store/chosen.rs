@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Store, StoreError};
+use super::contract::{Store, StoreError};
 use crate::config::Config;
 
 /// Opens the store of `config`. `MongoDB` is not waited for.

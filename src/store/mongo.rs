@@ -33,9 +33,8 @@ use mongodb::options::{
 };
 use mongodb::sync::{Client, Collection, Database};
 
-use super::{
-    AccountState, FirstUser, Profile, Role, RoomRecord, Store, StoreError, USERS_MAX, User,
-    UserChange,
+use super::contract::{
+    AccountState, FirstUser, Role, RoomRecord, Store, StoreError, USERS_MAX, User, UserChange,
 };
 use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;

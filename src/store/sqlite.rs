@@ -30,7 +30,7 @@ use rusqlite::{
     named_params,
 };
 
-use super::{
+use super::contract::{
     AccountState, FirstUser, Role, RoomRecord, Store, StoreError, USERS_MAX, User, UserChange,
 };
 use crate::base::secret::Secret;

@@ -5,11 +5,11 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Profile, Role, RoomRecord, StoreError, User, UserChange};
 use crate::base::hex;
 use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;
 use crate::config::HostAuth;
+use crate::store::contract::{Profile, Role, RoomRecord, StoreError, User, UserChange};
 
 /// How long the setup link of a user of the old backend counts, which kept no end for it.
 const SETUP_LINK_MS: i64 = 7 * 24 * 3_600 * 1_000;

@@ -6,7 +6,7 @@ use mongodb::options::{ConnectionString, HostInfo, ServerAddress};
 use super::{MongoStore, failed};
 use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;
-use crate::store::StoreError;
+use crate::store::contract::StoreError;
 
 /// Asks the server at `uri` for its clock, and whether the rooms in `database` may be read. Takes
 /// about as long as a few of the driver's time-outs at most: 2 s each, unless `uri` says

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::{BUSY_TIMEOUT, FILE_NAME, cannot, schema};
-use crate::store::StoreError;
+use crate::store::contract::StoreError;
 
 /// Files up to this size, in bytes, are read from end to end. On a memory card that takes half a
 /// minute.

@@ -6,7 +6,7 @@ use rusqlite::{Error, Row};
 use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;
 use crate::config::HostAuth;
-use crate::store::{AccountState, Profile, Role, RoomRecord, User, UserChange};
+use crate::store::contract::{AccountState, Profile, Role, RoomRecord, User, UserChange};
 
 pub(super) const ROOM_COLUMNS: &str = "room_code, room_id, host_id, host_auth, host_token_hash, \
                                        created_at, updated_at, document";

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::store::StoreError;
+use crate::store::contract::StoreError;
 
 /// What `PRAGMA application_id` says of our files: "KPSS".
 const APPLICATION_ID: i32 = 0x4b50_5353;

@@ -1,0 +1,276 @@
+//! What a store is: its records, its errors, and the trait of both implementations.
+
+use crate::base::secret::Secret;
+use crate::base::time::UnixMillis;
+use crate::config::HostAuth;
+
+/// Users that [`Store::users`] returns at most, the oldest first.
+pub const USERS_MAX: usize = 10_000;
+
+/// Why the store did not do what it was asked. Each is one line for a person, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// It does not answer; trying again later may help.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The store has another room under this code.
+    #[error("another room has this code")]
+    Conflict,
+    /// Another user has this e-mail address.
+    #[error("A user with this email already exists")]
+    EmailTaken,
+    /// There is no such user.
+    #[error("User not found")]
+    NotFound,
+    /// It would leave nobody who can administer: no active admin with a password.
+    #[error("The last active admin cannot be deleted, demoted or deactivated")]
+    LastAdmin,
+    /// The database takes no record of that size.
+    #[error("the document is too large for the database")]
+    TooLarge,
+    /// What is stored, or where it is stored, is not as it should be; somebody has to look.
+    #[error("{0}")]
+    Damaged(String),
+    /// This build, or the store of these settings, cannot do it.
+    #[error("{0}")]
+    Unsupported(&'static str),
+    /// A newer version of this server has written the data.
+    #[error(
+        "the data was written by a newer version of this server (schema {found}, known {known})"
+    )]
+    TooNew {
+        /// The schema found.
+        found: i64,
+        /// The newest schema that this version knows.
+        known: i64,
+    },
+}
+
+impl StoreError {
+    /// Whether trying again later may help.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+/// A room as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomRecord {
+    /// Unique.
+    pub room_code: String,
+    /// `None` in rooms of the old backend.
+    pub room_id: Option<String>,
+    /// `None` while nobody has claimed the room, and in rooms of the old backend.
+    pub host_id: Option<String>,
+    /// How a host proves itself.
+    pub host_auth: HostAuth,
+    /// SHA-256 of the creator's token.
+    pub host_token_hash: Option<[u8; 32]>,
+    /// The shared document.
+    pub document: Option<String>,
+    /// When the room was made; for a room of the old backend, when it was last changed.
+    pub created_at: UnixMillis,
+    /// When it was last stored (`last_sync`).
+    pub updated_at: UnixMillis,
+}
+
+/// What a user may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Uses the rooms.
+    #[default]
+    User,
+    /// Manages the users as well.
+    Admin,
+}
+
+impl Role {
+    /// Its name in the store, in JSON, in tokens and on the console.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role that has `name`, in lower case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::User, Self::Admin].into_iter().find(|role| role.as_str() == name)
+    }
+}
+
+/// What others see of a user. All free text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// Permanent id of the profile.
+    pub id: String,
+    /// First name.
+    pub first_name: Option<String>,
+    /// Last name.
+    pub last_name: Option<String>,
+    /// Shown name.
+    pub nickname: Option<String>,
+    /// Position.
+    pub position: Option<String>,
+}
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The database's own id: the `_id` in MongoDB as 24 hexadecimal digits, equal to `user_id`
+    /// in SQLite. Ignored when a user is created.
+    pub id: String,
+    /// Permanent id, UUID version 7.
+    pub user_id: String,
+    /// Unique; trimmed and lower-cased.
+    pub email: String,
+    /// What the user may do.
+    pub role: Role,
+    /// PHC string (argon2id) or bcrypt hash; `None` until the user has set a password.
+    pub password_hash: Option<Secret>,
+    /// When the user was made.
+    pub created_at: UnixMillis,
+    /// The secret of the setup link, while it has not been used.
+    pub setup_token: Option<Secret>,
+    /// When the setup link ends. For a user of the old backend: 7 days after `created_at`.
+    pub setup_expires_at: Option<UnixMillis>,
+    /// Whether the user may log in.
+    pub is_active: bool,
+    /// Discord account.
+    pub discord_id: Option<String>,
+    /// Counts up when the user's tokens end (claim `ver`).
+    pub version: u64,
+    /// What others see.
+    pub profile: Profile,
+}
+
+/// What to change of a user; `None` leaves a field as it is, `Some(None)` clears it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserChange {
+    /// New e-mail address.
+    pub email: Option<String>,
+    /// New role.
+    pub role: Option<Role>,
+    /// May the user log in?
+    pub is_active: Option<bool>,
+    /// New password hash; ends the setup link.
+    pub password_hash: Option<Secret>,
+    /// Discord account.
+    pub discord_id: Option<Option<String>>,
+    /// First name.
+    pub first_name: Option<Option<String>>,
+    /// Last name.
+    pub last_name: Option<Option<String>>,
+    /// Shown name.
+    pub nickname: Option<Option<String>>,
+    /// Position.
+    pub position: Option<Option<String>>,
+    /// Adds one to `version`: the user's tokens end.
+    pub end_tokens: bool,
+}
+
+/// What decides whether a user's tokens still hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountState {
+    /// Tokens of other versions have ended.
+    pub version: u64,
+    /// What the user may do now.
+    pub role: Role,
+    /// Whether the user may do anything.
+    pub is_active: bool,
+}
+
+/// How an attempt to become the first user ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstUser {
+    /// This is the first user.
+    Created,
+    /// There was a user already.
+    AlreadyThere,
+}
+
+/// A database. Every method blocks, and may be called by several threads at once. Each may fail
+/// with [`StoreError::Unavailable`] and [`StoreError::Damaged`]; other errors are named.
+pub trait Store: Send + Sync {
+    /// What the log calls it.
+    fn name(&self) -> &'static str;
+
+    /// Whether it answers; makes it ready (indexes) when it does for the first time.
+    fn ping(&self) -> Result<(), StoreError>;
+
+    /// The room with exactly this code.
+    fn room(&self, room_code: &str) -> Result<Option<RoomRecord>, StoreError>;
+
+    /// Stores a room, durably. `room.room_id` must be set. A stored room without a `room_id` is
+    /// adopted.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the code belongs to a room with another `room_id`;
+    /// [`StoreError::TooLarge`].
+    fn save_room(&self, room: &RoomRecord) -> Result<(), StoreError>;
+
+    /// Deletes the room with exactly this code, durably, if its `room_id` is that one or it has
+    /// none. That there is no such room is no error.
+    fn delete_room(&self, room_code: &str, room_id: &str) -> Result<(), StoreError>;
+
+    /// Whether there is any user.
+    fn has_users(&self) -> Result<bool, StoreError>;
+
+    /// Creates `user` if there is no user at all. Of any number of attempts at once, from any
+    /// number of processes, exactly one creates.
+    fn create_first_user(&self, user: &User) -> Result<FirstUser, StoreError>;
+
+    /// Creates a further user.
+    ///
+    /// # Errors
+    /// [`StoreError::EmailTaken`].
+    fn create_user(&self, user: &User) -> Result<(), StoreError>;
+
+    /// The user with this e-mail address (trimmed and lower-cased by the caller).
+    fn user_by_email(&self, email: &str) -> Result<Option<User>, StoreError>;
+
+    /// The user with this `user_id` or `id`.
+    fn user_by_id(&self, id: &str) -> Result<Option<User>, StoreError>;
+
+    /// The user with this setup token, whether or not it has expired.
+    fn user_by_setup_token(&self, token: &Secret) -> Result<Option<User>, StoreError>;
+
+    /// The oldest [`USERS_MAX`] users, by `created_at`, then in the order of their making.
+    fn users(&self) -> Result<Vec<User>, StoreError>;
+
+    /// Changes the user with this `user_id` or `id`; returns the user as it is then.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::EmailTaken`], [`StoreError::LastAdmin`].
+    fn update_user(&self, id: &str, change: &UserChange) -> Result<User, StoreError>;
+
+    /// Deletes the user with this `user_id` or `id`, profile included; returns the user it was.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::LastAdmin`].
+    fn delete_user(&self, id: &str) -> Result<User, StoreError>;
+
+    /// Sets the password of the user who has `token`, if it has not expired by `now`, clears the
+    /// token and adds one to `version`. Of several attempts at once, one succeeds.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if nobody has that token (any more), or if it has expired.
+    fn consume_setup_token(
+        &self,
+        token: &Secret,
+        password_hash: &Secret,
+        now: UnixMillis,
+    ) -> Result<User, StoreError>;
+
+    /// Replaces a password hash by a better one of the same password, unless it was changed
+    /// meanwhile; returns whether it did.
+    fn upgrade_password_hash(
+        &self,
+        user_id: &str,
+        old: &Secret,
+        new: &Secret,
+    ) -> Result<bool, StoreError>;
+
+    /// The state of each of these users, in the order asked; `None` for those who are gone.
+    fn account_states(&self, user_ids: &[String]) -> Result<Vec<Option<AccountState>>, StoreError>;
+}
