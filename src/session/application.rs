@@ -201,12 +201,12 @@ impl Sessions {
 
     /// The ids of all connections, in the order of their slots.
     pub fn ids(&self) -> Vec<ConnId> {
-        self.slots.iter().map(|session| session.id).collect()
+        self.slots.iter().map(|(conn, _)| conn).collect()
     }
 
     /// The connection in the slot `index`.
     pub fn id_at(&self, index: usize) -> Option<ConnId> {
-        self.slots.at(index).map(|session| session.id)
+        self.slots.id_at(index)
     }
 
     /// Whether `conn` is an open WebSocket.
@@ -221,7 +221,7 @@ impl Sessions {
 
     /// Whether there is no connection at all.
     pub fn is_empty(&self) -> bool {
-        self.slots.len() == 0
+        self.slots.is_empty()
     }
 
     /// How many connections there may be.
@@ -243,7 +243,7 @@ impl Sessions {
     /// and for the one with the longest queue. It looks at each of them.
     pub fn census(&self) -> Census {
         let mut census = Census::default();
-        for session in self.slots.iter() {
+        for (_, session) in self.slots.iter() {
             let bytes = session.queue.queued_bytes();
             census.websockets += usize::from(session.is_open_websocket());
             census.queued_bytes += bytes;
