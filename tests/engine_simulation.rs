@@ -4,7 +4,8 @@
 //! a store that answers late or not at all — every member of a room sees one order, nobody who
 //! stays misses a message, limits hold, and every session ends. Method: a transport that draws
 //! its misdeeds from a seed; the clients are tungstenite contexts, so that a foreign decoder
-//! checks every byte we send. The loop is the real one; a step that it forgets loses something. `ENGINE_SEED=n` replays one seed.
+//! checks every byte we send; the order of a turn is the real one. `ENGINE_SEED=n` replays one
+//! seed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
