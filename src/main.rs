@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use log::{info, warn};
+use sync_server::api::Cors;
 use sync_server::base::memory::MemoryBudget;
 use sync_server::cli::{self, Command};
 use sync_server::config::Config;
@@ -118,7 +119,8 @@ fn serve(mut config: Config) -> Result<ExitCode, Failure> {
     let threads = config.limits.worker_threads;
     let config = Arc::new(config);
     let budget = MemoryBudget::new(config.limits.memory_budget_bytes);
-    let sessions = Sessions::new(&config, budget.clone());
+    let mut sessions = Sessions::new(&config, budget.clone());
+    sessions.set_extra_fields(Cors::new(config.allowed_origins.clone()));
     let store_ok = config.mongodb_uri.is_none();
     let backend = Backend::new(store, accounts, budget.clone());
     let entropy = Box::new(setup::entropy);

@@ -13,14 +13,9 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::error::{ErrorCode, ParseError};
-use crate::base::secret::Secret;
-use crate::rooms::RawJson;
-
-/// Bytes of an `id` as it stands in the message, quotes and escapes included.
-pub const ID_BYTES_MAX: usize = 128;
-
-/// Bytes of a `room_code`.
-pub const ROOM_CODE_BYTES_MAX: usize = 64;
+use super::message_id::{ID_BYTES_MAX, MessageId};
+use crate::base::room_code::ROOM_CODE_BYTES_MAX;
+use crate::rooms::{Join, RawJson, TokenHash};
 
 /// Characters of a `peer_id`.
 pub const PEER_ID_CHARS_MAX: usize = 128;
@@ -43,27 +38,14 @@ pub struct Message<'a> {
     pub action: ClientAction<'a>,
 }
 
-/// What a client calls one of its messages: the JSON text of a string or an integer, at most
-/// [`ID_BYTES_MAX`] bytes. It is given back as it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MessageId<'a>(Cow<'a, str>);
-
 /// An action and the fields that it uses (protocol, *Client to server*).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientAction<'a> {
-    /// Enter a room.
-    Join {
-        /// As typed; 1 to [`ROOM_CODE_BYTES_MAX`] bytes.
-        room_code: Cow<'a, str>,
-        /// 1 to [`PEER_ID_CHARS_MAX`] characters; `None`: the server picks one.
-        peer_id: Option<Cow<'a, str>>,
-        /// The client wants to be host.
-        is_host: bool,
-        /// At most [`METADATA_BYTES_MAX`] bytes; `null` if there was none.
-        metadata: RawJson<'a>,
-        /// At most [`HOST_TOKEN_BYTES_MAX`] bytes.
-        host_token: Option<Secret>,
-    },
+    /// Enter a room. `room_code` has 1 to [`ROOM_CODE_BYTES_MAX`] bytes, `peer_id` 1 to
+    /// [`PEER_ID_CHARS_MAX`] characters, or is missing: then the server picks one. `metadata` has
+    /// at most [`METADATA_BYTES_MAX`] bytes and is `null` if there was none, and the token that was
+    /// hashed at most [`HOST_TOKEN_BYTES_MAX`].
+    Join(Join<'a, Option<Cow<'a, str>>>),
     /// `data` to every other connection in the room.
     Broadcast {
         /// Any JSON value, `null` too.
@@ -98,18 +80,6 @@ pub fn parse(text: &str) -> Result<Message<'_>, ParseError<'_>> {
     match fields.action() {
         Ok(action) => Ok(Message { id, action }),
         Err(refusal) => Err(refuse(refusal, id)),
-    }
-}
-
-impl MessageId<'_> {
-    /// The JSON text of the id.
-    pub fn as_json(&self) -> &str {
-        &self.0
-    }
-
-    /// The id, independent of the message's text.
-    pub fn to_owned(&self) -> MessageId<'static> {
-        MessageId(Cow::Owned(self.0.clone().into_owned()))
     }
 }
 
@@ -166,7 +136,7 @@ impl<'a> Fields<'a> {
             return Err(bad_message("`id` must be a string or an integer"));
         }
         within("id", id.len(), ID_BYTES_MAX, "bytes")?;
-        Ok(Some(MessageId(Cow::Borrowed(id))))
+        Ok(Some(MessageId::new(id)))
     }
 
     fn action(&self) -> Result<ClientAction<'a>, Refusal> {
@@ -217,10 +187,10 @@ impl<'a> Fields<'a> {
             present(self.host_token).map(|raw| string("host_token", raw)).transpose()?;
         let host_token_bytes = host_token.as_ref().map_or(0, |token| token.len());
         within("host_token", host_token_bytes, HOST_TOKEN_BYTES_MAX, "bytes")?;
-        let host_token = host_token.map(Secret::new);
+        let host_token = host_token.map(|token| TokenHash::of(&token));
 
-        let metadata = RawJson(metadata);
-        Ok(ClientAction::Join { room_code, peer_id, is_host, metadata, host_token })
+        let metadata = metadata.into();
+        Ok(ClientAction::Join(Join { room_code, peer_id, is_host, metadata, host_token }))
     }
 }
 

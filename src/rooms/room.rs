@@ -99,9 +99,9 @@ impl Room {
     /// none can be asked for.
     pub(super) fn auto_created(join: &Join<'_>, room_id: &str, store: bool, now: Now) -> Box<Self> {
         let identity = Identity {
-            code: join.room_code.into(),
+            code: (*join.room_code).into(),
             room_id: room_id.into(),
-            host_id: if join.is_host { join.peer_id.into() } else { "".into() },
+            host_id: if join.is_host { (*join.peer_id).into() } else { "".into() },
             host_auth: HostAuth::PeerId,
             host_token: None,
         };
@@ -236,7 +236,7 @@ impl Room {
     pub(super) fn accept_join<'a>(
         &self,
         conn: ConnId,
-        join: &Join<'a>,
+        join: &'a Join<'_>,
         config: &RoomsConfig,
     ) -> Result<RoomEvent<'a>, RoomError> {
         let is_full = self.connections().len() >= config.peers_per_room_max as usize;
@@ -245,9 +245,9 @@ impl Room {
         }
         Ok(RoomEvent::Joined {
             conn,
-            peer_id: join.peer_id,
+            peer_id: &join.peer_id,
             is_host: self.grants_host(join, config.host_auth),
-            metadata: join.metadata,
+            metadata: RawJson(&join.metadata),
         })
     }
 

@@ -80,7 +80,7 @@ impl Sessions {
             free_slots: Vec::new(),
             pool: DecoderPool::default(),
             replies: Vec::new(),
-            encoder: ResponseEncoder::new(config.allowed_origins.clone()),
+            encoder: ResponseEncoder::default(),
             deadlines: TimerSet::default(),
             timeouts: Timeouts::from(limits),
             per_address: HashMap::new(),

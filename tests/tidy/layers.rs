@@ -59,9 +59,9 @@ const USES: &[(&str, &[&str])] = &[
     ("store", &["base", "config", "rooms"]),
     ("ws", &["base"]),
     ("protocol", &["base", "rooms", "ws"]),
-    ("http", &["base", "config", "ws"]),
-    ("api", &["http"]),
+    ("http", &["base"]),
     ("accounts", &["base", "config", "store"]),
+    ("api", &["accounts", "base", "config", "http", "protocol", "rooms"]),
     ("session", &["base", "config", "http", "ws"]),
     (
         "engine",

@@ -1,8 +1,7 @@
 //! Methods and paths become routes.
 
-use super::percent::decode_segment;
-use super::response::Response;
-use super::status::Status;
+use crate::base::room_code::{ROOM_CODE_BYTES_MAX, is_room_code};
+use crate::http::{Response, Status, decode_segment};
 
 /// Every route, as `GET /` lists them.
 pub const ROUTES: &[&str] = &[
@@ -34,10 +33,6 @@ pub const ROUTES: &[&str] = &[
     "DELETE /api/admin/rooms/{code}",
 ];
 
-/// Characters of a room code that somebody chose (protocol, section 2).
-const ROOM_CODE_CHARS_MAX: usize = 64;
-/// Bytes of a room code that somebody may have joined by, whatever room it is.
-const ROOM_CODE_BYTES_MAX: usize = 64;
 /// Bytes of a user id in a path; ours have 36.
 const USER_ID_BYTES_MAX: usize = 128;
 
@@ -179,12 +174,6 @@ pub fn route(method: &str, path: &str) -> Result<Route, RouteError> {
         },
     };
     route.ok_or(RouteError::MethodNotAllowed { allow })
-}
-
-/// Whether `code` is what a room can be called: 1–64 of `A–Z a–z 0–9 _ -` (protocol, section 2).
-pub fn is_room_code(code: &str) -> bool {
-    (1..=ROOM_CODE_CHARS_MAX).contains(&code.len())
-        && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 impl From<&RouteError> for Response {
