@@ -59,7 +59,7 @@ impl Sessions {
     }
 
     /// Queues `frame` for `conn`: to leave with the next flush, or a little later together with
-    /// others if it [may wait](Frame::can_wait), such frames left lately (at most 20 ms ago), and
+    /// others if it [may wait](Frame::patient), such frames left lately (at most 20 ms ago), and
     /// nothing urgent follows it. Does nothing unless `conn` is an open WebSocket, and closes one
     /// that reads too slowly for it.
     pub fn send(&mut self, conn: ConnId, frame: &Frame<'_>, now: Now) {
@@ -75,7 +75,7 @@ impl Sessions {
         }
         session.queue.push(frame);
         self.traffic.messages_delivered += 1;
-        if frame.can_wait() {
+        if frame.can_wait {
             self.to_flush.add_patient(&mut session.flush, conn);
         } else {
             self.to_flush.add_due(&mut session.flush, conn);
