@@ -4,7 +4,8 @@
 //! a store that answers late or not at all — every member of a room sees one order, nobody who
 //! stays misses a message, limits hold, and every session ends. Method: a transport that draws
 //! its misdeeds from a seed; the clients are tungstenite contexts, so that a foreign decoder
-//! checks every byte we send. The loop is the real one; a step that it forgets loses something. `ENGINE_SEED=n` replays one seed.
+//! checks every byte we send; the order of a turn is the real one. `ENGINE_SEED=n` replays one
+//! seed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
@@ -30,6 +31,8 @@ use tungstenite::protocol::{Role, WebSocketContext};
 const SEEDS: u64 = 32;
 const STEPS: usize = 1_500;
 const CLIENTS_MAX: usize = 14;
+/// How long the server lets frames wait for others.
+const PATIENCE: Duration = Duration::from_millis(20);
 const ROOMS: [&str; 3] = ["ALPHA", "BRAVO", "CHARLIE"];
 const SEND_QUEUE_BYTES: usize = 64 * 1024;
 const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\n\
@@ -137,6 +140,8 @@ struct World {
 struct Network {
     rng: StdRng,
     now: Now,
+    /// How long the loop would have waited in the last turn.
+    waited: Duration,
     clients: Vec<Client>,
     events: Vec<Event>,
     connected: u64,
@@ -186,6 +191,7 @@ impl World {
             network: Network {
                 rng: StdRng::seed_from_u64(seed),
                 now: Now { at: Timestamp::from_secs(1), unix: UnixMillis(1_700_000_000_000) },
+                waited: Duration::ZERO,
                 clients: Vec::new(),
                 events: Vec::new(),
                 connected: 0,
@@ -200,7 +206,13 @@ impl World {
 
     /// A turn of the loop; then each client reads what has arrived.
     fn turn(&mut self) -> Option<Ended> {
+        let sessions = self.driver.sessions();
+        let mut writable = self.network.clients.iter().filter(|client| client.is_writable());
+        let is_due =
+            writable.any(|client| client.conn.is_some_and(|conn| sessions.unsent_bytes(conn) > 0));
         let Ok(ended) = self.driver.turn(&mut self.network);
+        let waited = self.network.waited;
+        assert!(!is_due || waited <= PATIENCE, "seed {}: it sleeps over its work", self.seed);
         self.network.clients.iter_mut().for_each(Client::decode);
         ended
     }
@@ -462,7 +474,8 @@ impl Transport<Engine> for Network {
     }
 
     /// Something happens all the time.
-    fn wait(&mut self, _: Option<Duration>) -> Result<(), Infallible> {
+    fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Infallible> {
+        self.waited = timeout.unwrap_or(Duration::MAX);
         Ok(())
     }
 
@@ -551,6 +564,10 @@ impl Transport<Engine> for Network {
 }
 
 impl Client {
+    fn is_writable(&self) -> bool {
+        !self.stalled && !self.full
+    }
+
     /// The client reads what has arrived.
     fn decode(&mut self) {
         if !self.upgraded {

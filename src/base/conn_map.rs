@@ -67,6 +67,12 @@ impl<T> ConnMap<T> {
         self.slots[conn.index as usize].take().map(|slot| slot.value)
     }
 
+    /// The connection whose value is in the slot `index`.
+    pub fn id_at(&self, index: usize) -> Option<ConnId> {
+        let generation = self.slots.get(index)?.as_ref()?.generation;
+        Some(ConnId { index: u32::try_from(index).ok()?, generation })
+    }
+
     /// The connections with their values, in the order of their slots.
     pub fn iter(&self) -> impl Iterator<Item = (ConnId, &T)> {
         self.slots.iter().zip(0_u32..).filter_map(|(slot, index)| {
@@ -103,6 +109,8 @@ mod tests {
         for index in [4, 1, 7] {
             map.insert(ConnId { index, generation: 10 - index }, index);
         }
+        assert_eq!(map.id_at(7), Some(ConnId { index: 7, generation: 3 }));
+        assert_eq!((map.id_at(6), map.id_at(8)), (None, None));
         let found: Vec<u32> = map.iter().map(|(conn, _)| conn.index).collect();
         assert_eq!((found, map.len()), (vec![1, 4, 7], 3));
     }

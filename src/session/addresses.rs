@@ -12,8 +12,8 @@ impl Sessions {
         self.counts_for(conn, address) || self.has_room(address)
     }
 
-    /// The proxy in front of `conn` has named the client's address, and passes on requests
-    /// of this client only from now on: from here on that address counts. False, and nothing changes, if
+    /// The proxy in front of `conn` has named the client's address, and passes on requests of this
+    /// client only from now on: from here on that address counts. False, and nothing changes, if
     /// it has too many connections already.
     pub fn set_address(&mut self, conn: ConnId, address: IpAddr) -> bool {
         if !self.counts_for(conn, address) && !self.count(conn, address) {

@@ -59,7 +59,7 @@ impl Sessions {
     }
 
     /// Queues `frame` for `conn`: to leave with the next flush, or a little later together with
-    /// others if it [may wait](Frame::can_wait), such frames left lately (at most 20 ms ago), and
+    /// others if it [may wait](Frame::patient), such frames left lately (at most 20 ms ago), and
     /// nothing urgent follows it. Does nothing unless `conn` is an open WebSocket, and closes one
     /// that reads too slowly for it.
     pub fn send(&mut self, conn: ConnId, frame: &Frame<'_>, now: Now) {
@@ -75,7 +75,7 @@ impl Sessions {
         }
         session.queue.push(frame);
         self.traffic.messages_delivered += 1;
-        if frame.can_wait() {
+        if frame.can_wait {
             self.to_flush.add_patient(&mut session.flush, conn);
         } else {
             self.to_flush.add_due(&mut session.flush, conn);
@@ -205,12 +205,12 @@ impl Sessions {
 
     /// The ids of all connections, in the order of their slots.
     pub fn ids(&self) -> Vec<ConnId> {
-        self.slots.iter().map(|session| session.id).collect()
+        self.slots.iter().map(|(conn, _)| conn).collect()
     }
 
     /// The connection in the slot `index`.
     pub fn id_at(&self, index: usize) -> Option<ConnId> {
-        self.slots.at(index).map(|session| session.id)
+        self.slots.id_at(index)
     }
 
     /// Whether `conn` is an open WebSocket.
@@ -225,7 +225,7 @@ impl Sessions {
 
     /// Whether there is no connection at all.
     pub fn is_empty(&self) -> bool {
-        self.slots.len() == 0
+        self.slots.is_empty()
     }
 
     /// How many connections there may be.
@@ -247,7 +247,7 @@ impl Sessions {
     /// and for the one with the longest queue. It looks at each of them.
     pub fn census(&self) -> Census {
         let mut census = Census::default();
-        for session in self.slots.iter() {
+        for (_, session) in self.slots.iter() {
             let bytes = session.queue.queued_bytes();
             census.websockets += usize::from(session.is_open_websocket());
             census.queued_bytes += bytes;

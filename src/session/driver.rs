@@ -406,8 +406,8 @@ impl<D: Dispatch> Driver<D> {
         Written { bytes, has_more }
     }
 
-    /// Has the application told which clients are gone, closes the transports of sessions that have ended,
-    /// and frees their slots: nowhere else is a slot freed.
+    /// Has the application told which clients are gone, closes the transports of sessions that
+    /// have ended, and frees their slots: nowhere else is a slot freed.
     fn reap<T: Transport<D>>(&mut self, transport: &mut T, now: Now) {
         self.sessions.take_finished(&mut self.finished, now, &mut self.application);
         for conn in self.finished.drain(..) {

@@ -76,8 +76,8 @@ impl Sessions {
         self.tell_departed(now, dispatch);
     }
 
-    /// Tells the application which clients are gone, then moves the ids of sessions that have ended to
-    /// `into`. Close their sockets, then [`remove`](Self::remove) them.
+    /// Tells the application which clients are gone, then moves the ids of sessions that have
+    /// ended to `into`. Close their sockets, then [`remove`](Self::remove) them.
     pub(super) fn take_finished<D: Dispatch>(
         &mut self,
         into: &mut Vec<ConnId>,

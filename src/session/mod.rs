@@ -18,7 +18,6 @@ mod hold;
 mod intake;
 mod outgoing;
 mod send_queue;
-mod slots;
 mod state;
 mod table;
 mod timeouts;

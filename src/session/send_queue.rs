@@ -91,17 +91,17 @@ impl SendQueue {
 
     /// Appends `frame`.
     pub(super) fn push(&mut self, frame: &Frame<'_>) {
-        match frame.bytes() {
+        match &frame.bytes {
             FrameBytes::Copied(bytes) => self.push_copy(bytes),
-            FrameBytes::Shared(bytes) if frame.replaces_older() => self.push_latest(bytes.clone()),
+            FrameBytes::Shared(bytes) if frame.replaces_older => self.push_latest(bytes.clone()),
             FrameBytes::Shared(bytes) => self.push_shared(bytes.clone()),
         }
     }
 
     /// How much longer [`push`](Self::push) would make the queue, in bytes.
     pub(super) fn bytes_to_add(&self, frame: &Frame<'_>) -> usize {
-        let replaced = if frame.replaces_older() { self.replaceable_bytes() } else { 0 };
-        frame.bytes().as_slice().len().saturating_sub(replaced)
+        let replaced = if frame.replaces_older { self.replaceable_bytes() } else { 0 };
+        frame.as_slice().len().saturating_sub(replaced)
     }
 
     /// Appends a copy of `frames`, one or more whole frames.

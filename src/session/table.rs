@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use log::{debug, warn};
 
 use super::flush_list::FlushList;
-use super::slots::Slots;
 use super::state::Session;
 use super::timeouts::Timeouts;
+use crate::base::conn_map::ConnMap;
 use crate::base::ids::ConnId;
 use crate::base::memory::MemoryBudget;
 use crate::base::metrics::Traffic;
@@ -39,7 +39,9 @@ pub struct Refused;
 /// The table of all connections.
 #[derive(Debug)]
 pub struct Sessions {
-    pub(super) slots: Slots,
+    pub(super) slots: ConnMap<Session>,
+    /// Slots that were in use and are free.
+    free_slots: Vec<u32>,
     pub(super) pool: DecoderPool,
     /// Automatic answers (pong, close) of the frame decoder, on their way into a queue.
     pub(super) replies: Vec<u8>,
@@ -74,7 +76,8 @@ impl Sessions {
     pub fn new(config: &Config, budget: MemoryBudget) -> Self {
         let limits = &config.limits;
         Self {
-            slots: Slots::default(),
+            slots: ConnMap::default(),
+            free_slots: Vec::new(),
             pool: DecoderPool::default(),
             replies: Vec::new(),
             encoder: ResponseEncoder::default(),
@@ -125,10 +128,13 @@ impl Sessions {
         if self.slots.len() >= self.connections_max + REFUSALS_MAX {
             return Err(Refused);
         }
+        // Without a free slot each is in use, so the next one is behind them all.
+        let next = u32::try_from(self.slots.len()).map_err(|_| Refused)?;
+        let index = self.free_slots.pop().unwrap_or(next);
         self.accepted = self.accepted.wrapping_add(1);
         self.traffic.connections_accepted += 1;
-        let new = |conn| Session::new(conn, peer, now.at);
-        let conn = self.slots.insert(self.accepted, new).ok_or(Refused)?;
+        let conn = ConnId { index, generation: self.accepted };
+        self.slots.insert(conn, Session::new(conn, peer, now.at));
         let trusted = self.trusted_proxies.trusts(peer);
         if self.slots.len() - self.refusals > self.connections_max {
             self.refuse(conn, "the server is full", now);
@@ -144,6 +150,7 @@ impl Sessions {
     /// Frees the slot of `conn`: the only place where one is freed.
     pub(super) fn remove(&mut self, conn: ConnId) {
         let Some(mut session) = self.slots.remove(conn) else { return };
+        self.free_slots.push(conn.index);
         debug_assert!(session.is_gone(), "a live session cannot be removed");
         debug_assert_eq!(session.counted_bytes, 0);
         self.deadlines.rearm(conn, &mut session.armed, None);
@@ -168,9 +175,9 @@ impl Sessions {
             if !self.budget.is_over() {
                 return;
             }
-            let alive = self.slots.iter().filter(|session| !session.is_gone());
+            let alive = self.slots.iter().filter(|(_, session)| !session.is_gone());
             let largest = alive
-                .map(|session| (session.held_bytes() + session.queue.shared_bytes(), session))
+                .map(|(_, session)| (session.held_bytes() + session.queue.shared_bytes(), session))
                 .max_by_key(|(bytes, session)| (*bytes, session.id))
                 .filter(|(bytes, _)| *bytes > 0);
             let Some((bytes, session)) = largest else { return };

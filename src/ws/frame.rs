@@ -28,15 +28,17 @@ const SCRATCH_BYTES_MAX: usize = 64 * 1024;
 /// A whole encoded message, for any number of recipients.
 #[derive(Clone, Debug)]
 pub struct Frame<'a> {
-    bytes: FrameBytes<'a>,
-    can_wait: bool,
-    replaces_older: bool,
+    pub(crate) bytes: FrameBytes<'a>,
+    /// It may wait a few milliseconds for others.
+    pub(crate) can_wait: bool,
+    /// It takes the place of an older one of its kind of which nothing was sent yet.
+    pub(crate) replaces_older: bool,
 }
 
 /// The bytes of a [`Frame`], as a queue should keep them.
 #[derive(Clone, Debug)]
-pub enum FrameBytes<'a> {
-    /// To be copied: the bytes are in the buffer in which they were encoded.
+pub(crate) enum FrameBytes<'a> {
+    /// To be copied: they are in the buffer in which they were encoded.
     Copied(&'a [u8]),
     /// To be shared by all queues.
     Shared(Bytes),
@@ -44,9 +46,9 @@ pub enum FrameBytes<'a> {
 
 impl<'a> Frame<'a> {
     /// A text frame. `write` appends the payload, which must be UTF-8, and leaves what is there as
-    /// it is. A frame of at most [`COPY_BYTES_MAX`] bytes stays in `scratch`, whatever that held
-    /// before, and allocates only when `scratch` has to grow; a longer one becomes a buffer of its
-    /// own, which counts against `budget` until the last queue has sent it.
+    /// it is. A frame of at most 2 KiB stays in `scratch`, whatever that held before, and allocates
+    /// only when `scratch` has to grow; a longer one becomes a buffer of its own, which counts
+    /// against `budget` until the last queue has sent it.
     pub fn text(
         scratch: &'a mut Vec<u8>,
         budget: &MemoryBudget,
@@ -66,15 +68,15 @@ impl<'a> Frame<'a> {
         Self::encoded(scratch, start, budget)
     }
 
-    /// `frames`, which are one or more whole frames already.
-    pub(crate) fn whole(frames: &'a [u8]) -> Self {
-        Self { bytes: FrameBytes::Copied(frames), can_wait: false, replaces_older: false }
+    /// `frame`, a whole one, which is the newest of its kind: it takes the place of an older one of
+    /// which nothing was sent yet.
+    pub fn latest(frame: Bytes) -> Self {
+        Self { replaces_older: true, ..Self::of(FrameBytes::Shared(frame)) }
     }
 
-    /// The newest of its kind, a whole frame: it takes the place of an older one of which nothing
-    /// was sent yet.
-    pub fn latest(frame: Bytes) -> Self {
-        Self { bytes: FrameBytes::Shared(frame), can_wait: false, replaces_older: true }
+    /// `frames`, which are one or more whole frames already.
+    pub(crate) fn whole(frames: &'a [u8]) -> Self {
+        Self::of(FrameBytes::Copied(frames))
     }
 
     /// The same frame, which may wait a few milliseconds for others.
@@ -83,19 +85,16 @@ impl<'a> Frame<'a> {
         Self { can_wait: true, ..self }
     }
 
-    /// The bytes, with the way in which a queue should keep them.
-    pub fn bytes(&self) -> &FrameBytes<'a> {
-        &self.bytes
+    /// All of its bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        match &self.bytes {
+            FrameBytes::Copied(bytes) => bytes,
+            FrameBytes::Shared(bytes) => bytes,
+        }
     }
 
-    /// Whether it may wait a few milliseconds for others.
-    pub fn can_wait(&self) -> bool {
-        self.can_wait
-    }
-
-    /// Whether it takes the place of an older one of its kind.
-    pub fn replaces_older(&self) -> bool {
-        self.replaces_older
+    fn of(bytes: FrameBytes<'a>) -> Self {
+        Self { bytes, can_wait: false, replaces_older: false }
     }
 
     /// What [`encode`] left in `scratch` from `start` on.
@@ -107,17 +106,7 @@ impl<'a> Frame<'a> {
         if scratch.capacity() > SCRATCH_BYTES_MAX {
             *scratch = Vec::new();
         }
-        Self { bytes: FrameBytes::Shared(shared), can_wait: false, replaces_older: false }
-    }
-}
-
-impl FrameBytes<'_> {
-    /// The bytes themselves.
-    pub fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Copied(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
-        }
+        Self::of(FrameBytes::Shared(shared))
     }
 }
 
@@ -213,11 +202,11 @@ mod tests {
             });
             check(Data::Text, |scratch, payload| {
                 let frame = Frame::text(scratch, &budget(), |out| out.extend_from_slice(payload));
-                frame.bytes().as_slice().to_vec()
+                frame.as_slice().to_vec()
             });
             check(Data::Binary, |scratch, payload| {
                 let frame = Frame::binary(scratch, &budget(), |out| out.extend_from_slice(payload));
-                frame.bytes().as_slice().to_vec()
+                frame.as_slice().to_vec()
             });
             let mut front = Vec::new();
             push_text_header(length, &mut front);
@@ -245,8 +234,8 @@ mod tests {
         ] {
             let write = |out: &mut Vec<u8>| out.resize(out.len() + payload_bytes, b' ');
             let frame = Frame::text(&mut scratch, &budget, write);
-            let bytes = frame.bytes().as_slice().len();
-            assert_eq!(matches!(frame.bytes(), FrameBytes::Shared(_)), is_shared);
+            let bytes = frame.as_slice().len();
+            assert_eq!(matches!(frame.bytes, FrameBytes::Shared(_)), is_shared);
             assert_eq!(budget.used(), if is_shared { bytes } else { 0 });
             drop(frame);
             assert_eq!(budget.used(), 0);

@@ -33,8 +33,8 @@ proptest! {
         let payload = vec![byte & 0x7f; length];
         let write = |out: &mut Vec<u8>| out.extend_from_slice(&payload);
         let budget = MemoryBudget::new(1 << 30);
-        let text = Frame::text(&mut scratch, &budget, write).bytes().as_slice().to_vec();
-        let binary = Frame::binary(&mut scratch, &budget, write).bytes().as_slice().to_vec();
+        let text = Frame::text(&mut scratch, &budget, write).as_slice().to_vec();
+        let binary = Frame::binary(&mut scratch, &budget, write).as_slice().to_vec();
         for (ours, data) in [(text, Data::Text), (binary, Data::Binary)] {
             let theirs = Theirs::message(payload.clone(), OpCode::Data(data), true);
             prop_assert!(ours == by_tungstenite(theirs), "{data:?} of {length} bytes");
