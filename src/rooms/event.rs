@@ -1,31 +1,13 @@
 //! What the rooms tell their members, borrowed from the room's own state, and what they ask of
 //! the engine around them.
 
-use std::ops::Deref;
-
 use super::action::{Document, RawJson, TokenHash};
+use super::peer::Peer;
+use super::room_event::RoomEvent;
 use super::{CloseDone, CreateDone, Done, RoomError, RoomView};
 use crate::base::ids::{ConnId, RoomKey};
 use crate::base::time::UnixMillis;
 use crate::config::HostAuth;
-
-/// A member as the others see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// 1–128 characters, chosen by the client or drawn by the server.
-    pub id: Box<str>,
-    /// When the peer's first connection joined.
-    pub joined_at: UnixMillis,
-    /// At least one of its connections joined as host.
-    pub is_host: bool,
-    /// What its newest connection said of itself.
-    pub metadata: Metadata,
-}
-
-/// JSON text that a peer shows of itself; it reads as the text. `null`, what most connections
-/// have, takes no memory of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Metadata(Option<Box<str>>);
 
 /// A message to members (protocol, *Server to client*).
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +99,11 @@ pub trait Output {
     /// `event` to each of `to` but `except`, in that order.
     fn broadcast(&mut self, to: &[ConnId], except: Option<ConnId>, event: &Event<'_>);
 
+    /// `event` of the room `room_code` was accepted here and is delivered next. A broker would
+    /// publish it to the other servers, which deliver it by
+    /// [`Rooms::deliver_event`](super::Rooms::deliver_event).
+    fn accepted(&mut self, _room_code: &str, _event: &RoomEvent<'_>) {}
+
     /// Ask the store for `room_code`, as it is and then upper-cased; answer with
     /// [`Rooms::lookup_done`](super::Rooms::lookup_done). At most one is under way for one code.
     fn lookup(&mut self, room_code: &str);
@@ -178,18 +165,4 @@ pub enum RoomChange {
     Closed,
     /// Is not stored any longer: another room owns its code in the store.
     Conflicted,
-}
-
-impl From<&str> for Metadata {
-    fn from(json: &str) -> Self {
-        Self((json != "null").then(|| json.into()))
-    }
-}
-
-impl Deref for Metadata {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        self.0.as_deref().unwrap_or("null")
-    }
 }

@@ -6,7 +6,8 @@ use super::answer::{CreateDone, Done, RoomError, StoreUnavailable};
 use super::deadlines::Armed;
 use super::event::{Output, RoomChange, StoredRoom};
 use super::lookups::{Asked, Waiter, Wish};
-use super::room::{Room, RoomEvent, RoomView};
+use super::room::{PeerChange, Room, RoomView};
+use super::room_event::{Member, RoomEvent, RoomEventKind};
 use crate::base::ids::ConnId;
 use crate::base::time::{Now, Timestamp};
 
@@ -175,7 +176,12 @@ impl Rooms {
         out: &mut impl Output,
     ) -> Result<Done, RoomError> {
         let index = self.membership.room_of(from).ok_or(RoomError::NotInRoom)?;
-        self.deliver(index, RoomEvent::Data { from, data }, now, out);
+        let room = &self.table[index];
+        let event = room.accept_data(self.member(from), data)?;
+        out.accepted(room.code(), &event);
+        // It borrows from the room, which it does not change.
+        room.tell(&event, &PeerChange::None, self.config.node, out);
+        self.settle(index, now, out);
         Ok(Done::Now)
     }
 
@@ -188,8 +194,10 @@ impl Rooms {
         out: &mut impl Output,
     ) -> Result<Done, RoomError> {
         let index = self.membership.room_of(from).ok_or(RoomError::NotInRoom)?;
-        let event = self.table[index].accept_document(from, document, &self.config)?;
-        self.deliver(index, event, now, out);
+        let room = &self.table[index];
+        let event = room.accept_document(self.member(from), document, &self.config)?;
+        out.accepted(room.code(), &event);
+        self.deliver(index, &event, now, out);
         Ok(self.table[index].saving.promise(self.table.key(index)))
     }
 
@@ -207,7 +215,10 @@ impl Rooms {
     /// Takes a connection out of its room. Returns whether it was in one.
     pub(super) fn leave(&mut self, conn: ConnId, now: Now, out: &mut impl Output) -> bool {
         let Some(index) = self.membership.room_of(conn) else { return false };
-        self.deliver(index, RoomEvent::Left { conn }, now, out);
+        let room = &self.table[index];
+        let Ok(event) = room.accept_leave(self.member(conn)) else { return false };
+        out.accepted(room.code(), &event);
+        self.deliver(index, &event, now, out);
         true
     }
 
@@ -261,7 +272,7 @@ impl Rooms {
     /// Panics if an invariant of one room does not hold.
     pub(super) fn check_room(&self, index: u32) {
         let room = &self.table[index];
-        room.check_invariants();
+        room.check_invariants(self.config.node);
         assert_eq!(self.table.find(room.code()), Some(index));
         assert_eq!(self.closing.contains(&index), room.is_closing());
         let mut seated = room.connections().iter().map(|&conn| self.membership.room_of(conn));
@@ -325,25 +336,41 @@ impl Rooms {
         now: Now,
         out: &mut impl Output,
     ) -> Result<Done, RoomError> {
-        let event = self.table[index].accept_join(from, join, &self.config)?;
-        if !self.table[index].seats(from, join.peer_id) {
+        let member = self.member(from);
+        let event = self.table[index].accept_join(member, join, now.unix, &self.config)?;
+        if !self.table[index].seats(member, join.peer_id) {
             self.leave(from, now, out);
         }
-        self.deliver(index, event, now, out);
+        out.accepted(self.table[index].code(), &event);
+        self.deliver(index, &event, now, out);
         Ok(Done::Now)
     }
 
-    /// Lets an accepted event happen. A broker would come between the two.
-    fn deliver(&mut self, index: u32, event: RoomEvent<'_>, now: Now, out: &mut impl Output) {
-        match event {
-            RoomEvent::Joined { conn, .. } => self.membership.enter(conn, index),
-            RoomEvent::Left { conn } => self.membership.leave(conn),
-            RoomEvent::Data { .. } | RoomEvent::Document { .. } => {}
+    /// The connection as a member of rooms that other servers may have too.
+    fn member(&self, conn: ConnId) -> Member {
+        Member { node: self.config.node, conn }
+    }
+
+    /// Lets an event happen, whichever server has accepted it: it changes the room, and then the
+    /// audience is told.
+    pub(super) fn deliver(
+        &mut self,
+        index: u32,
+        event: &RoomEvent<'_>,
+        now: Now,
+        out: &mut impl Output,
+    ) {
+        let here = self.config.node;
+        match (&event.kind, event.from.connected_to(here)) {
+            (RoomEventKind::Joined(_), Some(conn)) => self.membership.enter(conn, index),
+            (RoomEventKind::Left, Some(conn)) => self.membership.leave(conn),
+            _ => {}
         }
         let room = &mut self.table[index];
         self.document_bytes -= room.document_bytes();
-        room.deliver(event, now, out);
+        let change = room.apply(event, here, now.at);
         self.document_bytes += room.document_bytes();
+        room.tell(event, &change, here, out);
         self.settle(index, now, out);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::action::{Create, Join, RawJson, TokenHash};
-use super::event::Metadata;
+use super::peer::Metadata;
 use crate::base::ids::ConnId;
 use crate::config::HostAuth;
 

@@ -31,15 +31,21 @@
 pub mod action;
 pub mod event;
 
+mod accept;
 mod answer;
+mod audience;
 mod closing;
 mod deadlines;
+mod deliver;
 mod flow;
 mod lookups;
-mod members;
 mod membership;
+mod peer;
 mod persistence;
+mod presence;
 mod room;
+mod room_event;
+mod spare;
 mod table;
 
 #[cfg(test)]
@@ -47,8 +53,10 @@ mod tests;
 
 pub use action::{Action, Create, Document, Join, RawJson, TokenHash};
 pub use answer::{CloseDone, CreateDone, Done, RoomError, SaveError, StoreUnavailable, ViewDone};
-pub use event::{Event, Metadata, Output, Peer, RoomChange, Snapshot, StoredRoom};
+pub use event::{Event, Output, RoomChange, Snapshot, StoredRoom};
+pub use peer::{Metadata, Peer};
 pub use room::RoomView;
+pub use room_event::{Joiner, Member, NodeId, RoomEvent, RoomEventKind};
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -69,6 +77,8 @@ const TIMEOUTS_PER_CALL: usize = 256;
 /// What the rooms need to know of the settings.
 #[derive(Clone, Debug)]
 pub struct RoomsConfig {
+    /// This server among those that have members of the same rooms.
+    pub node: NodeId,
     /// Rooms in memory.
     pub rooms_max: u32,
     /// Connections in one room; at least 1.
@@ -108,6 +118,7 @@ impl From<&Config> for RoomsConfig {
     fn from(config: &Config) -> Self {
         let idle = config.room_idle_timeout_seconds;
         Self {
+            node: NodeId::default(),
             rooms_max: config.limits.rooms_max,
             peers_per_room_max: config.limits.peers_per_room_max,
             idle_timeout: (idle > 0).then(|| Duration::from_secs(idle)),
@@ -135,11 +146,11 @@ impl Rooms {
         }
     }
 
-    /// From here on the rules are those of `config`, but whether rooms are stored, and what
-    /// makes a host, stay. Rooms and members beyond a lower limit stay as well.
+    /// From here on the rules are those of `config`, but which server this is, whether rooms are
+    /// stored, and what makes a host, stay. Rooms and members beyond a lower limit stay as well.
     pub fn reconfigure(&mut self, config: &RoomsConfig) {
-        let RoomsConfig { store, host_auth, .. } = self.config;
-        self.config = RoomsConfig { store, host_auth, ..*config };
+        let RoomsConfig { node, store, host_auth, .. } = self.config;
+        self.config = RoomsConfig { node, store, host_auth, ..*config };
     }
 
     /// How many rooms are in memory.
@@ -208,6 +219,33 @@ impl Rooms {
             Action::Leave => {
                 self.leave(from, now, out).then_some(Done::Now).ok_or(RoomError::NotInRoom)
             }
+        }
+    }
+
+    /// Lets an event happen that another server has accepted for its room `room_code`. It has no
+    /// effect on a room that is not in memory or is being closed, nor where it does not fit: a
+    /// member comes in as one peer, and goes before it comes in as another one.
+    pub fn deliver_event(
+        &mut self,
+        room_code: &str,
+        event: &RoomEvent<'_>,
+        now: Now,
+        out: &mut impl Output,
+    ) {
+        debug_assert!(
+            event.from.node != self.config.node,
+            "what happens here is delivered at once"
+        );
+        let Some(index) = self.table.find(room_code) else { return };
+        let room = &self.table[index];
+        let fits = match &event.kind {
+            RoomEventKind::Joined(joiner) => {
+                room.peer_of(event.from).is_none_or(|peer| *peer.id == *joiner.peer_id)
+            }
+            _ => true,
+        };
+        if fits && !room.is_closing() {
+            self.deliver(index, event, now, out);
         }
     }
 

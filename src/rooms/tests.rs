@@ -36,6 +36,7 @@ use crate::base::time::UnixMillis;
 /// The defaults with an idle time of a minute, and small limits.
 pub(super) fn config() -> RoomsConfig {
     RoomsConfig {
+        node: NodeId(0),
         rooms_max: 3,
         peers_per_room_max: 4,
         idle_timeout: Some(Duration::from_secs(60)),

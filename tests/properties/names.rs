@@ -11,8 +11,8 @@ use sync_server::base::time::{Now, UnixMillis};
 use sync_server::config::{Config, HostAuth, SyncWriters};
 use sync_server::http::{AccountRoute, Route, is_room_code, query_value, route};
 use sync_server::rooms::{
-    CloseDone, Create, CreateDone, Done, Event, Output, RoomChange, RoomError, RoomView, Rooms,
-    RoomsConfig, Snapshot, TokenHash, ViewDone,
+    CloseDone, Create, CreateDone, Done, Event, NodeId, Output, RoomChange, RoomError, RoomView,
+    Rooms, RoomsConfig, Snapshot, TokenHash, ViewDone,
 };
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -68,6 +68,7 @@ fn respell(code: &str, how: &[bool]) -> String {
 /// The code of the room in which somebody ends who asks for `asked` when there is only `made`.
 fn found(made: &str, asked: &str) -> Option<String> {
     let mut rooms = Rooms::new(RoomsConfig {
+        node: NodeId(0),
         rooms_max: 2,
         peers_per_room_max: 1,
         idle_timeout: None,
