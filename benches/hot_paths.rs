@@ -7,6 +7,7 @@ use std::hint::black_box;
 use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::task::Poll;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sync_server::base::ids::{ConnId, RoomKey};
@@ -17,8 +18,8 @@ use sync_server::engine::Engine;
 use sync_server::http::RequestParser;
 use sync_server::protocol;
 use sync_server::rooms::{
-    Action, CloseDone, CreateDone, Done, Event, Join, Output, RawJson, RoomChange, RoomError,
-    RoomView, Rooms, RoomsConfig, Snapshot,
+    Action, Event, Join, Output, RawJson, RoomChange, Rooms, RoomsConfig, Snapshot,
+    StoreUnavailable,
 };
 use sync_server::session::{Dispatch, Sessions};
 
@@ -68,19 +69,17 @@ fn rooms(criterion: &mut Criterion) {
         for index in 0..members {
             let peer_id = format!("peer-{index}");
             let join = Join {
-                room_code: "BENCH",
-                peer_id: &peer_id,
+                room_code: "BENCH".into(),
+                peer_id: peer_id.into(),
                 is_host: false,
-                metadata: RawJson("null"),
+                metadata: "null".into(),
                 host_token: None,
             };
-            rooms
-                .handle(conn(index), Action::Join(join), now(), &mut heard)
-                .expect("there is room");
-            if index == 0 {
-                // The store knows no such room, so it is made.
-                rooms.lookup_done("BENCH", Ok(None), now(), &mut heard);
-            }
+            let Poll::Ready(located) = rooms.locate("BENCH", conn(index), || (), &mut heard) else {
+                panic!("there is no store to be asked");
+            };
+            let joined = rooms.join(located, conn(index), &join, now(), &mut heard);
+            joined.expect("there is room");
         }
         group.bench_with_input(BenchmarkId::from_parameter(members), &members, |bencher, _| {
             bencher.iter(|| {
@@ -200,11 +199,9 @@ impl Output for Heard {
     fn broadcast(&mut self, to: &[ConnId], except: Option<ConnId>, _: &Event<'_>) {
         self.events += to.iter().filter(|conn| Some(**conn) != except).count();
     }
-    fn lookup(&mut self, _: &str) {}
-    fn resolved(&mut self, _: ConnId, _: Result<Done, RoomError>) {}
-    fn created(&mut self, _: ConnId, _: Result<CreateDone<'_>, RoomError>) {}
-    fn viewed(&mut self, _: ConnId, _: Result<RoomView<'_>, RoomError>) {}
-    fn closed(&mut self, _: ConnId, _: Result<CloseDone, RoomError>) {}
+    fn lookup(&mut self, _: &str) -> Result<(), StoreUnavailable> {
+        Err(StoreUnavailable)
+    }
     fn dismissed(&mut self, _: RoomKey, _: &[ConnId]) {}
     fn delete(&mut self, _: RoomKey, _: &str, _: &str) {}
     fn persist(&mut self, _: Snapshot<'_>) {}

@@ -1,3 +1,25 @@
-//! The product as HTTP clients see it: its pages.
+//! The product as HTTP clients see it: routes, credentials, the way to a WebSocket, and what is
+//! answered.
+//!
+//! Pure, and without state: it knows requests and responses, settings, and views of rooms and
+//! accounts, but no session, no job and not the engine, which asks it for every answer.
 
+mod accounts;
+pub mod admin;
+mod credentials;
+pub mod metrics;
 pub mod pages;
+pub mod rooms;
+mod route;
+mod server;
+mod upgrade;
+mod url;
+mod whoami;
+
+pub use accounts::{account_request, account_response, not_logged_in, too_many_failed_logins};
+pub use credentials::credentials;
+pub use route::{AccountRoute, AdminRoute, ROUTES, Route, RouteError, route};
+pub use server::{Health, busy, index, store_unavailable, too_many_connections};
+pub use upgrade::{SUBPROTOCOL, check_upgrade};
+pub use url::websocket_url;
+pub use whoami::whoami;

@@ -19,15 +19,25 @@ const SWEPT_MAX: usize = 2;
 /// The longest wait that [`Throttle::charge`] leads to.
 pub const DEBT_MAX: Duration = Duration::from_secs(10 * 60);
 
+/// How fast tokens come back, and how many there are at once: the "virtual scheduling" of the
+/// Generic Cell Rate Algorithm (ITU-T I.371). What is known of a bucket is one time, that at which
+/// it will be full again.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// Microseconds in which one token comes back; zero: no limit.
+    interval_us: u64,
+    /// How far in the future a bucket may be full for a token still to be in it.
+    tolerance_us: u64,
+}
+
 /// How long to wait for the next token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryAfter(Duration);
 
 /// A bucket of tokens for each key: a burst at once, then so many in so much time.
 ///
-/// What is known of a key is one time, that at which its bucket will be full again ("virtual
-/// scheduling" of the Generic Cell Rate Algorithm, ITU-T I.371). A bucket that is full is as good
-/// as none, so it needs no entry.
+/// What is known of a key is the time at which its bucket will be full again. A bucket that is full
+/// is as good as none, so it needs no entry.
 ///
 /// A table of `capacity` keys is full if so many keys have a token missing. A new one then takes
 /// the place of that which is nearest to being full, of a few: who asks once and never again goes
@@ -35,10 +45,7 @@ pub struct RetryAfter(Duration);
 /// bytes, and what a `HashMap` adds to an entry.
 #[derive(Debug)]
 pub struct Throttle<K> {
-    /// Microseconds in which one token comes back; zero: no limit.
-    interval_us: u64,
-    /// How far in the future a bucket may be full for a token still to be in it.
-    tolerance_us: u64,
+    rate: Rate,
     capacity: usize,
     /// When each bucket is full again. Never iterated: its order differs from run to run.
     full_at: HashMap<K, Timestamp>,
@@ -57,16 +64,51 @@ impl RetryAfter {
     }
 }
 
+impl Rate {
+    /// `tokens` in `per`, at most `burst` (at least one) at once. No tokens: no limit. More than a
+    /// million tokens a second are as many.
+    pub fn new(tokens: u32, per: Duration, burst: u32) -> Self {
+        let interval_us = per.as_micros().checked_div(u128::from(tokens));
+        let interval_us = interval_us.map_or(0, |us| u64::try_from(us).unwrap_or(u64::MAX).max(1));
+        let tolerance_us = interval_us.saturating_mul(u64::from(burst.max(1) - 1));
+        Self { interval_us, tolerance_us }
+    }
+
+    /// Whether there is no limit.
+    pub fn is_unlimited(self) -> bool {
+        self.interval_us == 0
+    }
+
+    /// Whether a bucket that is full at `full_at` has a token.
+    ///
+    /// # Errors
+    /// How long to wait for one.
+    pub fn check(self, full_at: Timestamp, now: Timestamp) -> Result<(), RetryAfter> {
+        let wait = full_at.since(now + Duration::from_micros(self.tolerance_us));
+        if wait.is_zero() { Ok(()) } else { Err(RetryAfter(wait)) }
+    }
+
+    /// Takes a token of the bucket that is full at `full_at`.
+    ///
+    /// # Errors
+    /// How long to wait for one; nothing is taken then.
+    pub fn take(self, full_at: &mut Timestamp, now: Timestamp) -> Result<(), RetryAfter> {
+        self.check(*full_at, now)?;
+        *full_at = (*full_at).max(now) + self.interval();
+        Ok(())
+    }
+
+    fn interval(self) -> Duration {
+        Duration::from_micros(self.interval_us)
+    }
+}
+
 impl<K: Copy + Eq + Hash> Throttle<K> {
     /// `tokens` in `per`, at most `burst` (at least one) at once, for at most `capacity` keys (at
     /// least one). No tokens: no limit. More than a million tokens a second are as many.
     pub fn new(tokens: u32, per: Duration, burst: u32, capacity: usize) -> Self {
-        let interval_us = per.as_micros().checked_div(u128::from(tokens));
-        let interval_us = interval_us.map_or(0, |us| u64::try_from(us).unwrap_or(u64::MAX).max(1));
-        let tolerance_us = interval_us.saturating_mul(u64::from(burst.max(1) - 1));
         Self {
-            interval_us,
-            tolerance_us,
+            rate: Rate::new(tokens, per, burst),
             capacity: capacity.max(1),
             full_at: HashMap::new(),
             keys: Vec::new(),
@@ -79,9 +121,7 @@ impl<K: Copy + Eq + Hash> Throttle<K> {
     /// # Errors
     /// How long to wait for one.
     pub fn check(&self, key: K, now: Timestamp) -> Result<(), RetryAfter> {
-        let full_at = self.full_at.get(&key).copied().unwrap_or_default();
-        let wait = full_at.since(now + Duration::from_micros(self.tolerance_us));
-        if wait.is_zero() { Ok(()) } else { Err(RetryAfter(wait)) }
+        self.rate.check(self.full_at.get(&key).copied().unwrap_or_default(), now)
     }
 
     /// Takes a token of `key`.
@@ -89,7 +129,7 @@ impl<K: Copy + Eq + Hash> Throttle<K> {
     /// # Errors
     /// How long to wait for one; nothing is taken then.
     pub fn take(&mut self, key: K, now: Timestamp) -> Result<(), RetryAfter> {
-        if self.interval_us == 0 {
+        if self.rate.is_unlimited() {
             return Ok(());
         }
         self.check(key, now)?;
@@ -100,11 +140,12 @@ impl<K: Copy + Eq + Hash> Throttle<K> {
     /// Takes a token of `key` for what cannot be refused any more. If there is none it is owed:
     /// the next one comes so much later, but after [`DEBT_MAX`] at the latest.
     pub fn charge(&mut self, key: K, now: Timestamp) {
-        if self.interval_us == 0 {
+        if self.rate.is_unlimited() {
             return;
         }
-        let interval = Duration::from_micros(self.interval_us);
-        let latest = now + Duration::from_micros(self.tolerance_us) + interval.max(DEBT_MAX);
+        let interval = self.rate.interval();
+        let tolerance = Duration::from_micros(self.rate.tolerance_us);
+        let latest = now + tolerance + interval.max(DEBT_MAX);
         if let Some(full_at) = self.full_at.get_mut(&key) {
             // Never earlier than it was, should the clock step back.
             let owed = ((*full_at).max(now) + interval).min(latest);
@@ -120,7 +161,7 @@ impl<K: Copy + Eq + Hash> Throttle<K> {
     /// more than full by it.
     pub fn give_back(&mut self, key: K) {
         if let Some(full_at) = self.full_at.get_mut(&key) {
-            full_at.0 = full_at.0.saturating_sub(self.interval_us);
+            full_at.0 = full_at.0.saturating_sub(self.rate.interval_us);
         }
     }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::accounts::Identity;
+use crate::base::conn_map::ConnMap;
 use crate::base::ids::ConnId;
+use crate::base::throttle::Rate;
 use crate::base::time::Timestamp;
 
 /// Bad messages in a row before the client is closed (protocol, *Errors*).
@@ -11,18 +13,17 @@ const BAD_MESSAGES_MAX: u8 = 20;
 /// Messages in a row over the rate before the client is closed.
 const REFUSED_MESSAGES_MAX: u8 = 100;
 /// A burst may have this many seconds' worth of messages.
-const BURST_SECONDS: u64 = 2;
+const BURST_SECONDS: u32 = 2;
 
 /// One client.
 #[derive(Debug)]
-pub(super) struct Client {
-    conn: ConnId,
-    /// When its bucket will be full again (the "theoretical arrival time" of GCRA).
+struct Client {
+    /// When its bucket of messages will be full again.
     full_at: Timestamp,
     bad_in_a_row: u8,
     refused_in_a_row: u8,
     /// It has been in a room.
-    pub(super) has_joined: bool,
+    has_joined: bool,
     /// With `REQUIRE_AUTH`: whose token it came with.
     identity: Option<Box<Identity>>,
 }
@@ -38,78 +39,68 @@ pub(super) enum Verdict {
     Close,
 }
 
-/// All clients, by slot.
+/// All clients.
 #[derive(Debug)]
 pub(super) struct Clients {
-    slots: Vec<Option<Client>>,
-    /// Between two messages at the full rate; `None`: no limit.
-    interval: Option<Duration>,
-    burst: Duration,
+    clients: ConnMap<Client>,
+    rate: Rate,
 }
 
 impl Clients {
     /// `rate_max` messages a second and client; 0 = no limit.
     pub(super) fn new(rate_max: u32) -> Self {
-        let interval = Self::interval(rate_max);
-        Self { slots: Vec::new(), interval, burst: Duration::from_secs(BURST_SECONDS) }
+        Self { clients: ConnMap::default(), rate: message_rate(rate_max) }
     }
 
     /// From here on every client may send so many. What it has sent counts as it did.
     pub(super) fn set_rate(&mut self, rate_max: u32) {
-        self.interval = Self::interval(rate_max);
+        self.rate = message_rate(rate_max);
     }
 
-    fn interval(rate_max: u32) -> Option<Duration> {
-        (rate_max > 0).then(|| Duration::from_secs(1) / rate_max)
-    }
-
+    /// `conn` has become a WebSocket, with its identity if it came with a token.
     pub(super) fn insert(&mut self, conn: ConnId, identity: Option<Box<Identity>>) {
-        let index = conn.index as usize;
-        if self.slots.len() <= index {
-            self.slots.resize_with(index + 1, || None);
-        }
-        self.slots[index] = Some(Client {
-            conn,
+        let client = Client {
             full_at: Timestamp(0),
             bad_in_a_row: 0,
             refused_in_a_row: 0,
             has_joined: false,
             identity,
-        });
+        };
+        self.clients.insert(conn, client);
     }
 
+    /// `conn` is gone.
     pub(super) fn remove(&mut self, conn: ConnId) {
-        if self.client_mut(conn).is_some() {
-            self.slots[conn.index as usize] = None;
+        self.clients.remove(conn);
+    }
+
+    /// Whether `conn` is or was in a room; `false` also if it is gone.
+    pub(super) fn has_joined(&self, conn: ConnId) -> bool {
+        self.clients.get(conn).is_some_and(|client| client.has_joined)
+    }
+
+    /// `conn` is in a room.
+    pub(super) fn note_joined(&mut self, conn: ConnId) {
+        if let Some(client) = self.clients.get_mut(conn) {
+            client.has_joined = true;
         }
     }
 
-    pub(super) fn client_mut(&mut self, conn: ConnId) -> Option<&mut Client> {
-        self.slots
-            .get_mut(conn.index as usize)
-            .and_then(Option::as_mut)
-            .filter(|client| client.conn == conn)
-    }
-
-    /// Who is or was in a room, in the order of their slots.
+    /// The clients that are or were in a room, in the order of their slots.
     pub(super) fn joined(&self) -> impl Iterator<Item = ConnId> {
-        self.slots.iter().flatten().filter(|client| client.has_joined).map(|client| client.conn)
+        self.clients.iter().filter(|(_, client)| client.has_joined).map(|(conn, _)| conn)
     }
 
-    /// Who came with a token, in the order of their slots.
+    /// The clients that came with a token, in the order of their slots.
     pub(super) fn identities(&self) -> impl Iterator<Item = (ConnId, &Identity)> {
-        let clients = self.slots.iter().flatten();
-        clients.filter_map(|client| Some((client.conn, client.identity.as_deref()?)))
+        self.clients.iter().filter_map(|(conn, client)| Some((conn, client.identity.as_deref()?)))
     }
 
     /// A message came: is it within the rate?
     pub(super) fn count_message(&mut self, conn: ConnId, now: Timestamp) -> Verdict {
-        let (interval, burst) = (self.interval, self.burst);
-        let Some(client) = self.client_mut(conn) else { return Verdict::Refuse };
-        let Some(interval) = interval else { return Verdict::Accept };
-        let full_at = client.full_at.max(now) + interval;
-        if full_at.since(now) <= burst {
-            client.full_at = full_at;
+        let rate = self.rate;
+        let Some(client) = self.clients.get_mut(conn) else { return Verdict::Refuse };
+        if rate.is_unlimited() || rate.take(&mut client.full_at, now).is_ok() {
             client.refused_in_a_row = 0;
             return Verdict::Accept;
         }
@@ -123,17 +114,21 @@ impl Clients {
 
     /// A message could be read.
     pub(super) fn count_good(&mut self, conn: ConnId) {
-        if let Some(client) = self.client_mut(conn) {
+        if let Some(client) = self.clients.get_mut(conn) {
             client.bad_in_a_row = 0;
         }
     }
 
     /// A message could not be read.
     pub(super) fn count_bad(&mut self, conn: ConnId) -> Verdict {
-        let Some(client) = self.client_mut(conn) else { return Verdict::Refuse };
+        let Some(client) = self.clients.get_mut(conn) else { return Verdict::Refuse };
         client.bad_in_a_row += 1;
         if client.bad_in_a_row >= BAD_MESSAGES_MAX { Verdict::Close } else { Verdict::Refuse }
     }
+}
+
+fn message_rate(rate_max: u32) -> Rate {
+    Rate::new(rate_max, Duration::from_secs(1), rate_max.saturating_mul(BURST_SECONDS))
 }
 
 #[cfg(test)]
@@ -189,7 +184,7 @@ mod tests {
         clients.insert(CONN, None);
         let stale = ConnId { generation: 8, ..CONN };
         clients.remove(stale);
-        assert!(clients.client_mut(stale).is_none());
-        assert!(clients.client_mut(CONN).is_some());
+        assert_eq!(clients.count_message(stale, Timestamp(0)), Verdict::Refuse);
+        assert_eq!(clients.count_message(CONN, Timestamp(0)), Verdict::Accept);
     }
 }

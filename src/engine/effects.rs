@@ -2,55 +2,76 @@
 
 use log::{info, warn};
 
-use super::desk::{Desk, Waiting};
-use super::jobs::{Job, Purpose, RoomToSave};
+use super::acks::Acks;
+use super::context::Context;
+use super::draw::Draw;
+use super::job::{Job, RoomToSave};
+use super::jobs::Jobs;
+use super::replies::Replies;
+use super::waiting::Waiting;
 use crate::base::ids::{ConnId, RoomKey};
 use crate::base::time::Now;
-use crate::protocol;
-use crate::rooms::{
-    CloseDone, CreateDone, Done, Event, Output, RoomChange, RoomError, RoomView, Snapshot,
-};
+use crate::protocol::{self, ErrorCode, Reply};
+use crate::rooms::{Event, Output, RoomChange, Snapshot, StoreUnavailable};
 use crate::session::Sessions;
 use crate::session::send_queue::COPY_BYTES_MAX;
-use crate::ws::{self, CloseReason};
+use crate::ws::CloseReason;
 
 /// The sink for one call of the rooms.
 #[derive(Debug)]
 pub(super) struct Effects<'a> {
-    pub(super) desk: &'a mut Desk,
     pub(super) sessions: &'a mut Sessions,
     pub(super) now: Now,
+    pub(super) jobs: &'a mut Jobs,
+    pub(super) acks: &'a mut Acks,
+    pub(super) replies: &'a mut Replies,
+    pub(super) draw: &'a mut Draw,
 }
 
 impl Effects<'_> {
     /// Encodes `event` once and queues it for each of `to` but `except`.
     fn fan_out(&mut self, to: &[ConnId], except: Option<ConnId>, event: &Event<'_>) {
         let recipients = to.iter().copied().filter(|conn| Some(*conn) != except);
+        let (sessions, now) = (&mut *self.sessions, self.now);
         if let Event::DocumentSync { document: Some(document) } = event {
             for conn in recipients {
-                self.sessions.send_document(conn, document, self.now);
+                sessions.send_document(conn, document, now);
             }
             return;
         }
-        let frame = ws::text_frame(&mut self.desk.scratch, |out| {
-            protocol::encode_event(event, out);
-        });
         let can_wait = matches!(event, Event::PeerJoined { .. } | Event::PeerLeft { .. });
-        if frame.len() > COPY_BYTES_MAX && to.len() > 1 {
-            let shared = self.sessions.budget().counted_bytes(frame.to_vec());
-            for conn in recipients {
-                self.sessions.send_shared(conn, &shared, self.now);
+        let write = |out: &mut Vec<u8>| protocol::encode_event(event, out);
+        self.replies.encode(write, |frame| {
+            if frame.len() > COPY_BYTES_MAX && to.len() > 1 {
+                let shared = sessions.budget().counted_bytes(frame.to_vec());
+                for conn in recipients {
+                    sessions.send_shared(conn, &shared, now);
+                }
+            } else if can_wait {
+                for conn in recipients {
+                    sessions.send_patiently(conn, frame, now);
+                }
+            } else {
+                for conn in recipients {
+                    sessions.send_copy(conn, frame, now);
+                }
             }
-        } else if can_wait {
-            for conn in recipients {
-                self.sessions.send_patiently(conn, frame, self.now);
-            }
-        } else {
-            for conn in recipients {
-                self.sessions.send_copy(conn, frame, self.now);
-            }
+        });
+    }
+
+    /// Refuses what waits for `room` to be stored, which it never will be.
+    fn refuse_acks(&mut self, room: RoomKey) {
+        for ack in self.acks.give_up(room) {
+            let mut cx = Context { sessions: &mut *self.sessions, conn: ack.conn, now: self.now };
+            self.replies.refuse(&mut cx, ErrorCode::StoreUnavailable, Some(&ack.id));
         }
-        self.desk.tidy_scratch();
+    }
+
+    /// Starts a job that no queue refuses, as each room has one at most.
+    fn start(&mut self, job: Job, waiting: Waiting) {
+        debug_assert!(!waiting.times_out(), "others may be refused");
+        let started = self.jobs.start(job, waiting, self.now.at);
+        debug_assert!(started.is_ok(), "writes and deletions are never refused");
     }
 }
 
@@ -63,45 +84,15 @@ impl Output for Effects<'_> {
         self.fan_out(to, except, event);
     }
 
-    fn lookup(&mut self, room_code: &str) {
+    fn lookup(&mut self, room_code: &str) -> Result<(), StoreUnavailable> {
         let job = Job::FindRoom { room_code: room_code.to_owned() };
-        let purpose = Purpose::Lookup(room_code.to_owned());
-        // The rooms are borrowed, so a full queue can only be told them a little later.
-        if self.desk.jobs.start(job, purpose, self.now.at).is_err() {
-            self.desk.lookups_refused.push(room_code.to_owned());
-        }
-    }
-
-    fn resolved(&mut self, conn: ConnId, result: Result<Done, RoomError>) {
-        let Some(Waiting::Join { id }) = self.desk.waiting.remove(&conn) else { return };
-        self.desk.join_ended(self.sessions, conn, &result, self.now);
-        self.desk.finish(self.sessions, conn, result, id.as_ref(), self.now);
-        self.sessions.resume(conn);
-    }
-
-    fn created(&mut self, conn: ConnId, result: Result<CreateDone<'_>, RoomError>) {
-        if matches!(result, Ok(CreateDone::Taken)) {
-            self.desk.code_taken.push(conn);
-            return;
-        }
-        let Some(Waiting::Create(creation)) = self.desk.waiting.remove(&conn) else { return };
-        Desk::answer_create(self.sessions, conn, &creation, result, self.now);
-    }
-
-    fn viewed(&mut self, conn: ConnId, result: Result<RoomView<'_>, RoomError>) {
-        if let Some(Waiting::View { address }) = self.desk.waiting.remove(&conn) {
-            self.desk.answer_view(self.sessions, conn, address, result, self.now);
-        }
-    }
-
-    fn closed(&mut self, conn: ConnId, result: Result<CloseDone, RoomError>) {
-        if let Some(Waiting::Close) = self.desk.waiting.remove(&conn) {
-            self.desk.room_closed(self.sessions, conn, result, self.now);
-        }
+        let waiting = Waiting::Lookup(room_code.to_owned());
+        let started = self.jobs.start(job, waiting, self.now.at);
+        started.map(|_| ()).map_err(|_| StoreUnavailable)
     }
 
     fn dismissed(&mut self, room: RoomKey, members: &[ConnId]) {
-        self.desk.refuse_acks(self.sessions, room, self.now);
+        self.refuse_acks(room);
         for &conn in members {
             self.sessions.close(conn, CloseReason::RoomClosed, self.now);
         }
@@ -109,29 +100,28 @@ impl Output for Effects<'_> {
 
     fn delete(&mut self, room: RoomKey, room_code: &str, room_id: &str) {
         let (room_code, room_id) = (room_code.to_owned(), room_id.to_owned());
-        let job = Job::DeleteRoom { room_code, room_id };
-        let started = self.desk.jobs.start(job, Purpose::Delete(room), self.now.at);
-        debug_assert!(started.is_ok(), "deletions are never refused");
+        self.start(Job::DeleteRoom { room_code, room_id }, Waiting::Delete(room));
     }
 
     fn persist(&mut self, snapshot: Snapshot<'_>) {
-        let purpose = Purpose::Save(snapshot.key, snapshot.revision);
+        let waiting = Waiting::Save(snapshot.key, snapshot.revision);
         let room = RoomToSave::of(&snapshot, self.now.unix);
-        let job = Job::SaveRoom(Box::new(room));
-        let started = self.desk.jobs.start(job, purpose, self.now.at);
-        debug_assert!(started.is_ok(), "saves are never refused");
+        self.start(Job::SaveRoom(Box::new(room)), waiting);
     }
 
     fn durable(&mut self, room: RoomKey, revision: u64) {
-        self.desk.acknowledge(self.sessions, room, revision, self.now);
+        for ack in self.acks.stored(room, revision) {
+            let mut cx = Context { sessions: &mut *self.sessions, conn: ack.conn, now: self.now };
+            self.replies.send(&mut cx, &Reply::Ack { id: &ack.id });
+        }
     }
 
     fn not_durable(&mut self, room: RoomKey) {
-        self.desk.refuse_acks(self.sessions, room, self.now);
+        self.refuse_acks(room);
     }
 
     fn fresh_room_id(&mut self) -> String {
-        self.desk.fresh_uuid()
+        self.draw.uuid()
     }
 
     fn room_changed(&mut self, room_code: &str, change: RoomChange) {

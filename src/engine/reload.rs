@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use log::{info, warn};
 
-use super::Engine;
+use super::application::Engine;
 use crate::config::Config;
 use crate::rooms::RoomsConfig;
 use crate::session::Sessions;
@@ -14,7 +14,7 @@ impl Engine {
     /// these are named in the log if they differ. Limits hold for what comes later; who is
     /// connected, and what is in memory, stays.
     pub fn reconfigure(&mut self, sessions: &mut Sessions, new: Config) {
-        let (config, waiting) = self.desk.config.reloaded(new);
+        let (config, waiting) = self.config.reloaded(new);
         for name in waiting {
             warn!("{name} has changed: it takes effect at the next start");
         }
@@ -23,10 +23,17 @@ impl Engine {
         }
         sessions.reconfigure(&config);
         self.rooms.reconfigure(&RoomsConfig::from(&config));
-        for conn in self.desk.clients.joined() {
+        for conn in self.clients.joined() {
             sessions.set_message_bytes_max(conn, config.limits.message_bytes_max);
         }
-        self.desk.reconfigure(Arc::new(config));
+        let (limits, before) = (&config.limits, &self.config.limits);
+        self.clients.set_rate(limits.message_rate_max);
+        if limits.room_create_rate_max != before.room_create_rate_max {
+            self.limits.set_room_create_rate(limits.room_create_rate_max);
+        }
+        // A proxy that is not believed now is worth another line.
+        self.forwarded_ignored &= config.trusted_proxies == self.config.trusted_proxies;
+        self.config = Arc::new(config);
         info!("the new settings are in effect");
     }
 }

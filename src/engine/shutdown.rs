@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use log::info;
 
-use super::Engine;
+use super::application::Engine;
 use crate::base::ids::ConnId;
 use crate::base::time::{Now, Timestamp};
 use crate::session::{Dispatch, Sessions};
@@ -48,7 +48,8 @@ impl Shutdown {
 impl Engine {
     /// Stores every room; closes the idle, and begins to close the others.
     pub(super) fn begin_shutdown(&mut self, sessions: &mut Sessions, now: Now) {
-        self.with_rooms(sessions, now, |rooms, effects| rooms.flush_all(now, effects));
+        let (rooms, mut effects) = self.split(sessions, now);
+        rooms.flush_all(now, &mut effects);
         sessions.stop_keeping_alive();
         let mut left = VecDeque::new();
         for conn in sessions.ids() {
@@ -66,14 +67,14 @@ impl Engine {
         };
         let close_by = now.at + STORE_FIRST.min(grace / 4);
         let shutdown = Shutdown { close_by, closing_since: None, interval, closed: 0, left };
-        self.desk.shutdown = Some(shutdown);
+        self.shutdown = Some(shutdown);
         self.close_next(sessions, now);
     }
 
     /// Closes whoever is due: nobody before everything is stored and acknowledged.
     pub(super) fn close_next(&mut self, sessions: &mut Sessions, now: Now) {
         let is_stored = self.rooms.unsaved() == 0;
-        while let Some(shutdown) = &mut self.desk.shutdown {
+        while let Some(shutdown) = &mut self.shutdown {
             if shutdown.closing_since.is_none() && (is_stored || shutdown.close_by <= now.at) {
                 shutdown.closing_since = Some(now.at);
             }

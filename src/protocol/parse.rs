@@ -13,8 +13,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::error::{ErrorCode, ParseError};
-use crate::base::secret::Secret;
-use crate::rooms::RawJson;
+use crate::rooms::{Join, RawJson, TokenHash};
 
 /// Bytes of an `id` as it stands in the message, quotes and escapes included.
 pub const ID_BYTES_MAX: usize = 128;
@@ -51,19 +50,11 @@ pub struct MessageId<'a>(Cow<'a, str>);
 /// An action and the fields that it uses (protocol, *Client to server*).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientAction<'a> {
-    /// Enter a room.
-    Join {
-        /// As typed; 1 to [`ROOM_CODE_BYTES_MAX`] bytes.
-        room_code: Cow<'a, str>,
-        /// 1 to [`PEER_ID_CHARS_MAX`] characters; `None`: the server picks one.
-        peer_id: Option<Cow<'a, str>>,
-        /// The client wants to be host.
-        is_host: bool,
-        /// At most [`METADATA_BYTES_MAX`] bytes; `null` if there was none.
-        metadata: RawJson<'a>,
-        /// At most [`HOST_TOKEN_BYTES_MAX`] bytes.
-        host_token: Option<Secret>,
-    },
+    /// Enter a room. `room_code` has 1 to [`ROOM_CODE_BYTES_MAX`] bytes, `peer_id` 1 to
+    /// [`PEER_ID_CHARS_MAX`] characters, or is missing: then the server picks one. `metadata` has
+    /// at most [`METADATA_BYTES_MAX`] bytes and is `null` if there was none, and the token that was
+    /// hashed at most [`HOST_TOKEN_BYTES_MAX`].
+    Join(Join<'a, Option<Cow<'a, str>>>),
     /// `data` to every other connection in the room.
     Broadcast {
         /// Any JSON value, `null` too.
@@ -217,10 +208,10 @@ impl<'a> Fields<'a> {
             present(self.host_token).map(|raw| string("host_token", raw)).transpose()?;
         let host_token_bytes = host_token.as_ref().map_or(0, |token| token.len());
         within("host_token", host_token_bytes, HOST_TOKEN_BYTES_MAX, "bytes")?;
-        let host_token = host_token.map(Secret::new);
+        let host_token = host_token.map(|token| TokenHash::of(&token));
 
-        let metadata = RawJson(metadata);
-        Ok(ClientAction::Join { room_code, peer_id, is_host, metadata, host_token })
+        let metadata = metadata.into();
+        Ok(ClientAction::Join(Join { room_code, peer_id, is_host, metadata, host_token }))
     }
 }
 

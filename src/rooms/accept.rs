@@ -27,9 +27,9 @@ impl Room {
             return Err(RoomError::RoomFull);
         }
         let joiner = Joiner {
-            peer_id: Cow::Borrowed(join.peer_id),
+            peer_id: Cow::Borrowed(&join.peer_id),
             is_host: self.grants_host(join, config.host_auth),
-            metadata: Cow::Borrowed(join.metadata.0),
+            metadata: Cow::Borrowed(&join.metadata),
             joined_at,
         };
         Ok(RoomEvent { from, kind: RoomEventKind::Joined(joiner) })

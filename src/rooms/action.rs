@@ -1,6 +1,9 @@
 //! What a member can ask of the rooms. The protocol layer has checked syntax and sizes by then.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 use crate::config::HostAuth;
 
@@ -18,11 +21,9 @@ pub struct Document(pub Bytes);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenHash(pub [u8; 32]);
 
-/// One request of a connected client.
+/// One request of a member about the room that it is in.
 #[derive(Clone, Debug)]
 pub enum Action<'a> {
-    /// Enter a room.
-    Join(Join<'a>),
     /// `data` to every other connection in the room.
     Broadcast {
         /// Relayed untouched.
@@ -39,17 +40,17 @@ pub enum Action<'a> {
     Leave,
 }
 
-/// The fields of a join.
-#[derive(Clone, Copy, Debug)]
-pub struct Join<'a> {
+/// The fields of a join. `P` is the peer id; as it comes from a client it may be missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Join<'a, P = Cow<'a, str>> {
     /// As typed; matched as it is, then upper-cased. 1–64 bytes.
-    pub room_code: &'a str,
+    pub room_code: Cow<'a, str>,
     /// 1–128 characters.
-    pub peer_id: &'a str,
+    pub peer_id: P,
     /// The client wants to be host.
     pub is_host: bool,
-    /// Shown to the other peers; at most 4 KiB.
-    pub metadata: RawJson<'a>,
+    /// JSON text that is shown to the other peers; at most 4 KiB.
+    pub metadata: Cow<'a, str>,
     /// Hash of the host token it sent, if any.
     pub host_token: Option<TokenHash>,
 }
@@ -70,4 +71,33 @@ pub struct Create<'a> {
     pub host_auth: HostAuth,
     /// Used if the room is new: hash of the token that the creator is given.
     pub host_token: TokenHash,
+}
+
+impl TokenHash {
+    /// The hash of `token`.
+    pub fn of(token: &str) -> Self {
+        Self(Sha256::digest(token.as_bytes()).into())
+    }
+}
+
+impl<'a, P> Join<'a, P> {
+    /// The same with a peer id that `name` makes of what there is.
+    pub fn named<Q>(self, name: impl FnOnce(P) -> Q) -> Join<'a, Q> {
+        let Self { room_code, peer_id, is_host, metadata, host_token } = self;
+        Join { room_code, peer_id: name(peer_id), is_host, metadata, host_token }
+    }
+}
+
+impl Join<'_> {
+    /// The same, independent of the message's text.
+    pub fn into_owned(self) -> Join<'static> {
+        let Self { room_code, peer_id, is_host, metadata, host_token } = self;
+        Join {
+            room_code: room_code.into_owned().into(),
+            peer_id: peer_id.into_owned().into(),
+            is_host,
+            metadata: metadata.into_owned().into(),
+            host_token,
+        }
+    }
 }

@@ -1,8 +1,7 @@
-//! How the rooms answer a request: at once, later, or with a reason why not.
+//! How the rooms answer a request: that it is done, or with a reason why not.
 
 use thiserror::Error;
 
-use super::room::RoomView;
 use crate::base::ids::RoomKey;
 
 /// When an accepted action counts as done, and so when it may be acknowledged.
@@ -10,9 +9,6 @@ use crate::base::ids::RoomKey;
 pub enum Done {
     /// It has taken effect.
     Now,
-    /// The room has to be looked up first; [`Output::resolved`](super::Output::resolved) will tell.
-    /// Until then the caller passes on nothing else of this connection.
-    WaitingForStore,
     /// It has taken effect in memory; [`Output::durable`](super::Output::durable) with this or a
     /// later revision makes it last, [`Output::not_durable`](super::Output::not_durable) says that
     /// nothing ever will.
@@ -23,30 +19,8 @@ pub enum Done {
         revision: u64,
     },
     /// It has taken effect in memory and will never be stored, because another room owns this
-    /// code in the store. Whoever asked for an acknowledgement has to be told so.
+    /// code in the store. If an acknowledgement was asked for, this is to be said instead.
     NotDurable,
-}
-
-/// The answer to a create.
-#[derive(Clone, Copy, Debug)]
-pub enum CreateDone<'a> {
-    /// A new room.
-    Created(RoomView<'a>),
-    /// The desired code exists; this is the room that has it.
-    Restored(RoomView<'a>),
-    /// The drawn code exists; draw another one.
-    Taken,
-    /// The code has to be looked up first; [`Output::created`](super::Output::created) will tell.
-    WaitingForStore,
-}
-
-/// The answer to a view.
-#[derive(Clone, Copy, Debug)]
-pub enum ViewDone<'a> {
-    /// The room is in memory.
-    Room(RoomView<'a>),
-    /// It has to be looked up first; [`Output::viewed`](super::Output::viewed) will tell.
-    WaitingForStore,
 }
 
 /// The answer to a close.
@@ -57,8 +31,6 @@ pub enum CloseDone {
     /// Its members are gone; [`Output::delete`](super::Output::delete) asks for what is stored of
     /// it to be deleted, at once or when nothing stands in the way any more.
     WhenDeleted(RoomKey),
-    /// The room has to be looked up first; [`Output::closed`](super::Output::closed) will tell.
-    WaitingForStore,
 }
 
 /// Why a request was refused. Each but the last two is the asker's doing.

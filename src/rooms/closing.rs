@@ -9,15 +9,15 @@ use super::Rooms;
 use super::answer::{CloseDone, RoomError};
 use super::deadlines::Armed;
 use super::event::{Output, RoomChange};
-use super::flow::Place;
-use super::lookups::Wish;
+use super::locate::{Located, Place};
 use super::room::Room;
-use crate::base::ids::{ConnId, RoomKey};
+use crate::base::ids::RoomKey;
 use crate::base::time::Now;
 
-impl Rooms {
-    /// Closes a room, wherever it is, for `from`, who need not be in it. Whoever asks for it until
-    /// it is deleted is told that the store does not answer, and then that there is no such room.
+impl<W> Rooms<W> {
+    /// Closes a room, wherever it is; the asker need not be in it. A request for the room is
+    /// answered until it is deleted that the store does not answer, and then that there is no such
+    /// room.
     ///
     /// # Errors
     ///
@@ -25,19 +25,22 @@ impl Rooms {
     /// already, and [`RoomError::TooManyRooms`] for a room that is stored only.
     pub fn close(
         &mut self,
-        from: ConnId,
-        room_code: &str,
+        located: Located<'_>,
         now: Now,
         out: &mut impl Output,
     ) -> Result<CloseDone, RoomError> {
-        match self.find(room_code, from, || Wish::Close, out) {
-            Some(place) => {
-                let result = self.finish_close(place, now, out);
-                self.delete_closed(out);
-                result
+        let index = match located.0 {
+            Place::Memory(key) => self.table.find_key(key).ok_or(RoomError::RoomNotFound)?,
+            Place::Store(stored) => {
+                self.ensure_space(out)?;
+                let room = Room::restored(stored, None, now.at);
+                self.document_bytes += room.document_bytes();
+                self.table.insert(room)
             }
-            None => Ok(CloseDone::WaitingForStore),
-        }
+            Place::Nowhere => return Err(RoomError::RoomNotFound),
+            Place::Unknown | Place::Closing => return Err(RoomError::StoreUnavailable),
+        };
+        Ok(self.close_at(index, out))
     }
 
     /// The store's answer to [`Output::delete`]: the room has been deleted, or will not be. Either
@@ -48,25 +51,7 @@ impl Rooms {
         }
     }
 
-    /// The same as [`Rooms::close`] once it is known where the room is. The caller goes on with
-    /// [`Rooms::delete_closed`].
-    pub(super) fn finish_close(
-        &mut self,
-        place: Place<'_>,
-        now: Now,
-        out: &mut impl Output,
-    ) -> Result<CloseDone, RoomError> {
-        let index = match place {
-            Place::Memory(index) => index,
-            Place::Store(stored) => {
-                self.ensure_space(out)?;
-                let room = Room::restored(stored, None, now.at);
-                self.document_bytes += room.document_bytes();
-                self.table.insert(room)
-            }
-            Place::Nowhere => return Err(RoomError::RoomNotFound),
-            Place::Unknown | Place::Closing => return Err(RoomError::StoreUnavailable),
-        };
+    fn close_at(&mut self, index: u32, out: &mut impl Output) -> CloseDone {
         let key = self.table.key(index);
         let members = self.table[index].connections().to_vec();
         for &conn in &members {
@@ -81,9 +66,10 @@ impl Rooms {
         out.room_changed(room.code(), RoomChange::Closed);
         if room.saving.is_off() {
             self.drop_closed(index);
-            return Ok(CloseDone::Closed);
+            return CloseDone::Closed;
         }
-        Ok(CloseDone::WhenDeleted(key))
+        self.delete_closed(out);
+        CloseDone::WhenDeleted(key)
     }
 
     /// Asks the store to delete the closed rooms that nothing of is under way any more.

@@ -4,7 +4,7 @@
 use super::action::{Document, RawJson, TokenHash};
 use super::peer::Peer;
 use super::room_event::RoomEvent;
-use super::{CloseDone, CreateDone, Done, RoomError, RoomView};
+use super::{RoomView, StoreUnavailable};
 use crate::base::ids::{ConnId, RoomKey};
 use crate::base::time::UnixMillis;
 use crate::config::HostAuth;
@@ -104,24 +104,13 @@ pub trait Output {
     /// [`Rooms::deliver_event`](super::Rooms::deliver_event).
     fn accepted(&mut self, _room_code: &str, _event: &RoomEvent<'_>) {}
 
-    /// Ask the store for `room_code`, as it is and then upper-cased; answer with
+    /// Ask the store for `room_code`, as it is and then upper-cased; its answer ends with
     /// [`Rooms::lookup_done`](super::Rooms::lookup_done). At most one is under way for one code.
-    fn lookup(&mut self, room_code: &str);
-
-    /// A join of `conn` that returned [`Done::WaitingForStore`] has ended.
-    fn resolved(&mut self, conn: ConnId, result: Result<Done, RoomError>);
-
-    /// A create of `conn` that returned [`CreateDone::WaitingForStore`] has ended, never with
-    /// another one.
-    fn created(&mut self, conn: ConnId, result: Result<CreateDone<'_>, RoomError>);
-
-    /// A view of `conn` that had to wait for the store has ended. The room may be a stored one
-    /// that is not in memory.
-    fn viewed(&mut self, conn: ConnId, result: Result<RoomView<'_>, RoomError>);
-
-    /// A close of `conn` that returned [`CloseDone::WaitingForStore`] has ended, never with
-    /// another one.
-    fn closed(&mut self, conn: ConnId, result: Result<CloseDone, RoomError>);
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be asked at present.
+    fn lookup(&mut self, room_code: &str) -> Result<(), StoreUnavailable>;
 
     /// The room is closed under these members, who are in no room any more. What was to be made
     /// durable of it never will be.

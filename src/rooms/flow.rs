@@ -1,11 +1,11 @@
-//! How a request finds its room, and what every change of a room ends with.
+//! What a request does to its room, and what every change of a room ends with.
 
 use super::Rooms;
 use super::action::{Create, Document, Join, RawJson};
-use super::answer::{CreateDone, Done, RoomError, StoreUnavailable};
+use super::answer::{Done, RoomError};
 use super::deadlines::Armed;
 use super::event::{Output, RoomChange, StoredRoom};
-use super::lookups::{Asked, Waiter, Wish};
+use super::locate::{Located, Place};
 use super::room::{PeerChange, Room, RoomView};
 use super::room_event::{Member, RoomEvent, RoomEventKind};
 use crate::base::ids::ConnId;
@@ -14,99 +14,39 @@ use crate::base::time::{Now, Timestamp};
 /// Longest code that a room can be made with, in bytes.
 const ROOM_CODE_BYTES_MAX: usize = 64;
 
-/// Where the room of a code is.
+/// The answer to a create.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place<'a> {
-    /// In memory, at this index.
-    Memory(u32),
-    /// In the store only.
-    Store(&'a StoredRoom),
-    /// Nowhere.
-    Nowhere,
-    /// Not in memory; the store does not say.
-    Unknown,
-    /// Nowhere soon, but the store may still have it.
-    Closing,
+pub enum CreateDone<'a> {
+    /// A new room.
+    Created(RoomView<'a>),
+    /// The desired code exists; this is the room that has it.
+    Restored(RoomView<'a>),
+    /// The drawn code exists; draw another one.
+    Taken,
 }
 
-impl Rooms {
-    /// Finds the room of `code`: as it is, then upper-cased. `None`: only the store can tell, and
-    /// the wish of `from` waits for it.
+impl<W> Rooms<W> {
+    /// Lets a connection into a room, out of the one that it is in.
     ///
-    /// A room in memory whose code is the upper-cased one does not settle the matter: the store
-    /// may have the other spelling, and who types that must not end up in a stranger's room.
-    pub(super) fn find(
+    /// A join that fails leaves the connection where it was. While a join waits for the store the
+    /// connection is still in its old room and hears it.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomError::RoomNotFound`], [`RoomError::RoomFull`], [`RoomError::TooManyRooms`] and
+    /// [`RoomError::StoreUnavailable`]; nothing has changed then.
+    pub fn join(
         &mut self,
-        code: &str,
-        from: ConnId,
-        wish: impl FnOnce() -> Wish,
-        out: &mut impl Output,
-    ) -> Option<Place<'static>> {
-        debug_assert!(!self.lookups.is_waiting(from), "{from} has a request that waits");
-        if let Some(index) = self.table.find(code) {
-            return Some(self.in_memory(index));
-        }
-        if !self.config.store {
-            return Some(self.upper_cased(code).unwrap_or(Place::Nowhere));
-        }
-        if let Some(Place::Closing) = self.upper_cased(code) {
-            return Some(Place::Closing);
-        }
-        match self.lookups.ask(code, Waiter { conn: from, wish: wish() }) {
-            Asked::First => out.lookup(code),
-            Asked::Shared => {}
-            Asked::Refused => return Some(self.upper_cased(code).unwrap_or(Place::Unknown)),
-        }
-        None
-    }
-
-    /// The same once the store has been asked. Memory goes first: the room may have come
-    /// meanwhile, by another spelling or an earlier waiter, and is then newer than what was found.
-    pub(super) fn place_of<'a>(
-        &self,
-        code: &str,
-        found: Result<Option<&'a StoredRoom>, StoreUnavailable>,
-    ) -> Place<'a> {
-        if let Some(index) = self.table.find(code) {
-            return self.in_memory(index);
-        }
-        match found {
-            Ok(Some(stored)) => {
-                let index = self.table.find(&stored.room_code);
-                index.map_or(Place::Store(stored), |index| self.in_memory(index))
-            }
-            Ok(None) => self.upper_cased(code).unwrap_or(Place::Nowhere),
-            Err(StoreUnavailable) => self.upper_cased(code).unwrap_or(Place::Unknown),
-        }
-    }
-
-    /// Lets a connection into the room of a code.
-    pub(super) fn join(
-        &mut self,
+        located: Located<'_>,
         from: ConnId,
         join: &Join<'_>,
         now: Now,
         out: &mut impl Output,
     ) -> Result<Done, RoomError> {
-        match self.find(join.room_code, from, || Wish::join(join), out) {
-            Some(place) => self.finish_join(place, from, join, now, out),
-            None => Ok(Done::WaitingForStore),
-        }
-    }
-
-    /// The same once it is known where the room is.
-    pub(super) fn finish_join(
-        &mut self,
-        place: Place<'_>,
-        from: ConnId,
-        join: &Join<'_>,
-        now: Now,
-        out: &mut impl Output,
-    ) -> Result<Done, RoomError> {
-        let index = match place {
-            Place::Memory(index) => index,
+        let index = match located.0 {
+            Place::Memory(key) => self.table.find_key(key).ok_or(RoomError::RoomNotFound)?,
             Place::Store(stored) => self.restore(stored, now, out)?,
-            Place::Nowhere if self.config.auto_create && is_room_code(join.room_code) => {
+            Place::Nowhere if self.config.auto_create && is_room_code(&join.room_code) => {
                 self.auto_create(join, now, out)?
             }
             Place::Nowhere => return Err(RoomError::RoomNotFound),
@@ -118,19 +58,29 @@ impl Rooms {
         entered
     }
 
-    /// Makes or restores a room once it is known whether the code is taken.
-    pub(super) fn finish_create(
+    /// Makes a room, or restores the one that has the desired code. The maker is not in it.
+    ///
+    /// While the store does not answer, a room with a drawn code is made nevertheless: that such a
+    /// code is taken is next to impossible, and [`SaveError::Conflict`](super::SaveError::Conflict)
+    /// would tell.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomError::TooManyRooms`], and [`RoomError::StoreUnavailable`] for a desired code.
+    pub fn create(
         &mut self,
-        place: Place<'_>,
+        located: Located<'_>,
         create: &Create<'_>,
         now: Now,
         out: &mut impl Output,
     ) -> Result<CreateDone<'_>, RoomError> {
-        let (index, is_new) = match place {
+        let (index, is_new) = match located.0 {
             Place::Memory(_) | Place::Store(_) | Place::Closing if !create.desired => {
                 return Ok(CreateDone::Taken);
             }
-            Place::Memory(index) => (index, false),
+            Place::Memory(key) => {
+                (self.table.find_key(key).ok_or(RoomError::StoreUnavailable)?, false)
+            }
             Place::Store(stored) => (self.restore(stored, now, out)?, false),
             Place::Closing => return Err(RoomError::StoreUnavailable),
             Place::Unknown if create.desired => return Err(RoomError::StoreUnavailable),
@@ -140,30 +90,33 @@ impl Rooms {
                 (self.open(room, RoomChange::Created, out), true)
             }
         };
-        // Whoever asked for the room will join it: that much time it has.
+        // A client that asked for the room will join it: that much time it has.
         self.table[index].touch(now.at);
         self.settle(index, now, out);
         let view = self.table[index].view();
         Ok(if is_new { CreateDone::Created(view) } else { CreateDone::Restored(view) })
     }
 
-    /// The room of a view that need not wait, or need not any longer; a stored one is for
-    /// [`Rooms::show`].
-    pub(super) fn finish_view(&self, place: Place<'_>) -> Result<RoomView<'_>, RoomError> {
-        match place {
-            Place::Memory(index) => Ok(self.table[index].view()),
-            Place::Store(_) | Place::Nowhere => Err(RoomError::RoomNotFound),
+    /// Shows a room to `show`. A stored one is shown without coming to memory.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomError::RoomNotFound`] and [`RoomError::StoreUnavailable`].
+    pub fn view<T>(
+        &self,
+        located: Located<'_>,
+        show: impl FnOnce(RoomView<'_>) -> T,
+    ) -> Result<T, RoomError> {
+        match located.0 {
+            Place::Memory(key) => {
+                let index = self.table.find_key(key).ok_or(RoomError::RoomNotFound)?;
+                Ok(show(self.table[index].view()))
+            }
+            Place::Store(stored) => {
+                Ok(show(Room::restored(stored, None, Timestamp::default()).view()))
+            }
+            Place::Nowhere => Err(RoomError::RoomNotFound),
             Place::Unknown | Place::Closing => Err(RoomError::StoreUnavailable),
-        }
-    }
-
-    /// Ends a view that had to wait.
-    pub(super) fn show(&self, place: Place<'_>, conn: ConnId, out: &mut impl Output) {
-        if let Place::Store(stored) = place {
-            let room = Room::restored(stored, None, Timestamp::default());
-            out.viewed(conn, Ok(room.view()));
-        } else {
-            out.viewed(conn, self.finish_view(place));
         }
     }
 
@@ -279,17 +232,6 @@ impl Rooms {
         assert!(seated.all(|place| place == Some(index)), "members of {} are in it", room.code());
     }
 
-    /// The room that has `code` in capitals.
-    fn upper_cased(&self, code: &str) -> Option<Place<'static>> {
-        // Of any alphabet, as the store is asked: older servers let a code be any text.
-        self.table.find(&code.to_uppercase()).map(|index| self.in_memory(index))
-    }
-
-    /// Where a room of the table is for those who ask for it.
-    fn in_memory(&self, index: u32) -> Place<'static> {
-        if self.table[index].is_closing() { Place::Closing } else { Place::Memory(index) }
-    }
-
     /// Brings a stored room to memory. The caller settles it.
     fn restore(
         &mut self,
@@ -338,7 +280,7 @@ impl Rooms {
     ) -> Result<Done, RoomError> {
         let member = self.member(from);
         let event = self.table[index].accept_join(member, join, now.unix, &self.config)?;
-        if !self.table[index].seats(member, join.peer_id) {
+        if !self.table[index].seats(member, &join.peer_id) {
             self.leave(from, now, out);
         }
         out.accepted(self.table[index].code(), &event);

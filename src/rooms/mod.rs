@@ -5,11 +5,11 @@
 //!
 //! # The contract of [`Rooms`]
 //!
-//! - *Requests* are [`Rooms::handle`], [`Rooms::create`], [`Rooms::view`] and [`Rooms::close`].
-//!   One that has to ask the store answers that it waits, and ends in exactly one call of
-//!   [`Output::resolved`], [`Output::created`], [`Output::viewed`] or [`Output::closed`], unless
-//!   its connection is disconnected before. Until then the caller sends no other request of that
-//!   connection.
+//! - *Requests* for a room by its code are [`Rooms::join`], [`Rooms::create`], [`Rooms::view`] and
+//!   [`Rooms::close`]. First comes [`Rooms::locate`]. If that is pending, the store is being asked,
+//!   and [`Rooms::lookup_done`] gives the request back, unless its connection is disconnected
+//!   before. Until then the caller sends no other request of that connection.
+//! - *Actions* of a member are [`Rooms::handle`]; they never wait.
 //! - *Answers of the store* are [`Rooms::lookup_done`], [`Rooms::saved`] and [`Rooms::deleted`],
 //!   one for each [`Output::lookup`], [`Output::persist`] and [`Output::delete`], also if the
 //!   store does not answer. One that nothing waits for is ignored.
@@ -24,9 +24,9 @@
 //!
 //! [`action`] and [`event`] are the vocabulary, `answer` the results. `room` is one room: what is
 //! accepted, and what is delivered to whom. `members` knows peers and their connections,
-//! `persistence` when a room is written, `deadlines` which room is next, `lookups` who waits for
-//! the store, `membership` which connection is where, `table` which room has which code. `flow`
-//! leads a request through them, `closing` a room out of them.
+//! `persistence` when a room is written, `deadlines` which room is next, `lookups` which
+//! requests wait for the store, `membership` which connection is where, `table` which room has
+//! which code. `locate` finds a room, `flow` leads a request through it, `closing` a room out.
 
 pub mod action;
 pub mod event;
@@ -38,6 +38,7 @@ mod closing;
 mod deadlines;
 mod deliver;
 mod flow;
+mod locate;
 mod lookups;
 mod membership;
 mod peer;
@@ -52,8 +53,10 @@ mod table;
 mod tests;
 
 pub use action::{Action, Create, Document, Join, RawJson, TokenHash};
-pub use answer::{CloseDone, CreateDone, Done, RoomError, SaveError, StoreUnavailable, ViewDone};
+pub use answer::{CloseDone, Done, RoomError, SaveError, StoreUnavailable};
 pub use event::{Event, Output, RoomChange, Snapshot, StoredRoom};
+pub use flow::CreateDone;
+pub use locate::Located;
 pub use peer::{Metadata, Peer};
 pub use room::RoomView;
 pub use room_event::{Joiner, Member, NodeId, RoomEvent, RoomEventKind};
@@ -65,7 +68,7 @@ use crate::base::ids::{ConnId, RoomKey};
 use crate::base::time::{Now, Timestamp};
 use crate::config::{Config, HostAuth, SyncWriters};
 use deadlines::Deadlines;
-use lookups::{Lookups, Wish};
+use lookups::Lookups;
 use membership::Membership;
 use persistence::{RETRY_DELAY_MAX, RETRY_DELAY_MIN};
 use table::Table;
@@ -97,12 +100,13 @@ pub struct RoomsConfig {
 }
 
 /// All rooms and all that are in them, or wait to be. The module's documentation has the contract.
+/// `W` is a request that waits for the store.
 #[derive(Debug)]
-pub struct Rooms {
+pub struct Rooms<W> {
     config: RoomsConfig,
     table: Table,
     membership: Membership,
-    lookups: Lookups,
+    lookups: Lookups<W>,
     deadlines: Deadlines,
     /// Rooms that are being closed.
     closing: BTreeSet<u32>,
@@ -130,7 +134,7 @@ impl From<&Config> for RoomsConfig {
     }
 }
 
-impl Rooms {
+impl<W> Rooms<W> {
     /// No rooms yet.
     pub fn new(config: RoomsConfig) -> Self {
         Self {
@@ -195,10 +199,7 @@ impl Rooms {
         Some(self.table[self.membership.room_of(conn)?].view())
     }
 
-    /// Does what a client asks for.
-    ///
-    /// A join that fails leaves the connection where it was. While a join waits for the store the
-    /// connection is still in its old room and hears it.
+    /// Does what a member asks for.
     ///
     /// # Errors
     ///
@@ -212,7 +213,6 @@ impl Rooms {
     ) -> Result<Done, RoomError> {
         debug_assert!(!self.lookups.is_waiting(from), "{from} has a request that waits");
         match action {
-            Action::Join(join) => self.join(from, &join, now, out),
             Action::Broadcast { data } => self.broadcast(from, data, now, out),
             Action::SyncDocument { document } => self.sync_document(from, document, now, out),
             Action::RequestSync => self.request_sync(from, out),
@@ -249,81 +249,10 @@ impl Rooms {
         }
     }
 
-    /// Makes a room, or restores the one that has the desired code. The maker is not in it.
-    ///
-    /// While the store does not answer, a room with a drawn code is made nevertheless: that such a
-    /// code is taken is next to impossible, and [`SaveError::Conflict`] would tell.
-    ///
-    /// # Errors
-    ///
-    /// [`RoomError::TooManyRooms`], and [`RoomError::StoreUnavailable`] for a desired code.
-    pub fn create(
-        &mut self,
-        from: ConnId,
-        create: Create<'_>,
-        now: Now,
-        out: &mut impl Output,
-    ) -> Result<CreateDone<'_>, RoomError> {
-        match self.find(create.room_code, from, || Wish::create(&create), out) {
-            Some(place) => self.finish_create(place, &create, now, out),
-            None => Ok(CreateDone::WaitingForStore),
-        }
-    }
-
-    /// Looks at a room. A stored one is shown without coming to memory.
-    ///
-    /// # Errors
-    ///
-    /// [`RoomError::RoomNotFound`] and [`RoomError::StoreUnavailable`].
-    pub fn view(
-        &mut self,
-        from: ConnId,
-        room_code: &str,
-        out: &mut impl Output,
-    ) -> Result<ViewDone<'_>, RoomError> {
-        match self.find(room_code, from, || Wish::View, out) {
-            Some(place) => Ok(ViewDone::Room(self.finish_view(place)?)),
-            None => Ok(ViewDone::WaitingForStore),
-        }
-    }
-
-    /// The connection is gone: out of its room, and nobody waits for its request any more.
+    /// The connection is gone: out of its room, and its request waits no more.
     pub fn disconnect(&mut self, conn: ConnId, now: Now, out: &mut impl Output) {
         self.lookups.cancel(conn);
         self.leave(conn, now, out);
-    }
-
-    /// The store's answer to [`Output::lookup`]: ends the requests that waited for it, in the
-    /// order of asking.
-    pub fn lookup_done(
-        &mut self,
-        asked_code: &str,
-        found: Result<Option<&StoredRoom>, StoreUnavailable>,
-        now: Now,
-        out: &mut impl Output,
-    ) {
-        for waiter in self.lookups.finish(asked_code) {
-            let place = self.place_of(asked_code, found);
-            let conn = waiter.conn;
-            match waiter.wish {
-                Wish::Join(join) => {
-                    let result =
-                        self.finish_join(place, conn, &join.with_code(asked_code), now, out);
-                    out.resolved(conn, result);
-                }
-                Wish::Create(create) => {
-                    let create = create.with_code(asked_code);
-                    let result = self.finish_create(place, &create, now, out);
-                    out.created(conn, result);
-                }
-                Wish::View => self.show(place, conn, out),
-                Wish::Close => {
-                    let result = self.finish_close(place, now, out);
-                    out.closed(conn, result);
-                }
-            }
-        }
-        self.delete_closed(out);
     }
 
     /// The store's answer to [`Output::persist`].

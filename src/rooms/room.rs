@@ -95,9 +95,9 @@ impl Room {
     /// none can be asked for.
     pub(super) fn auto_created(join: &Join<'_>, room_id: &str, store: bool, now: Now) -> Box<Self> {
         let identity = RoomIdentity {
-            code: join.room_code.into(),
+            code: (*join.room_code).into(),
             room_id: room_id.into(),
-            host_id: if join.is_host { join.peer_id.into() } else { "".into() },
+            host_id: if join.is_host { (*join.peer_id).into() } else { "".into() },
             host_auth: HostAuth::PeerId,
             host_token: None,
         };

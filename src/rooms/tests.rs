@@ -22,14 +22,17 @@ mod bounds;
 mod closing;
 mod hosts;
 mod joining;
+mod request;
 mod storing;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use self::request::{Answer, Desire, Request, ask};
 use super::*;
 use crate::base::time::UnixMillis;
 
@@ -78,7 +81,7 @@ pub(super) fn check(config: RoomsConfig, trace: &str) {
 
 /// Drives the rooms with lines of a trace.
 struct Player {
-    rooms: Rooms,
+    rooms: Rooms<Request>,
     out: Recorder,
 }
 
@@ -120,39 +123,15 @@ impl Player {
     fn act(&mut self, conn: ConnId, who: &str, words: &[&str], now: Now) {
         let (rooms, out) = (&mut self.rooms, &mut self.out);
         let text = words[1..].join(" ");
+        if let Some(request) = request(words) {
+            let answer = match ask(rooms, (conn, words[1]), &request, now, out) {
+                Poll::Ready(answer) => answer,
+                Poll::Pending => Ok("waits".into()),
+            };
+            return out.answer(who, answer);
+        }
         let action = match words[0] {
-            "create" => {
-                let create = Create {
-                    room_code: words[1],
-                    desired: !words.contains(&"drawn"),
-                    room_id: "id-1",
-                    host_id: words[3],
-                    host_auth: auth(words),
-                    host_token: token(words).unwrap_or(TokenHash([1; 32])),
-                };
-                let result = rooms.create(conn, create, now, out).map(|done| format!("{done}"));
-                return out.answer(who, result);
-            }
-            "view" => {
-                let result = match rooms.view(conn, words[1], out) {
-                    Ok(ViewDone::Room(room)) => Ok(room.describe()),
-                    Ok(ViewDone::WaitingForStore) => Ok("waits".into()),
-                    Err(error) => Err(error),
-                };
-                return out.answer(who, result);
-            }
-            "close" => {
-                let result = rooms.close(conn, words[1], now, out);
-                return out.close_ended(conn, result);
-            }
             "gone" => return rooms.disconnect(conn, now, out),
-            "join" => Action::Join(Join {
-                room_code: words[1],
-                peer_id: words[3],
-                is_host: words.contains(&"host"),
-                metadata: RawJson(value(words, "metadata").unwrap_or("null")),
-                host_token: token(words),
-            }),
             "say" => Action::Broadcast { data: RawJson(&text) },
             "sync" => Action::SyncDocument { document: document(&text) },
             "ask" => Action::RequestSync,
@@ -172,12 +151,13 @@ impl Player {
             "conflict" => Err(SaveError::Conflict),
             asked => {
                 let found = found(&words[1..]);
-                return rooms.lookup_done(
-                    asked,
-                    found.as_ref().map(Option::as_ref).map_err(|&error| error),
-                    now,
-                    out,
-                );
+                let found = found.as_ref().map(Option::as_ref).map_err(|&error| error);
+                for (conn, request) in rooms.lookup_done(asked, out) {
+                    let located = rooms.located(asked, found);
+                    let answer = request.go_on(rooms, (located, conn, asked), now, out);
+                    out.answer_to(conn, answer);
+                }
+                return;
             }
         };
         let (code, revision) = words[1].split_once('#').expect("code#revision");
@@ -201,6 +181,28 @@ impl Player {
             other => panic!("what is {other}?"),
         }
     }
+}
+
+/// What `words` ask for, if it is a room by its code.
+fn request(words: &[&str]) -> Option<Request> {
+    Some(match words[0] {
+        "create" => Request::Create(Desire {
+            desired: !words.contains(&"drawn"),
+            host_id: words[3].into(),
+            host_auth: auth(words),
+            host_token: token(words).unwrap_or(TokenHash([1; 32])),
+        }),
+        "view" => Request::View,
+        "close" => Request::Close,
+        "join" => Request::Join(Join {
+            room_code: words[1].to_owned().into(),
+            peer_id: words[3].to_owned().into(),
+            is_host: words.contains(&"host"),
+            metadata: value(words, "metadata").unwrap_or("null").to_owned().into(),
+            host_token: token(words),
+        }),
+        _ => return None,
+    })
 }
 
 fn value<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
@@ -254,15 +256,6 @@ impl Recorder {
         *keys.find(|(_, known)| *known == code).expect("a room that was saved").0
     }
 
-    fn close_ended(&mut self, conn: ConnId, result: Result<CloseDone, RoomError>) {
-        let result = result.map(|done| match done {
-            CloseDone::Closed => "closed".to_owned(),
-            CloseDone::WhenDeleted(_) => "when deleted".to_owned(),
-            CloseDone::WaitingForStore => "waits".to_owned(),
-        });
-        self.answer_to(conn, result);
-    }
-
     fn name(&self, conn: ConnId) -> &str {
         assert_eq!(conn.generation, 100 + conn.index);
         &self.names[conn.index as usize]
@@ -275,7 +268,6 @@ impl Recorder {
     fn done(&self, done: Done) -> String {
         match done {
             Done::Now => "now".into(),
-            Done::WaitingForStore => "waits".into(),
             Done::WhenDurable { room, revision } => {
                 format!("when durable {}", self.revision(room, revision))
             }
@@ -283,12 +275,12 @@ impl Recorder {
         }
     }
 
-    fn answer(&mut self, who: &str, result: Result<String, RoomError>) {
+    fn answer(&mut self, who: &str, result: Answer) {
         let result = result.unwrap_or_else(|error| error.to_string());
         self.lines.push(format!("{who} = {result}"));
     }
 
-    fn answer_to(&mut self, conn: ConnId, result: Result<String, RoomError>) {
+    fn answer_to(&mut self, conn: ConnId, result: Answer) {
         let who = self.name(conn).to_owned();
         self.answer(&who, result);
     }
@@ -305,25 +297,9 @@ impl Output for Recorder {
         self.lines.push(format!("{} < {}", names.join(" "), event.describe()));
     }
 
-    fn lookup(&mut self, room_code: &str) {
+    fn lookup(&mut self, room_code: &str) -> Result<(), StoreUnavailable> {
         self.lines.push(format!("? {room_code}"));
-    }
-
-    fn resolved(&mut self, conn: ConnId, result: Result<Done, RoomError>) {
-        let result = result.map(|done| self.done(done));
-        self.answer_to(conn, result);
-    }
-
-    fn created(&mut self, conn: ConnId, result: Result<CreateDone<'_>, RoomError>) {
-        self.answer_to(conn, result.map(|done| format!("{done}")));
-    }
-
-    fn viewed(&mut self, conn: ConnId, result: Result<RoomView<'_>, RoomError>) {
-        self.answer_to(conn, result.map(Describe::describe));
-    }
-
-    fn closed(&mut self, conn: ConnId, result: Result<CloseDone, RoomError>) {
-        self.close_ended(conn, result);
+        Ok(())
     }
 
     fn dismissed(&mut self, _: RoomKey, members: &[ConnId]) {
@@ -412,7 +388,6 @@ impl std::fmt::Display for CreateDone<'_> {
             CreateDone::Created(room) => ("created", room),
             CreateDone::Restored(room) => ("restored", room),
             CreateDone::Taken => return f.write_str("taken"),
-            CreateDone::WaitingForStore => return f.write_str("waits"),
         };
         let document = if room.has_document() { " with document" } else { "" };
         write!(f, "{word} {} id={} host={}{document}", room.code(), room.room_id(), room.host_id())

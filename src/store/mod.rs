@@ -52,6 +52,13 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether trying again later may help.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
 /// A room as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomRecord {

@@ -69,3 +69,45 @@ fn a_store_that_does_not_answer_is_asked_every_two_seconds() {
         assert!(world.jobs.is_empty(), "once");
     }
 }
+
+/// As many jobs as may wait for a worker, and one that runs.
+fn fill_the_queue(world: &mut World) {
+    const LOGIN: &str = "POST /api/auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+    for _ in 0..=1024 {
+        let client = world.connect();
+        world.send(client, LOGIN);
+        assert_eq!(world.take(client), b"", "it waits");
+    }
+}
+
+#[test]
+fn what_has_to_ask_the_store_while_the_queue_is_full_is_refused_at_once() {
+    let mut world = World::new(Config::default());
+    let (joining, viewing, creating) = (world.upgrade(), world.connect(), world.connect());
+    fill_the_queue(&mut world);
+    world.say(joining, r#"{"action":"join","room_code":"ROOM","peer_id":"p","id":7}"#);
+    world.say(joining, r#"{"action":"ping"}"#);
+    let told = world.take_text(joining);
+    assert!(told.contains("store_unavailable") && told.contains(r#""id":7"#), "{told}");
+    assert!(told.contains("pong"), "what came behind it goes on: {told}");
+    world.send(viewing, LOOK);
+    let body = r#"{"desired_room_code":"ROOM"}"#;
+    let length = body.len();
+    let create =
+        format!("POST /api/rooms HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}");
+    world.send(creating, create);
+    for client in [viewing, creating] {
+        let answer = world.take_text(client);
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    }
+}
+
+#[test]
+fn a_room_with_a_drawn_code_is_made_while_the_queue_is_full() {
+    let mut world = World::new(Config::default());
+    let creating = world.connect();
+    fill_the_queue(&mut world);
+    world.send(creating, "POST /api/rooms HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    let answer = world.take_text(creating);
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+}

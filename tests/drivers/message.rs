@@ -8,7 +8,7 @@ use sync_server::protocol::{
     ClientAction, Message, MessageId, Reply, document_from_text, document_text, encode_document,
     encode_event, encode_reply, parse,
 };
-use sync_server::rooms::{Event, Peer, RawJson};
+use sync_server::rooms::{Event, Join, Peer, RawJson};
 
 /// Characters of an error's message. A long one would repeat what a client sent.
 const ERROR_CHARS_MAX: usize = 300;
@@ -68,8 +68,8 @@ fn check_message(text: &str, message: &Message<'_>) {
     match &message.action {
         ClientAction::Broadcast { data } => check_broadcast(text, *data),
         ClientAction::SyncDocument { document } => check_document(text, *document),
-        ClientAction::Join { room_code, peer_id, metadata, .. } => {
-            check_join(room_code, peer_id.as_deref().unwrap_or("drawn"), *metadata);
+        ClientAction::Join(Join { room_code, peer_id, metadata, .. }) => {
+            check_join(room_code, peer_id.as_deref().unwrap_or("drawn"), metadata);
         }
         ClientAction::RequestSync | ClientAction::Leave | ClientAction::Ping => {}
     }
@@ -105,7 +105,7 @@ fn check_document(text: &str, document: RawJson<'_>) {
     assert_eq!(document_text(&restored), Ok(stored), "what is stored stays as it is");
 }
 
-fn check_join(room_code: &str, peer_id: &str, metadata: RawJson<'_>) {
+fn check_join(room_code: &str, peer_id: &str, metadata: &str) {
     let mut out = Vec::new();
     encode_event(&Event::Connected { peer_id, room_code }, &mut out);
     let connected = sent(&out);
@@ -113,13 +113,13 @@ fn check_join(room_code: &str, peer_id: &str, metadata: RawJson<'_>) {
     assert_eq!(connected.room_code.as_deref(), Some(room_code));
 
     let joined_at = UnixMillis(1_795_433_969_007);
-    let peer = Peer { id: peer_id.into(), joined_at, is_host: false, metadata: metadata.0.into() };
+    let peer = Peer { id: peer_id.into(), joined_at, is_host: false, metadata: metadata.into() };
     out.clear();
     encode_event(&Event::PeerJoined { peer: &peer }, &mut out);
     let sent_peer = sent(&out).peer.expect("a peer");
     assert_eq!(sent_peer.id, peer_id);
     assert_eq!(sent_peer.joined_at, joined_at.rfc3339());
-    assert_eq!(sent_peer.metadata.get(), metadata.0);
+    assert_eq!(sent_peer.metadata.get(), metadata);
 }
 
 /// Reads what the server would send.

@@ -1,5 +1,7 @@
 //! Codes, ids, tokens, dates and sizes survive their text.
 
+use std::task::Poll;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -11,8 +13,8 @@ use sync_server::base::time::{Now, UnixMillis};
 use sync_server::config::{Config, HostAuth, SyncWriters};
 use sync_server::http::{AccountRoute, Route, is_room_code, query_value, route};
 use sync_server::rooms::{
-    CloseDone, Create, CreateDone, Done, Event, NodeId, Output, RoomChange, RoomError, RoomView,
-    Rooms, RoomsConfig, Snapshot, TokenHash, ViewDone,
+    Create, CreateDone, Event, NodeId, Output, RoomChange, Rooms, RoomsConfig, Snapshot,
+    StoreUnavailable, TokenHash,
 };
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -28,11 +30,9 @@ struct Silence;
 impl Output for Silence {
     fn send(&mut self, _: ConnId, _: &Event<'_>) {}
     fn broadcast(&mut self, _: &[ConnId], _: Option<ConnId>, _: &Event<'_>) {}
-    fn lookup(&mut self, _: &str) {}
-    fn resolved(&mut self, _: ConnId, _: Result<Done, RoomError>) {}
-    fn created(&mut self, _: ConnId, _: Result<CreateDone<'_>, RoomError>) {}
-    fn viewed(&mut self, _: ConnId, _: Result<RoomView<'_>, RoomError>) {}
-    fn closed(&mut self, _: ConnId, _: Result<CloseDone, RoomError>) {}
+    fn lookup(&mut self, _: &str) -> Result<(), StoreUnavailable> {
+        Err(StoreUnavailable)
+    }
     fn dismissed(&mut self, _: RoomKey, _: &[ConnId]) {}
     fn delete(&mut self, _: RoomKey, _: &str, _: &str) {}
     fn persist(&mut self, _: Snapshot<'_>) {}
@@ -86,12 +86,14 @@ fn found(made: &str, asked: &str) -> Option<String> {
         host_auth: HostAuth::PeerId,
         host_token: TokenHash([0; 32]),
     };
-    let created = rooms.create(conn, create, Now::default(), &mut Silence);
+    let Poll::Ready(located) = rooms.locate(made, conn, || (), &mut Silence) else {
+        panic!("there is no store");
+    };
+    let created = rooms.create(located, &create, Now::default(), &mut Silence);
     assert!(matches!(created, Ok(CreateDone::Created(_))), "{created:?}");
-    match rooms.view(conn, asked, &mut Silence) {
-        Ok(ViewDone::Room(room)) => Some(room.code().to_owned()),
-        Ok(ViewDone::WaitingForStore) => panic!("there is no store"),
-        Err(_) => None,
+    match rooms.locate(asked, conn, || (), &mut Silence) {
+        Poll::Ready(located) => rooms.view(located, |room| room.code().to_owned()).ok(),
+        Poll::Pending => panic!("there is no store"),
     }
 }
 

@@ -7,7 +7,7 @@ use sync_server::base::memory::MemoryBudget;
 use sync_server::protocol::{
     ClientAction, METADATA_BYTES_MAX, document_from_text, document_text, encode_event, parse,
 };
-use sync_server::rooms::Event;
+use sync_server::rooms::{Event, Join};
 use sync_server::ws::{Incoming, text_frame};
 use tungstenite::Message;
 use tungstenite::protocol::{Role, WebSocketContext};
@@ -94,10 +94,10 @@ proptest! {
         let text = format!(r#"{{"action":"join","room_code":"R","metadata":{metadata}}}"#);
         if metadata.len() <= METADATA_BYTES_MAX {
             let action = parse(&text).map(|message| message.action);
-            let Ok(ClientAction::Join { metadata: kept, .. }) = action else {
+            let Ok(ClientAction::Join(Join { metadata: kept, .. })) = action else {
                 panic!("{action:?}: {text}");
             };
-            prop_assert_eq!(kept.0, metadata);
+            prop_assert_eq!(kept, metadata);
         }
         check(&text);
     }

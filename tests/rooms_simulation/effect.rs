@@ -6,7 +6,7 @@ use sync_server::base::ids::{ConnId, RoomKey};
 use sync_server::config::HostAuth;
 use sync_server::rooms::{
     CloseDone, CreateDone, Document, Done, Event, Output, Peer, RoomChange, RoomError, RoomView,
-    Snapshot,
+    Snapshot, StoreUnavailable,
 };
 
 /// One effect, or the answer to a request.
@@ -149,26 +149,9 @@ impl Output for Recorder {
         self.effects.push(Effect::Broadcast(to, event_text(event)));
     }
 
-    fn lookup(&mut self, room_code: &str) {
+    fn lookup(&mut self, room_code: &str) -> Result<(), StoreUnavailable> {
         self.effects.push(Effect::Lookup(room_code.to_owned()));
-    }
-
-    fn resolved(&mut self, conn: ConnId, result: Result<Done, RoomError>) {
-        let text = self.done_text(result);
-        self.effects.push(Effect::Ended(conn, text));
-    }
-
-    fn created(&mut self, conn: ConnId, result: Result<CreateDone<'_>, RoomError>) {
-        self.effects.push(Effect::Ended(conn, create_text(result)));
-    }
-
-    fn viewed(&mut self, conn: ConnId, result: Result<RoomView<'_>, RoomError>) {
-        let text = result.map_or_else(|error| format!("{error:?}"), view_text);
-        self.effects.push(Effect::Ended(conn, text));
-    }
-
-    fn closed(&mut self, conn: ConnId, result: Result<CloseDone, RoomError>) {
-        self.effects.push(Effect::Ended(conn, close_text(result)));
+        Ok(())
     }
 
     fn dismissed(&mut self, room: RoomKey, members: &[ConnId]) {

@@ -60,8 +60,8 @@ const USES: &[(&str, &[&str])] = &[
     ("ws", &["base"]),
     ("protocol", &["base", "rooms", "ws"]),
     ("http", &["base", "config", "ws"]),
-    ("api", &["http"]),
     ("accounts", &["base", "config", "store"]),
+    ("api", &["accounts", "base", "config", "http", "protocol", "rooms"]),
     ("session", &["base", "config", "http", "rooms", "ws"]),
     (
         "engine",

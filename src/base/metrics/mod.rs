@@ -1,14 +1,10 @@
-//! What the server counts of itself, and how it is written down for Prometheus.
+//! What the server counts of itself.
 //!
-//! The counters are plain numbers of those who do what is counted: an addition, no atomic, no
-//! allocation. [`Report`] is what they stand at; [`exposition`](Report::exposition) is the only
-//! user of the crate `prometheus_client`. Nothing here knows who counts, or how a report is asked
-//! for.
+//! The counters are plain numbers of the part that does what is counted: an addition, no atomic,
+//! no allocation. Nothing here knows which part that is, or how the numbers are asked for.
 
-mod exposition;
 mod histogram;
 
-pub use exposition::CONTENT_TYPE;
 pub use histogram::Histogram;
 
 use std::collections::BTreeMap;
@@ -47,53 +43,4 @@ pub struct ProcessFacts {
     pub open_files: u64,
     /// How many there may be.
     pub open_files_max: u64,
-}
-
-/// Everything that can be asked for, at one moment.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// Of the program.
-    pub version: &'static str,
-    /// When it began to serve, in seconds since 1970.
-    pub start_time_seconds: f64,
-    /// Connections that are there, by what they speak.
-    pub connections: [(&'static str, usize); 2],
-    /// How many there may be.
-    pub connections_max: usize,
-    /// What went in and out.
-    pub traffic: Traffic,
-    /// Bytes queued for all clients together; shared ones count for each.
-    pub send_queue_bytes: usize,
-    /// Bytes queued for the client with the longest queue.
-    pub send_queue_bytes_longest: usize,
-    /// Rooms in memory.
-    pub rooms: usize,
-    /// How many there may be.
-    pub rooms_max: usize,
-    /// Of these, those whose newest state is not stored.
-    pub rooms_unsaved: usize,
-    /// Connections in rooms.
-    pub members: usize,
-    /// Bytes of all documents in memory.
-    pub document_bytes: usize,
-    /// Bytes that count against the budget.
-    pub memory_used_bytes: usize,
-    /// The budget.
-    pub memory_budget_bytes: usize,
-    /// Errors that clients were told, by their code; each code that there is.
-    pub errors: Vec<(&'static str, u64)>,
-    /// Jobs that wait to be started.
-    pub jobs_waiting: usize,
-    /// Jobs that were started.
-    pub jobs_running: usize,
-    /// From the wish to the outcome, by kind.
-    pub job_durations: Vec<(&'static str, Histogram)>,
-    /// Outcomes that came after everybody had given up.
-    pub jobs_late: u64,
-    /// Whether the store answered the last time.
-    pub store_ok: bool,
-    /// Turns of the event loop, without what they waited.
-    pub turns: Histogram,
-    /// The process, if the operating system says.
-    pub process: Option<ProcessFacts>,
 }

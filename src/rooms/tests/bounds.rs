@@ -1,7 +1,9 @@
 //! Every limit, reached.
 
+use std::task::Poll;
 use std::time::Duration;
 
+use super::request::{Answer, Desire, Request, ask};
 use super::{Recorder, TIMEOUTS_PER_CALL, auth, check, config, document, memory};
 use crate::base::ids::ConnId;
 use crate::rooms::lookups::LOOKUPS_MAX;
@@ -11,14 +13,30 @@ fn conn(index: usize) -> ConnId {
     ConnId { index: u32::try_from(index).unwrap(), generation: 1 }
 }
 
-fn join<'a>(room_code: &'a str, peer_id: &'a str) -> Action<'a> {
-    let (is_host, metadata, host_token) = (false, RawJson("null"), None);
-    Action::Join(Join { room_code, peer_id, is_host, metadata, host_token })
+fn join(room_code: &str, peer_id: &str) -> Request {
+    let (is_host, metadata, host_token) = (false, "null".into(), None);
+    let (room_code, peer_id) = (room_code.to_owned().into(), peer_id.to_owned().into());
+    Request::Join(Join { room_code, peer_id, is_host, metadata, host_token })
 }
 
-fn create(room_code: &str, desired: bool) -> Create<'_> {
-    let (room_id, host_id, host_token) = ("id", "host", TokenHash([0; 32]));
-    Create { room_code, desired, room_id, host_id, host_auth: auth(&[]), host_token }
+fn create(desired: bool) -> Request {
+    let (host_id, host_token) = ("host".to_owned(), TokenHash([0; 32]));
+    Request::Create(Desire { desired, host_id, host_auth: auth(&[]), host_token })
+}
+
+/// Lets a connection into a room.
+fn enter(
+    rooms: &mut Rooms<Request>,
+    who: ConnId,
+    place: [&str; 2],
+    out: &mut Counter,
+) -> Poll<Answer> {
+    ask(rooms, (who, place[0]), &join(place[0], place[1]), at(0), out)
+}
+
+/// What a join is answered with that succeeds.
+fn entered() -> Poll<Answer> {
+    Poll::Ready(Ok("now".to_owned()))
 }
 
 fn at(ms: u64) -> Now {
@@ -41,13 +59,10 @@ impl Output for Counter {
     fn broadcast(&mut self, to: &[ConnId], except: Option<ConnId>, _: &Event<'_>) {
         self.recipients += to.iter().filter(|&&conn| Some(conn) != except).count();
     }
-    fn lookup(&mut self, _: &str) {
+    fn lookup(&mut self, _: &str) -> Result<(), StoreUnavailable> {
         self.lookups += 1;
+        Ok(())
     }
-    fn resolved(&mut self, _: ConnId, _: Result<Done, RoomError>) {}
-    fn created(&mut self, _: ConnId, _: Result<CreateDone<'_>, RoomError>) {}
-    fn viewed(&mut self, _: ConnId, _: Result<RoomView<'_>, RoomError>) {}
-    fn closed(&mut self, _: ConnId, _: Result<CloseDone, RoomError>) {}
     fn dismissed(&mut self, _: RoomKey, _: &[ConnId]) {}
     fn delete(&mut self, _: RoomKey, _: &str, _: &str) {}
     fn persist(&mut self, _: Snapshot<'_>) {}
@@ -220,15 +235,15 @@ fn a_room_is_full_for_the_next_connection_and_never_for_its_own() {
     let mut rooms = Rooms::new(RoomsConfig { auto_create: true, ..memory() });
     let mut out = Counter::default();
     for index in 0..4 {
-        rooms.handle(conn(index), join("R", "one"), at(0), &mut out).unwrap();
+        assert_eq!(enter(&mut rooms, conn(index), ["R", "one"], &mut out), entered());
     }
-    let refused = rooms.handle(conn(4), join("R", "one"), at(0), &mut out);
-    assert_eq!(refused, Err(RoomError::RoomFull));
+    let refused = enter(&mut rooms, conn(4), ["R", "one"], &mut out);
+    assert_eq!(refused, Poll::Ready(Err(RoomError::RoomFull)));
     assert!(!rooms.has_joined(conn(4)));
-    assert_eq!(rooms.handle(conn(3), join("R", "two"), at(0), &mut out), Ok(Done::Now));
+    assert_eq!(enter(&mut rooms, conn(3), ["R", "two"], &mut out), entered());
     assert_eq!((rooms.connections(), rooms.rooms()), (4, 1));
     rooms.disconnect(conn(0), at(0), &mut out);
-    assert_eq!(rooms.handle(conn(4), join("R", "one"), at(0), &mut out), Ok(Done::Now));
+    assert_eq!(enter(&mut rooms, conn(4), ["R", "one"], &mut out), entered());
 }
 
 #[test]
@@ -236,31 +251,31 @@ fn over_the_bound_of_lookups_the_store_counts_as_unavailable() {
     let mut rooms = Rooms::new(RoomsConfig { rooms_max: 10, ..config() });
     let mut out = Counter::default();
     for index in 0..LOOKUPS_MAX {
-        let code = format!("R{index}");
-        let asked = rooms.handle(conn(index), join(&code, "p"), at(0), &mut out);
-        assert_eq!(asked, Ok(Done::WaitingForStore));
+        let asked = enter(&mut rooms, conn(index), [&format!("R{index}"), "p"], &mut out);
+        assert_eq!(asked, Poll::Pending);
     }
     // Waiting with others needs no lookup, so it is still possible.
-    let shared = rooms.handle(conn(LOOKUPS_MAX), join("R0", "p"), at(0), &mut out);
-    assert_eq!(shared, Ok(Done::WaitingForStore));
+    let shared = enter(&mut rooms, conn(LOOKUPS_MAX), ["R0", "p"], &mut out);
+    assert_eq!(shared, Poll::Pending);
     let late = conn(LOOKUPS_MAX + 1);
-    let refused = rooms.handle(late, join("LATE", "p"), at(0), &mut out);
-    assert_eq!(refused, Err(RoomError::StoreUnavailable));
-    let desired = rooms.create(late, create("LATE", true), at(0), &mut out);
-    assert_eq!(desired.unwrap_err(), RoomError::StoreUnavailable);
-    let drawn = rooms.create(late, create("LATE", false), at(0), &mut out);
-    assert!(matches!(drawn, Ok(CreateDone::Created(_))));
-    let typed = rooms.handle(late, join("late", "p"), at(0), &mut out);
-    assert_eq!(typed, Ok(Done::Now), "a room in memory is found by its other spelling");
-    // Who goes does not free the lookup; its answer does.
+    let unavailable = Poll::Ready(Err(RoomError::StoreUnavailable));
+    let refused = enter(&mut rooms, late, ["LATE", "p"], &mut out);
+    assert_eq!(refused, unavailable);
+    let desired = ask(&mut rooms, (late, "LATE"), &create(true), at(0), &mut out);
+    assert_eq!(desired, unavailable);
+    let drawn = ask(&mut rooms, (late, "LATE"), &create(false), at(0), &mut out);
+    assert_eq!(drawn, Poll::Ready(Ok("created LATE id=id-1 host=host".to_owned())));
+    let typed = enter(&mut rooms, late, ["late", "p"], &mut out);
+    assert_eq!(typed, entered(), "a room in memory is found by its other spelling");
+    // A connection that goes does not free the lookup; its answer does.
     rooms.disconnect(conn(0), at(0), &mut out);
     rooms.disconnect(conn(LOOKUPS_MAX), at(0), &mut out);
     let another = conn(LOOKUPS_MAX + 2);
-    let refused = rooms.handle(another, join("MORE", "p"), at(0), &mut out);
-    assert_eq!(refused, Err(RoomError::StoreUnavailable));
-    rooms.lookup_done("R0", Ok(None), at(0), &mut out);
-    let asked = rooms.handle(another, join("MORE", "p"), at(0), &mut out);
-    assert_eq!(asked, Ok(Done::WaitingForStore));
+    let refused = enter(&mut rooms, another, ["MORE", "p"], &mut out);
+    assert_eq!(refused, unavailable);
+    assert!(rooms.lookup_done("R0", &mut out).is_empty(), "both are gone");
+    let asked = enter(&mut rooms, another, ["MORE", "p"], &mut out);
+    assert_eq!(asked, Poll::Pending);
     assert_eq!(out.lookups, LOOKUPS_MAX + 1);
     rooms.check_invariants();
 }
@@ -272,7 +287,9 @@ fn one_timeout_looks_after_a_bounded_number_of_rooms() {
     let mut rooms = Rooms::new(RoomsConfig { rooms_max, ..memory() });
     let mut out = Counter::default();
     for index in 0..count {
-        rooms.create(conn(0), create(&format!("R{index}"), true), at(0), &mut out).unwrap();
+        let code = format!("R{index}");
+        let made = ask(&mut rooms, (conn(0), &code), &create(true), at(0), &mut out);
+        assert!(matches!(made, Poll::Ready(Ok(_))), "{made:?}");
     }
     rooms.handle_timeout(at(60_000), &mut out);
     assert_eq!(rooms.rooms(), 40);
@@ -291,7 +308,7 @@ fn a_crowd_comes_and_goes() {
     let mut out = Counter::default();
     for index in 0..crowd {
         let peer = format!("p{}", index / 2);
-        rooms.handle(conn(index), join("R", &peer), at(0), &mut out).unwrap();
+        assert_eq!(enter(&mut rooms, conn(index), ["R", &peer], &mut out), entered());
     }
     // The second tab of each pair is not announced.
     assert_eq!((out.sent, out.recipients), (2 * crowd, (0..crowd).step_by(2).sum()));
@@ -312,12 +329,10 @@ fn documents_are_counted_while_they_are_in_memory() {
     let mut rooms = Rooms::new(RoomsConfig { auto_create: true, ..memory() });
     let mut out = Recorder::default();
     let host = out.conn("host");
-    let enter = |room_code| {
-        let (is_host, metadata, host_token) = (true, RawJson("null"), None);
-        Action::Join(Join { room_code, peer_id: "h", is_host, metadata, host_token })
-    };
     for (code, text) in [("A", "12345"), ("B", "123")] {
-        rooms.handle(host, enter(code), at(0), &mut out).unwrap();
+        let Request::Join(join) = join(code, "h") else { unreachable!("it is one") };
+        let join = Request::Join(Join { is_host: true, ..join });
+        assert_eq!(ask(&mut rooms, (host, code), &join, at(0), &mut out), entered());
         for text in ["first", text] {
             let action = Action::SyncDocument { document: document(text) };
             rooms.handle(host, action, at(0), &mut out).unwrap();
@@ -332,7 +347,7 @@ fn documents_are_counted_while_they_are_in_memory() {
 fn a_stale_connection_id_finds_nothing() {
     let mut rooms = Rooms::new(RoomsConfig { auto_create: true, ..memory() });
     let mut out = Counter::default();
-    rooms.handle(conn(0), join("R", "p"), at(0), &mut out).unwrap();
+    assert_eq!(enter(&mut rooms, conn(0), ["R", "p"], &mut out), entered());
     let stale = ConnId { generation: 0, ..conn(0) };
     assert!(rooms.room_of(stale).is_none() && !rooms.has_joined(conn(9)));
     rooms.disconnect(stale, at(0), &mut out);

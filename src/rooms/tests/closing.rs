@@ -60,8 +60,8 @@ fn nobody_gets_in_until_it_is_deleted() {
         2 store: r has R id=i host=a
             dismissed a
             + R closed
-            admin = when deleted
             - R id=i
+            admin = when deleted
         3 b: join R as b
             b = The room store does not answer, try again later
         3 b: join r as b
@@ -163,8 +163,8 @@ fn a_lookup_under_way_brings_nothing_back() {
             + R closed
             admin = when deleted
         4 store: r has R id=i host=a
-            b = The room store does not answer, try again later
             - R id=i
+            b = The room store does not answer, try again later
         5 store: deleted R
         ",
     );
@@ -183,9 +183,9 @@ fn a_room_that_is_stored_only_is_deleted_too() {
         1 store: R has R doc=old
             dismissed
             + R closed
+            - R id=
             admin = when deleted
             b = The room store does not answer, try again later
-            - R id=
         2 store: deleted R
         3 admin: close R
             ? R

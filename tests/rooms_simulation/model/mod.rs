@@ -130,11 +130,6 @@ impl Model {
                 self.waiting.push((conn, code.to_owned(), wish));
                 self.end(conn, "WaitingForStore");
             }
-            place if matches!(wish, Wish::Close) => {
-                let result = self.close(place, now);
-                self.delete_closed();
-                self.end(conn, result);
-            }
             place => self.fulfil(place, conn, code, wish, now),
         }
     }
@@ -145,11 +140,11 @@ impl Model {
         let (mine, others) = waiting.into_iter().partition(|(_, asked, _)| asked == code);
         self.waiting = others;
         let mine: Vec<(ConnId, String, Wish)> = mine;
+        self.delete_closed();
         for (conn, _, wish) in mine {
             let place = self.place(code, Some(found));
             self.fulfil(place, conn, code, wish, now);
         }
-        self.delete_closed();
     }
 
     pub(crate) fn say(&mut self, conn: ConnId, data: &str, now: u64) {
@@ -353,7 +348,11 @@ impl Model {
                 Place::Nowhere => Err("RoomNotFound"),
                 Place::Unknown | Place::Closing | Place::Ask => Err("StoreUnavailable"),
             },
-            Wish::Close => Ok(self.close(place, now).to_owned()),
+            Wish::Close => {
+                let result = self.close(place, now);
+                self.delete_closed();
+                Ok(result.to_owned())
+            }
         };
         let text = result.unwrap_or_else(str::to_owned);
         self.end(conn, &text);

@@ -3,6 +3,7 @@
 mod check;
 
 use std::collections::BTreeMap;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,8 +11,8 @@ use sync_server::base::ids::{ConnId, RoomKey};
 use sync_server::base::time::{Now, Timestamp, UnixMillis};
 use sync_server::config::{HostAuth, SyncWriters};
 use sync_server::rooms::{
-    Action, Create, Document, Done, Join, NodeId, RawJson, Rooms, RoomsConfig, SaveError,
-    StoreUnavailable, StoredRoom, TokenHash, ViewDone,
+    Action, Create, Document, Done, Join, Located, NodeId, RawJson, Rooms, RoomsConfig, SaveError,
+    StoreUnavailable, StoredRoom, TokenHash,
 };
 
 use self::check::Belief;
@@ -42,7 +43,7 @@ pub(crate) struct Simulation<D: Draw> {
     name: String,
     is_loud: bool,
     source: D,
-    rooms: Rooms,
+    rooms: Rooms<Wish>,
     out: Recorder,
     model: Model,
     store: Store,
@@ -167,16 +168,7 @@ impl<D: Draw> Simulation<D> {
             token: self.source.pick(&[None, Some(0), Some(1)]),
         };
         self.note(format!("{conn} joins {code}: {wish:?}"));
-        let join = Join {
-            room_code: code,
-            peer_id: &wish.peer,
-            is_host: wish.is_host,
-            metadata: RawJson(&wish.metadata),
-            host_token: wish.token.map(token_hash),
-        };
-        self.handle(conn, Action::Join(join));
-        let now_ms = self.now_ms;
-        self.expect(seen, |model| model.wish(conn, code, Wish::Join(wish), now_ms));
+        self.request(conn, code, Wish::Join(wish), seen);
     }
 
     fn say(&mut self, conn: ConnId, seen: &mut Seen) {
@@ -238,42 +230,66 @@ impl<D: Draw> Simulation<D> {
             token: self.source.pick(&[0, 1]),
         };
         self.note(format!("{conn} creates {code}: {wish:?}"));
-        let create = Create {
-            room_code: code,
-            desired: wish.desired,
-            room_id: &wish.room_id,
-            host_id: &wish.host_id,
-            host_auth: host_auth(wish.needs_token),
-            host_token: token_hash(wish.token),
-        };
-        let now = self.now();
-        let text = create_text(self.rooms.create(conn, create, now, &mut self.out));
-        self.out.effects.push(Effect::Ended(conn, text));
-        let now_ms = self.now_ms;
-        self.expect(seen, |model| model.wish(conn, code, Wish::Create(wish), now_ms));
+        self.request(conn, code, Wish::Create(wish), seen);
     }
 
     fn view(&mut self, conn: ConnId, seen: &mut Seen) {
         let code = self.source.pick(&CODES);
         self.note(format!("{conn} views {code}"));
-        let text = match self.rooms.view(conn, code, &mut self.out) {
-            Ok(ViewDone::Room(room)) => view_text(room),
-            Ok(ViewDone::WaitingForStore) => "WaitingForStore".to_owned(),
-            Err(error) => format!("{error:?}"),
-        };
-        self.out.effects.push(Effect::Ended(conn, text));
-        let now_ms = self.now_ms;
-        self.expect(seen, |model| model.wish(conn, code, Wish::View, now_ms));
+        self.request(conn, code, Wish::View, seen);
     }
 
     fn close(&mut self, conn: ConnId, seen: &mut Seen) {
         let code = self.source.pick(&CODES);
         self.note(format!("{conn} closes {code}"));
-        let now = self.now();
-        let text = close_text(self.rooms.close(conn, code, now, &mut self.out));
-        self.out.effects.push(Effect::Ended(conn, text));
+        self.request(conn, code, Wish::Close, seen);
+    }
+
+    /// Asks for a room by its code.
+    fn request(&mut self, conn: ConnId, code: &str, wish: Wish, seen: &mut Seen) {
+        match self.rooms.locate(code, conn, || wish.clone(), &mut self.out) {
+            Poll::Ready(located) => self.go_on(located, conn, code, &wish),
+            Poll::Pending => {
+                self.out.effects.push(Effect::Ended(conn, "WaitingForStore".to_owned()));
+            }
+        }
         let now_ms = self.now_ms;
-        self.expect(seen, |model| model.wish(conn, code, Wish::Close, now_ms));
+        self.expect(seen, |model| model.wish(conn, code, wish, now_ms));
+    }
+
+    /// Does what was asked for, now that it is known where the room is.
+    fn go_on(&mut self, located: Located<'_>, conn: ConnId, code: &str, wish: &Wish) {
+        let now = self.now();
+        let (rooms, out) = (&mut self.rooms, &mut self.out);
+        let text = match wish {
+            Wish::Join(wish) => {
+                let join = Join {
+                    room_code: code.into(),
+                    peer_id: (&wish.peer).into(),
+                    is_host: wish.is_host,
+                    metadata: (&wish.metadata).into(),
+                    host_token: wish.token.map(token_hash),
+                };
+                let result = rooms.join(located, conn, &join, now, out);
+                out.done_text(result)
+            }
+            Wish::Create(wish) => {
+                let create = Create {
+                    room_code: code,
+                    desired: wish.desired,
+                    room_id: &wish.room_id,
+                    host_id: &wish.host_id,
+                    host_auth: host_auth(wish.needs_token),
+                    host_token: token_hash(wish.token),
+                };
+                create_text(rooms.create(located, &create, now, out))
+            }
+            Wish::View => {
+                rooms.view(located, view_text).unwrap_or_else(|error| format!("{error:?}"))
+            }
+            Wish::Close => close_text(rooms.close(located, now, out)),
+        };
+        self.out.effects.push(Effect::Ended(conn, text));
     }
 
     /// Lets one deletion take place or, if it did, be answered.
@@ -324,8 +340,10 @@ impl<D: Draw> Simulation<D> {
         let stored = stored.as_ref().map(Option::as_ref).map_err(|()| StoreUnavailable);
         // First of all, because it makes a room of that code free to be evicted.
         assert!(self.model.asked.remove(code));
-        let now = self.now();
-        self.rooms.lookup_done(code, stored, now, &mut self.out);
+        for (conn, wish) in self.rooms.lookup_done(code, &mut self.out) {
+            let located = self.rooms.located(code, stored);
+            self.go_on(located, conn, code, &wish);
+        }
         let is_restore =
             |effect: &Effect| matches!(effect, Effect::Changed(_, change) if change == "Restored");
         assert!(is_current || !self.out.effects.iter().any(is_restore), "an old state came back");

@@ -1,4 +1,5 @@
-//! A [`Report`] as text of `OpenMetrics`, which Prometheus and its relatives read.
+//! `GET /metrics`: a [`Report`] as text of `OpenMetrics`, which Prometheus and its relatives read,
+//! and which requests may see it. The only user of the crate `prometheus_client`.
 
 use std::fmt;
 
@@ -7,17 +8,100 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{Histogram, ProcessFacts, Report};
+use super::credentials::bearer;
+use super::whoami::refuse_pages;
+use crate::base::metrics::{Histogram, ProcessFacts, Traffic};
+use crate::base::secret::Secret;
+use crate::config::Peer;
+use crate::http::{Request, Response, Status};
 
-/// The media type of [`Report::exposition`] (`OpenMetrics` 1.0).
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The media type of `OpenMetrics` 1.0.
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What the names of our own metrics begin with.
 const PREFIX: &str = "sync_server";
 
+/// Fields by which a proxy says that it passes on the request of another client.
+const PROXY_FIELDS: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+
+/// Everything that can be asked for, at one moment.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Of the program.
+    pub version: &'static str,
+    /// When it began to serve, in seconds since 1970.
+    pub start_time_seconds: f64,
+    /// Connections that are there, by what they speak.
+    pub connections: [(&'static str, usize); 2],
+    /// How many there may be.
+    pub connections_max: usize,
+    /// What went in and out.
+    pub traffic: Traffic,
+    /// Bytes queued for all clients together; shared ones count for each.
+    pub send_queue_bytes: usize,
+    /// Bytes queued for the client with the longest queue.
+    pub send_queue_bytes_longest: usize,
+    /// Rooms in memory.
+    pub rooms: usize,
+    /// How many there may be.
+    pub rooms_max: usize,
+    /// Of these, those whose newest state is not stored.
+    pub rooms_unsaved: usize,
+    /// Connections in rooms.
+    pub members: usize,
+    /// Bytes of all documents in memory.
+    pub document_bytes: usize,
+    /// Bytes that count against the budget.
+    pub memory_used_bytes: usize,
+    /// The budget.
+    pub memory_budget_bytes: usize,
+    /// Errors that clients were told, by their code; each code that there is.
+    pub errors: Vec<(&'static str, u64)>,
+    /// Jobs that wait to be started.
+    pub jobs_waiting: usize,
+    /// Jobs that were started.
+    pub jobs_running: usize,
+    /// From the wish to the outcome, by kind.
+    pub job_durations: Vec<(&'static str, Histogram)>,
+    /// Outcomes that came after everybody had given up.
+    pub jobs_late: u64,
+    /// Whether the store answered the last time.
+    pub store_ok: bool,
+    /// Turns of the event loop, without what they waited.
+    pub turns: Histogram,
+    /// The process, if the operating system says.
+    pub process: Option<ProcessFacts>,
+}
+
+/// Whether `request`, which came from `peer`, has the token of the settings, or, if there is none,
+/// comes from this very machine.
+///
+/// # Errors
+/// What to answer instead.
+pub fn may_see(request: &Request, peer: Peer, token: Option<&Secret>) -> Result<(), Response> {
+    refuse_pages(request)?;
+    let Some(token) = token else {
+        let is_passed_on = PROXY_FIELDS.iter().any(|field| request.has_header(field));
+        let is_local = matches!(peer, Peer::Network(address) if address.is_loopback());
+        let message = "Without METRICS_TOKEN this is for the machine itself only";
+        let refusal = Response::error(Status::FORBIDDEN, message);
+        return if is_local && !is_passed_on { Ok(()) } else { Err(refusal) };
+    };
+    if bearer(request).as_ref() == Some(token) {
+        return Ok(());
+    }
+    let refusal = Response::error(Status::UNAUTHORIZED, "METRICS_TOKEN is required");
+    Err(refusal.with_header("WWW-Authenticate", "Bearer"))
+}
+
 impl Report {
-    /// The report as text of `OpenMetrics`.
-    pub fn exposition(self) -> String {
+    /// The report as the answer to a request.
+    pub fn into_response(self) -> Response {
+        Response::new(Status::OK, CONTENT_TYPE, self.exposition().into_bytes())
+            .with_header("Cache-Control", "no-store")
+    }
+
+    fn exposition(self) -> String {
         let mut registry = Registry::default();
         if let Some(process) = self.process {
             registry.register_collector(Box::new(Process(process, self.start_time_seconds)));

@@ -6,6 +6,7 @@
 
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
+use super::route::RouteError;
 use crate::http::{Request, Response, Status, accepts_gzip, is_known};
 
 /// What a page may do: nothing that is not in a file of this very server. No script and no style
@@ -47,12 +48,14 @@ static PAGES: &[Page] = &include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 /// The path under which [`respond`] has the page of a room.
 pub const ROOM: &str = "/r/";
 
-/// The answer to `request` with what is at `path`; `None` if nothing is.
+/// The answer to `request` with what is at `path`; 404 if nothing is.
 ///
 /// Caches may keep it, but have to ask each time whether it is still the same, so that a new
 /// version of the server never meets an old half of its page.
-pub fn respond(request: &Request, path: &str, status: Status) -> Option<Response> {
-    let page = PAGES.iter().find(|page| page.path == path)?;
+pub fn respond(request: &Request, path: &str, status: Status) -> Response {
+    let Some(page) = PAGES.iter().find(|page| page.path == path) else {
+        return (&RouteError::NotFound).into();
+    };
     let mut response = if status == Status::OK && is_known(request, page.entity_tag) {
         Response::not_modified()
     } else if accepts_gzip(request) {
@@ -70,7 +73,7 @@ pub fn respond(request: &Request, path: &str, status: Status) -> Option<Response
             .with_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
             .with_header("Referrer-Policy", "no-referrer");
     }
-    Some(response)
+    response
 }
 
 #[cfg(test)]

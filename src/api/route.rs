@@ -1,0 +1,3 @@
+//! Methods and paths become routes.
+
+pub use crate::http::{AccountRoute, AdminRoute, ROUTES, Route, RouteError, route};

@@ -1,0 +1,177 @@
+//! What the sessions call: requests, messages, the ends of connections and of jobs, and time.
+
+use std::time::Duration;
+
+use super::application::Engine;
+use super::context::Context;
+use super::job::{Job, Outcome};
+use super::shutdown::Shutdown;
+use super::store_health::{lookup_error, save_error};
+use super::waiting::Waiting;
+use crate::api;
+use crate::base::ids::{ConnId, JobId};
+use crate::base::time::{Now, Timestamp};
+use crate::http::Request;
+use crate::rooms::StoreUnavailable;
+use crate::session::{Dispatch, Sessions};
+
+impl Dispatch for Engine {
+    type Job = Job;
+    type Outcome = Outcome;
+
+    fn request(&mut self, sessions: &mut Sessions, conn: ConnId, request: Request, now: Now) {
+        self.answer(&mut Context { sessions, conn, now }, &request);
+    }
+
+    fn message(&mut self, sessions: &mut Sessions, conn: ConnId, text: &str, now: Now) {
+        self.act(&mut Context { sessions, conn, now }, text);
+    }
+
+    fn closed(&mut self, sessions: &mut Sessions, conn: ConnId, now: Now) {
+        self.clients.remove(conn);
+        self.closings.cancel(conn);
+        let (rooms, mut effects) = self.split(sessions, now);
+        rooms.disconnect(conn, now, &mut effects);
+    }
+
+    fn turned(&mut self, took: Duration) {
+        self.gauges.turned(took);
+    }
+
+    fn job_done(&mut self, sessions: &mut Sessions, job: JobId, outcome: Outcome, now: Now) {
+        let Some(waiting) = self.jobs.done(job, now.at) else { return };
+        self.store.note(&outcome, now.at);
+        self.go_on_with(sessions, waiting, outcome, now);
+    }
+
+    fn next_job(&mut self, _now: Now) -> Option<(JobId, Job)> {
+        let hashes_max = self.hashes_max();
+        self.jobs.next(hashes_max)
+    }
+
+    fn job_refused(&mut self, id: JobId, job: Job) {
+        self.jobs.put_back(id, job);
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        let deadlines = [
+            self.rooms.poll_timeout(),
+            self.jobs.poll_timeout(),
+            self.closings.poll_timeout(),
+            self.store.poll_timeout(),
+            self.config.require_auth.then(|| self.revocations.poll_timeout()),
+            self.shutdown.as_ref().and_then(Shutdown::poll_timeout),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn handle_timeout(&mut self, sessions: &mut Sessions, now: Now) {
+        let (rooms, mut effects) = self.split(sessions, now);
+        rooms.handle_timeout(now, &mut effects);
+        while let Some(waiting) = self.jobs.expired(now.at) {
+            self.go_on_without(sessions, waiting, now);
+        }
+        self.give_up_closings(sessions, now);
+        self.probe_store(now);
+        self.check_revocations(now);
+        self.close_next(sessions, now);
+    }
+
+    fn shutdown_grace(&self) -> Duration {
+        Duration::from_secs(self.config.limits.shutdown_grace_seconds)
+    }
+
+    fn shut_down(&mut self, sessions: &mut Sessions, now: Now) {
+        self.begin_shutdown(sessions, now);
+    }
+
+    fn is_finished(&self) -> bool {
+        self.rooms.unsaved() == 0 && self.jobs.is_idle()
+    }
+}
+
+impl Engine {
+    /// A job has ended with `outcome`: what waited for it goes on.
+    fn go_on_with(
+        &mut self,
+        sessions: &mut Sessions,
+        waiting: Waiting,
+        outcome: Outcome,
+        now: Now,
+    ) {
+        match (waiting, outcome) {
+            (Waiting::Lookup(code), Outcome::FoundRoom(found)) => {
+                let found = found.map_err(|error| lookup_error(&error));
+                let found = found.as_ref().map(Option::as_ref).map_err(|error| *error);
+                self.looked_up(sessions, &code, found, now);
+            }
+            (Waiting::Save(key, revision), Outcome::SavedRoom(result)) => {
+                let result = result.map_err(|error| save_error(&error));
+                let (rooms, mut effects) = self.split(sessions, now);
+                rooms.saved(key, revision, result, now, &mut effects);
+            }
+            (Waiting::Delete(room), Outcome::DeletedRoom(result)) => {
+                self.room_deleted(sessions, room, &result, now);
+            }
+            (Waiting::Account(conn, asked), Outcome::Account(reply)) => {
+                let mut cx = Context { sessions, conn, now };
+                let answer = self.account_answered(&mut cx, reply, asked);
+                self.respond(&mut cx, answer);
+            }
+            (Waiting::Login(conn, wish), Outcome::Authenticated(result)) => {
+                let mut cx = Context { sessions, conn, now };
+                let answer = self.authenticated(&mut cx, result, wish);
+                self.respond(&mut cx, answer);
+            }
+            (Waiting::Revocations, Outcome::CheckedAccounts(ended)) => {
+                self.revoke(sessions, &ended.unwrap_or_default(), now);
+            }
+            (Waiting::Metrics(conn), Outcome::InspectedProcess(facts)) => {
+                let mut cx = Context { sessions, conn, now };
+                let answer = self.show_metrics(&cx, facts);
+                self.respond(&mut cx, answer);
+            }
+            (Waiting::Probe, Outcome::Probed(_)) => {}
+            (waiting, outcome) => {
+                debug_assert!(false, "{waiting:?} ended with {outcome:?}");
+            }
+        }
+    }
+
+    /// A job was given up: what waited for it is told so.
+    fn go_on_without(&mut self, sessions: &mut Sessions, waiting: Waiting, now: Now) {
+        if let Waiting::Metrics(conn) = waiting {
+            // No worker was free to look. The rest can be told.
+            let mut cx = Context { sessions, conn, now };
+            let answer = self.show_metrics(&cx, None);
+            self.respond(&mut cx, answer);
+            return;
+        }
+        self.store.failed("it did not answer in time", now.at);
+        match waiting {
+            Waiting::Lookup(code) => {
+                self.looked_up(sessions, &code, Err(StoreUnavailable), now);
+            }
+            Waiting::Account(conn, asked) => {
+                self.no_failed_login(asked);
+                self.respond(&mut Context { sessions, conn, now }, api::store_unavailable());
+            }
+            Waiting::Login(conn, _) => {
+                self.respond(&mut Context { sessions, conn, now }, api::store_unavailable());
+            }
+            Waiting::Revocations => self.revocations.ended(),
+            Waiting::Save(..) | Waiting::Delete(_) | Waiting::Probe | Waiting::Metrics(_) => {}
+        }
+    }
+
+    /// Asks a store that did not answer whether it does now.
+    fn probe_store(&mut self, now: Now) {
+        if !self.store.is_probe_due(now.at) {
+            return;
+        }
+        match self.jobs.start(Job::Probe { now: now.unix }, Waiting::Probe, now.at) {
+            Ok(_) => self.store.probe_started(),
+            Err(_) => self.store.probe_refused(now.at),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Work for the pool, and what it ends with.
+
+use crate::accounts::{AccountReply, AccountRequest, AuthError, Identity};
+use crate::base::metrics::ProcessFacts;
+use crate::base::secret::Secret;
+use crate::base::time::UnixMillis;
+use crate::config::HostAuth;
+use crate::rooms::{Document, Snapshot, StoredRoom, TokenHash};
+use crate::store::StoreError;
+
+/// Something that may block.
+#[derive(Debug)]
+pub enum Job {
+    /// Look for a room: the code as it is, then upper-cased.
+    FindRoom {
+        /// As asked for.
+        room_code: String,
+    },
+    /// Store a room.
+    SaveRoom(Box<RoomToSave>),
+    /// Delete what is stored of a room.
+    DeleteRoom {
+        /// The room's code.
+        room_code: String,
+        /// Its permanent id; a room with another one is left alone.
+        room_id: String,
+    },
+    /// An account route.
+    Account {
+        /// The route with its input.
+        request: Box<AccountRequest>,
+        /// When it came.
+        now: UnixMillis,
+    },
+    /// Whose token is this?
+    Authenticate {
+        /// The token, if one was sent.
+        token: Option<Secret>,
+        /// When it came.
+        now: UnixMillis,
+    },
+    /// Which of these users' tokens have ended?
+    CheckAccounts(Vec<Identity>),
+    /// Does the store answer? If so, it is made ready, with the administrator of the settings.
+    Probe {
+        /// When that administrator was made, if it is now.
+        now: UnixMillis,
+    },
+    /// What does the operating system say of this process?
+    InspectProcess,
+}
+
+/// What a job ends with; the names are those of [`Job`].
+#[derive(Debug)]
+pub enum Outcome {
+    /// The room, if there is one.
+    FoundRoom(Result<Option<StoredRoom>, StoreError>),
+    /// Whether it is durable now.
+    SavedRoom(Result<(), StoreError>),
+    /// What there is to say, if the operating system says it.
+    InspectedProcess(Option<ProcessFacts>),
+    /// Whether it is deleted now.
+    DeletedRoom(Result<(), StoreError>),
+    /// What to answer.
+    Account(AccountReply),
+    /// Who it is.
+    Authenticated(Result<Identity, AuthError>),
+    /// Those whose tokens have ended.
+    CheckedAccounts(Result<Vec<Identity>, StoreError>),
+    /// Whether the store answers.
+    Probed(Result<(), StoreError>),
+}
+
+/// A room on its way to the store, with bytes shared with the room itself.
+#[derive(Clone, Debug)]
+pub struct RoomToSave {
+    /// The room's code.
+    pub room_code: String,
+    /// Its permanent id.
+    pub room_id: String,
+    /// Its host, empty while nobody has claimed it.
+    pub host_id: String,
+    /// How a host proves itself.
+    pub host_auth: HostAuth,
+    /// Hash of the creator's token.
+    pub host_token: Option<TokenHash>,
+    /// The frame that holds the document.
+    pub document: Option<Document>,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// When it was last changed.
+    pub updated_at: UnixMillis,
+}
+
+impl Job {
+    /// Bytes of memory behind it that nobody else counts: a document counts for itself.
+    pub(super) fn held_bytes(&self) -> usize {
+        match self {
+            Self::FindRoom { room_code } => room_code.capacity(),
+            Self::SaveRoom(room) => {
+                let RoomToSave { room_code, room_id, host_id, .. } = &**room;
+                size_of::<RoomToSave>() + room_code.len() + room_id.len() + host_id.len()
+            }
+            Self::DeleteRoom { room_code, room_id } => room_code.capacity() + room_id.capacity(),
+            Self::Account { request, .. } => request.held_bytes(),
+            Self::Authenticate { token, .. } => token.as_ref().map_or(0, |t| t.expose().len()),
+            Self::CheckAccounts(identities) => identities.capacity() * size_of::<Identity>(),
+            Self::Probe { .. } | Self::InspectProcess => 0,
+        }
+    }
+
+    /// Whether it computes a password hash: 19 MiB and a tenth of a second.
+    pub(super) fn needs_hash(&self) -> bool {
+        matches!(self, Self::Account { request, .. } if request.needs_hash())
+    }
+}
+
+impl RoomToSave {
+    pub(super) fn of(snapshot: &Snapshot<'_>, now: UnixMillis) -> Self {
+        Self {
+            room_code: snapshot.room_code.to_owned(),
+            room_id: snapshot.room_id.to_owned(),
+            host_id: snapshot.host_id.to_owned(),
+            host_auth: snapshot.host_auth,
+            host_token: snapshot.host_token,
+            document: snapshot.document.cloned(),
+            created_at: snapshot.created_at,
+            updated_at: now,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! With `REQUIRE_AUTH`: when to ask whether the tokens of connected clients still hold, since
+//! another process may have ended them.
+
+use std::time::Duration;
+
+use crate::accounts::Identity;
+use crate::base::time::Timestamp;
+
+/// How often to ask (protocol: within 10 s).
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// When it is time, and whether it is being asked.
+#[derive(Debug)]
+pub(super) struct Revocations {
+    due_at: Timestamp,
+    is_running: bool,
+}
+
+impl Default for Revocations {
+    fn default() -> Self {
+        Self { due_at: Timestamp(0) + INTERVAL, is_running: false }
+    }
+}
+
+impl Revocations {
+    /// Whether to ask now: it is time, and the last question was answered.
+    pub(super) fn is_due(&mut self, now: Timestamp) -> bool {
+        if self.due_at > now {
+            return false;
+        }
+        self.due_at = now + INTERVAL;
+        !self.is_running
+    }
+
+    /// It is being asked, or was refused.
+    pub(super) fn started(&mut self, is_running: bool) {
+        self.is_running = is_running;
+    }
+
+    /// The question was answered, or is given up.
+    pub(super) fn ended(&mut self) {
+        self.is_running = false;
+    }
+
+    /// When to ask next.
+    pub(super) fn poll_timeout(&self) -> Timestamp {
+        self.due_at
+    }
+}
+
+/// Each of `identities` once.
+pub(super) fn distinct<'a>(identities: impl Iterator<Item = &'a Identity>) -> Vec<Identity> {
+    let mut distinct: Vec<Identity> = identities.cloned().collect();
+    distinct.sort_unstable_by(|a, b| (&a.user_id, a.version).cmp(&(&b.user_id, b.version)));
+    distinct.dedup();
+    distinct
+}

@@ -1,0 +1,139 @@
+//! Rooms over HTTP: made, and looked at.
+
+use std::net::IpAddr;
+use std::task::Poll;
+
+use log::warn;
+
+use super::answer::Answer;
+use super::application::Engine;
+use super::context::Context;
+use super::job::Job;
+use super::requests::Asker;
+use super::waiting::{Creation, RoomRequest, Waiting, WithLogin};
+use crate::api;
+use crate::api::rooms::CreateRequest;
+use crate::http::{Request, Response};
+use crate::rooms::{CreateDone, Located, RoomError};
+
+/// Drawn codes that may turn out to be in use before the server gives up: with 30 bits each,
+/// even a full server never gets there by chance.
+const CODE_DRAWS_MAX: u8 = 16;
+
+impl Engine {
+    /// `POST /api/rooms`.
+    pub(super) fn create_room(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &Request,
+        asker: Asker,
+    ) -> Result<Answer, Response> {
+        let taken = self.limits.take_room(asker.address, cx.now.at);
+        taken.map_err(api::rooms::too_many_created)?;
+        let wish = CreateRequest::parse(request, self.config.host_auth)?;
+        let creation = Box::new(self.creation(wish, self.websocket_url(request, asker)));
+        if !self.config.require_auth {
+            return Ok(self.create(cx, creation));
+        }
+        let token = api::credentials(request, &self.config.allowed_origins);
+        let job = Job::Authenticate { token, now: cx.now.unix };
+        Ok(Answer::When(job, Waiting::Login(cx.conn, WithLogin::Create(creation))))
+    }
+
+    /// Makes a room, perhaps once the store has said whether its code is in use.
+    pub(super) fn create(&mut self, cx: &mut Context<'_>, creation: Box<Creation>) -> Answer {
+        let code = creation.room_code.clone();
+        let bytes = creation.held_bytes();
+        let mut creation = Some(creation);
+        let (rooms, mut effects) = self.split(cx.sessions, cx.now);
+        let request =
+            || RoomRequest::Create(creation.take().expect("it is there, and taken once at most"));
+        let located = rooms.locate(&code, cx.conn, request, &mut effects);
+        if let (Poll::Ready(located), Some(creation)) = (located, creation) {
+            return self.create_located(cx, located, creation);
+        }
+        cx.sessions.keep(cx.conn, bytes);
+        Answer::Waits
+    }
+
+    /// The same once it is known where the room of that code is. If a drawn one is in use,
+    /// another one is drawn.
+    pub(super) fn create_located(
+        &mut self,
+        cx: &mut Context<'_>,
+        located: Located<'_>,
+        mut creation: Box<Creation>,
+    ) -> Answer {
+        let (rooms, mut effects) = self.split(cx.sessions, cx.now);
+        let url = &creation.websocket_url;
+        let response = match rooms.create(located, &creation.request(), cx.now, &mut effects) {
+            Ok(CreateDone::Created(room)) => api::rooms::created(&room, url, &creation.host_token),
+            Ok(CreateDone::Restored(room)) => api::rooms::restored(&room, url),
+            Ok(CreateDone::Taken) => {
+                creation.draws += 1;
+                if creation.draws < CODE_DRAWS_MAX {
+                    creation.room_code = self.draw.room_code(self.config.limits.room_code_length);
+                    return self.create(cx, creation);
+                }
+                warn!("{CODE_DRAWS_MAX} drawn room codes in a row were in use");
+                api::rooms::no_free_code()
+            }
+            Err(RoomError::StoreUnavailable) => api::store_unavailable(),
+            Err(error) => api::rooms::not_created(error),
+        };
+        response.into()
+    }
+
+    /// `GET /api/rooms/{code}`; `None` is a code that no room can have.
+    pub(super) fn view_room(
+        &mut self,
+        cx: &mut Context<'_>,
+        code: Option<&str>,
+        address: IpAddr,
+    ) -> Result<Answer, Response> {
+        let checked = self.limits.check_unknown_rooms(address, cx.now.at);
+        checked.map_err(api::rooms::too_many_unknown)?;
+        let Some(code) = code else {
+            self.limits.count_unknown_room(address, cx.now.at);
+            return Err(api::rooms::not_found());
+        };
+        let (rooms, mut effects) = self.split(cx.sessions, cx.now);
+        match rooms.locate(code, cx.conn, || RoomRequest::View(address), &mut effects) {
+            Poll::Ready(located) => Ok(self.view_located(cx, located, address).into()),
+            Poll::Pending => Ok(Answer::Waits),
+        }
+    }
+
+    /// The same once it is known where the room is.
+    pub(super) fn view_located(
+        &mut self,
+        cx: &Context<'_>,
+        located: Located<'_>,
+        address: IpAddr,
+    ) -> Response {
+        match self.rooms.view(located, |room| api::rooms::shown(&room)) {
+            Ok(response) => response,
+            Err(RoomError::RoomNotFound) => {
+                self.limits.count_unknown_room(address, cx.now.at);
+                api::rooms::not_found()
+            }
+            Err(_) => api::store_unavailable(),
+        }
+    }
+
+    /// The room that `wish` is for, with what has to be drawn.
+    fn creation(&mut self, wish: CreateRequest, websocket_url: String) -> Creation {
+        let is_desired = wish.room_code.is_some();
+        let length = self.config.limits.room_code_length;
+        Creation {
+            is_desired,
+            room_code: wish.room_code.unwrap_or_else(|| self.draw.room_code(length)),
+            room_id: self.draw.uuid(),
+            host_id: wish.host_id.unwrap_or_else(|| self.draw.uuid()),
+            host_auth: wish.host_auth,
+            host_token: self.draw.token(),
+            websocket_url,
+            draws: 0,
+        }
+    }
+}
