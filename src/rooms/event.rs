@@ -1,13 +1,12 @@
 //! What the rooms tell their members, borrowed from the room's own state, and what they ask of
 //! the engine around them.
 
-use super::action::{Document, RawJson, TokenHash};
+use super::action::{Document, RawJson};
 use super::peer::Peer;
 use super::room_event::RoomEvent;
+use super::stored::StoredRoom;
 use super::{RoomView, StoreUnavailable};
 use crate::base::ids::{ConnId, RoomKey};
-use crate::base::time::UnixMillis;
-use crate::config::HostAuth;
 
 /// A message to members (protocol, *Server to client*).
 #[derive(Clone, Copy, Debug)]
@@ -48,48 +47,6 @@ pub enum Event<'a> {
     },
 }
 
-/// A room as it is to be stored.
-#[derive(Clone, Copy, Debug)]
-pub struct Snapshot<'a> {
-    /// Names the room in [`Rooms::saved`](super::Rooms::saved).
-    pub key: RoomKey,
-    /// Which state of it this is.
-    pub revision: u64,
-    /// The room's code.
-    pub room_code: &'a str,
-    /// The room's permanent id.
-    pub room_id: &'a str,
-    /// Empty while nobody has claimed the room.
-    pub host_id: &'a str,
-    /// How a host proves itself.
-    pub host_auth: HostAuth,
-    /// Hash of the creator's token, if there is one.
-    pub host_token: Option<TokenHash>,
-    /// The document, if the room has one.
-    pub document: Option<&'a Document>,
-    /// When the room was made.
-    pub created_at: UnixMillis,
-}
-
-/// A room as the store had it, answer to [`Output::lookup`].
-#[derive(Clone, Debug)]
-pub struct StoredRoom {
-    /// The code under which it is stored.
-    pub room_code: String,
-    /// `None` in rooms written by the old backend; a fresh one is drawn.
-    pub room_id: Option<String>,
-    /// `None` in rooms written by the old backend: the first who joins as host becomes it.
-    pub host_id: Option<String>,
-    /// How a host proves itself.
-    pub host_auth: HostAuth,
-    /// Hash of the creator's token, if there is one.
-    pub host_token: Option<TokenHash>,
-    /// The document, if there is one.
-    pub document: Option<Document>,
-    /// When the room was made.
-    pub created_at: UnixMillis,
-}
-
 /// Where effects go, in order, while the rooms are borrowed: membership cannot change under a
 /// fan-out. An implementation must not call back into the rooms.
 pub trait Output {
@@ -121,9 +78,9 @@ pub trait Output {
     /// way then.
     fn delete(&mut self, room: RoomKey, room_code: &str, room_id: &str);
 
-    /// Store this; answer with [`Rooms::saved`](super::Rooms::saved). At most one is under way
-    /// for one room.
-    fn persist(&mut self, snapshot: Snapshot<'_>);
+    /// Store `room` as it is at `revision`; answer with [`Rooms::saved`](super::Rooms::saved). At
+    /// most one is under way for one room.
+    fn persist(&mut self, key: RoomKey, revision: u64, room: StoredRoom);
 
     /// Everything up to `revision` of this room is durably stored now.
     fn durable(&mut self, room: RoomKey, revision: u64);

@@ -3,11 +3,11 @@
 use super::Rooms;
 use super::action::{Create, Document, Join, RawJson};
 use super::answer::{Done, RoomError};
-use super::deadlines::Armed;
-use super::event::{Output, RoomChange, StoredRoom};
+use super::event::{Output, RoomChange};
 use super::locate::{Located, Place};
-use super::room::{PeerChange, Room, RoomView};
+use super::room::{Armed, PeerChange, Room, RoomView};
 use super::room_event::{Member, RoomEvent, RoomEventKind};
+use super::stored::StoredRoom;
 use crate::base::ids::ConnId;
 use crate::base::time::{Now, Timestamp};
 
@@ -128,7 +128,7 @@ impl<W> Rooms<W> {
         now: Now,
         out: &mut impl Output,
     ) -> Result<Done, RoomError> {
-        let index = self.membership.room_of(from).ok_or(RoomError::NotInRoom)?;
+        let index = self.room_index(from)?;
         let room = &self.table[index];
         let event = room.accept_data(self.member(from), data)?;
         out.accepted(room.code(), &event);
@@ -146,7 +146,7 @@ impl<W> Rooms<W> {
         now: Now,
         out: &mut impl Output,
     ) -> Result<Done, RoomError> {
-        let index = self.membership.room_of(from).ok_or(RoomError::NotInRoom)?;
+        let index = self.room_index(from)?;
         let room = &self.table[index];
         let event = room.accept_document(self.member(from), document, &self.config)?;
         out.accepted(room.code(), &event);
@@ -160,14 +160,14 @@ impl<W> Rooms<W> {
         from: ConnId,
         out: &mut impl Output,
     ) -> Result<Done, RoomError> {
-        let index = self.membership.room_of(from).ok_or(RoomError::NotInRoom)?;
+        let index = self.room_index(from)?;
         self.table[index].send_document(from, out);
         Ok(Done::Now)
     }
 
     /// Takes a connection out of its room. Returns whether it was in one.
     pub(super) fn leave(&mut self, conn: ConnId, now: Now, out: &mut impl Output) -> bool {
-        let Some(index) = self.membership.room_of(conn) else { return false };
+        let Ok(index) = self.room_index(conn) else { return false };
         let room = &self.table[index];
         let Ok(event) = room.accept_leave(self.member(conn)) else { return false };
         out.accepted(room.code(), &event);
@@ -175,7 +175,7 @@ impl<W> Rooms<W> {
         true
     }
 
-    /// What every change of a room ends with: a write that is due starts, and the deadlines learn
+    /// What every change of a room ends with: a write that is due starts, and the timers learn
     /// what the room waits for now.
     pub(super) fn settle(&mut self, index: u32, now: Now, out: &mut impl Output) {
         let key = self.table.key(index);
@@ -184,20 +184,27 @@ impl<W> Rooms<W> {
             room.saving.hurry();
         }
         if room.save_due().is_some_and(|at| at <= now.at) {
-            out.persist(room.snapshot(key));
+            out.persist(key, room.saving.revision(), room.stored());
             room.saving.started(now.at);
             self.saves_under_way += 1;
         }
-        let deadline = room.deadline();
-        self.deadlines.rearm(index, &mut room.armed, deadline);
+        let next = room.deadline();
+        self.arm(index, next);
         if cfg!(debug_assertions) {
             self.check_room(index);
         }
     }
 
+    /// Replaces what a room waits for.
+    pub(super) fn arm(&mut self, index: u32, next: Armed) {
+        let armed = std::mem::replace(&mut self.table[index].armed, next);
+        self.saves.rearm(index, &mut armed.save(), next.save());
+        self.idle.rearm(index, &mut armed.idle(), next.idle());
+    }
+
     /// When the room that is empty longest has been so for long enough, and its index.
     pub(super) fn next_expiry(&self) -> Option<(Timestamp, u32)> {
-        let (since, index) = self.deadlines.longest_idle()?;
+        let (since, index) = self.idle.first()?;
         Some((since + self.config.idle_timeout?, index))
     }
 
@@ -215,9 +222,9 @@ impl<W> Rooms<W> {
 
     /// Drops a room from memory.
     pub(super) fn forget(&mut self, index: u32, change: RoomChange, out: &mut impl Output) {
-        let mut room = self.table.remove(index);
-        debug_assert!(room.connections().is_empty() && room.saving.may_forget());
-        self.deadlines.rearm(index, &mut room.armed, Armed::Nothing);
+        self.arm(index, Armed::Nothing);
+        let room = self.table.remove(index);
+        debug_assert!(room.presence().is_none() && room.saving.may_forget());
         self.document_bytes -= room.document_bytes();
         out.room_changed(room.code(), change);
     }
@@ -228,8 +235,8 @@ impl<W> Rooms<W> {
         room.check_invariants(self.config.node);
         assert_eq!(self.table.find(room.code()), Some(index));
         assert_eq!(self.closing.contains(&index), room.is_closing());
-        let mut seated = room.connections().iter().map(|&conn| self.membership.room_of(conn));
-        assert!(seated.all(|place| place == Some(index)), "members of {} are in it", room.code());
+        let mut seated = room.connections().iter().map(|&conn| self.membership.get(conn));
+        assert!(seated.all(|place| place == Some(&index)), "members of {} are in it", room.code());
     }
 
     /// Brings a stored room to memory. The caller settles it.
@@ -288,6 +295,11 @@ impl<W> Rooms<W> {
         Ok(Done::Now)
     }
 
+    /// The index of the room that a connection is in.
+    fn room_index(&self, conn: ConnId) -> Result<u32, RoomError> {
+        self.membership.get(conn).copied().ok_or(RoomError::NotInRoom)
+    }
+
     /// The connection as a member of rooms that other servers may have too.
     fn member(&self, conn: ConnId) -> Member {
         Member { node: self.config.node, conn }
@@ -304,8 +316,8 @@ impl<W> Rooms<W> {
     ) {
         let here = self.config.node;
         match (&event.kind, event.from.connected_to(here)) {
-            (RoomEventKind::Joined(_), Some(conn)) => self.membership.enter(conn, index),
-            (RoomEventKind::Left, Some(conn)) => self.membership.leave(conn),
+            (RoomEventKind::Joined(_), Some(conn)) => drop(self.membership.insert(conn, index)),
+            (RoomEventKind::Left, Some(conn)) => drop(self.membership.remove(conn)),
             _ => {}
         }
         let room = &mut self.table[index];

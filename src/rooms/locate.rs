@@ -8,7 +8,8 @@ use std::task::Poll;
 
 use super::Rooms;
 use super::answer::StoreUnavailable;
-use super::event::{Output, StoredRoom};
+use super::event::Output;
+use super::stored::StoredRoom;
 use crate::base::ids::{ConnId, RoomKey};
 
 /// Where the room of a code is. It holds until the rooms are called next.

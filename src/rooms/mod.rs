@@ -35,18 +35,17 @@ mod accept;
 mod answer;
 mod audience;
 mod closing;
-mod deadlines;
 mod deliver;
 mod flow;
 mod locate;
 mod lookups;
-mod membership;
 mod peer;
 mod persistence;
 mod presence;
 mod room;
 mod room_event;
 mod spare;
+mod stored;
 mod table;
 
 #[cfg(test)]
@@ -54,22 +53,23 @@ mod tests;
 
 pub use action::{Action, Create, Document, Join, RawJson, TokenHash};
 pub use answer::{CloseDone, Done, RoomError, SaveError, StoreUnavailable};
-pub use event::{Event, Output, RoomChange, Snapshot, StoredRoom};
+pub use event::{Event, Output, RoomChange};
 pub use flow::CreateDone;
 pub use locate::Located;
 pub use peer::{Metadata, Peer};
 pub use room::RoomView;
 pub use room_event::{Joiner, Member, NodeId, RoomEvent, RoomEventKind};
+pub use stored::StoredRoom;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::base::conn_map::ConnMap;
 use crate::base::ids::{ConnId, RoomKey};
 use crate::base::time::{Now, Timestamp};
+use crate::base::timer_set::TimerSet;
 use crate::config::{Config, HostAuth, SyncWriters};
-use deadlines::Deadlines;
 use lookups::Lookups;
-use membership::Membership;
 use persistence::{RETRY_DELAY_MAX, RETRY_DELAY_MIN};
 use table::Table;
 
@@ -105,9 +105,13 @@ pub struct RoomsConfig {
 pub struct Rooms<W> {
     config: RoomsConfig,
     table: Table,
-    membership: Membership,
+    /// In which room each connection is.
+    membership: ConnMap<u32>,
     lookups: Lookups<W>,
-    deadlines: Deadlines,
+    /// Rooms with something to write and nothing under way, the most urgent first.
+    saves: TimerSet<u32>,
+    /// Empty rooms with nothing to write, the longest empty first.
+    idle: TimerSet<u32>,
     /// Rooms that are being closed.
     closing: BTreeSet<u32>,
     /// Snapshots that were handed out and not answered yet.
@@ -140,9 +144,10 @@ impl<W> Rooms<W> {
         Self {
             config,
             table: Table::default(),
-            membership: Membership::default(),
+            membership: ConnMap::default(),
             lookups: Lookups::default(),
-            deadlines: Deadlines::default(),
+            saves: TimerSet::default(),
+            idle: TimerSet::default(),
             closing: BTreeSet::new(),
             saves_under_way: 0,
             document_bytes: 0,
@@ -176,7 +181,7 @@ impl<W> Rooms<W> {
 
     /// How many connections are in a room.
     pub fn connections(&self) -> usize {
-        self.membership.joined()
+        self.membership.len()
     }
 
     /// Bytes of all documents in memory, as they are sent.
@@ -186,17 +191,17 @@ impl<W> Rooms<W> {
 
     /// Rooms whose newest state is not stored, as far as the store is there for it.
     pub fn unsaved(&self) -> usize {
-        self.deadlines.saves().len() + self.saves_under_way
+        self.saves.len() + self.saves_under_way
     }
 
     /// Whether `conn` is in a room.
     pub fn has_joined(&self, conn: ConnId) -> bool {
-        self.membership.room_of(conn).is_some()
+        self.membership.get(conn).is_some()
     }
 
     /// The room that `conn` is in.
     pub fn room_of(&self, conn: ConnId) -> Option<RoomView<'_>> {
-        Some(self.table[self.membership.room_of(conn)?].view())
+        Some(self.table[*self.membership.get(conn)?].view())
     }
 
     /// Does what a member asks for.
@@ -291,7 +296,7 @@ impl<W> Rooms<W> {
     /// the time. It may lie in the past: after a call that left work for another one.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let save = self.deadlines.first_save().map(|(at, _)| at);
+        let save = self.saves.poll_timeout();
         let expiry = self.next_expiry().map(|(at, _)| at);
         [save, expiry].into_iter().flatten().min()
     }
@@ -300,7 +305,7 @@ impl<W> Rooms<W> {
     /// number of them.
     pub fn handle_timeout(&mut self, now: Now, out: &mut impl Output) {
         for _ in 0..TIMEOUTS_PER_CALL {
-            if let Some((at, index)) = self.deadlines.first_save()
+            if let Some((at, index)) = self.saves.first()
                 && at <= now.at
             {
                 self.settle(index, now, out);
@@ -319,7 +324,7 @@ impl<W> Rooms<W> {
     /// rooms are left. May be called again.
     pub fn flush_all(&mut self, now: Now, out: &mut impl Output) {
         self.is_draining = true;
-        let unsaved: Vec<u32> = self.deadlines.saves().collect();
+        let unsaved: Vec<u32> = self.saves.keys().collect();
         for index in unsaved {
             self.table[index].saving.forgive();
             self.settle(index, now, out);
@@ -329,7 +334,7 @@ impl<W> Rooms<W> {
     /// Lets the stored room go that is empty longest, to free the memory of its document. Returns
     /// whether there was one.
     pub fn evict_idle(&mut self, out: &mut impl Output) -> bool {
-        let index = self.deadlines.idle().find(|&index| {
+        let index = self.idle.keys().find(|&index| {
             let room = &self.table[index];
             room.saving.is_stored() && !self.lookups.concern(room.code())
         });
@@ -355,11 +360,11 @@ impl<W> Rooms<W> {
             document_bytes += room.document_bytes();
             under_way += usize::from(room.saving.is_under_way());
         }
-        assert_eq!(connections, self.membership.joined());
+        assert_eq!(connections, self.membership.len());
         assert_eq!(document_bytes, self.document_bytes);
         assert_eq!(under_way, self.saves_under_way);
         assert!(self.closing.iter().all(|&index| self.table[index].is_closing()));
-        assert!(self.deadlines.saves().len() + self.deadlines.idle().len() <= self.table.len());
+        assert!(self.saves.len() + self.idle.len() <= self.table.len());
         self.lookups.check_invariants();
     }
 }

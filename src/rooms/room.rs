@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use super::action::{Create, Document, Join, TokenHash};
 use super::audience::Audience;
-use super::deadlines::Armed;
-use super::event::{Snapshot, StoredRoom};
 use super::peer::Peer;
 use super::persistence::Saving;
 use super::presence::Presence;
 use super::room_event::{Joiner, Member, NodeId, RoomEvent, RoomEventKind};
-use crate::base::ids::{ConnId, RoomKey};
+use super::stored::StoredRoom;
+use crate::base::ids::ConnId;
 use crate::base::time::{Now, Timestamp, UnixMillis};
 use crate::config::HostAuth;
 
@@ -25,8 +24,20 @@ pub(super) struct Room {
     document: Option<Document>,
     occupancy: Occupancy,
     pub(super) saving: Saving,
-    /// What is noted of this room in the deadlines.
+    /// What it stands in the sets of timers with.
     pub(super) armed: Armed,
+}
+
+/// What a room waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Armed {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Its next write at this time.
+    Save(Timestamp),
+    /// The end of its idle time. It has nothing to write and has been empty since this time.
+    Idle(Timestamp),
 }
 
 /// What makes a room this room; stored with it.
@@ -76,6 +87,18 @@ pub(super) enum PeerChange {
 #[derive(Clone, Copy, Debug)]
 pub struct RoomView<'a> {
     room: &'a Room,
+}
+
+impl Armed {
+    /// When the room is to be written, if it waits for that.
+    pub(super) fn save(self) -> Option<Timestamp> {
+        if let Self::Save(at) = self { Some(at) } else { None }
+    }
+
+    /// Since when the room is idle, if it waits for the end of that.
+    pub(super) fn idle(self) -> Option<Timestamp> {
+        if let Self::Idle(since) = self { Some(since) } else { None }
+    }
 }
 
 impl Room {
@@ -190,16 +213,15 @@ impl Room {
     }
 
     /// The room as it is to be stored.
-    pub(super) fn snapshot(&self, key: RoomKey) -> Snapshot<'_> {
-        Snapshot {
-            key,
-            revision: self.saving.revision(),
-            room_code: &self.identity.code,
-            room_id: &self.identity.room_id,
-            host_id: &self.identity.host_id,
-            host_auth: self.identity.host_auth,
-            host_token: self.identity.host_token,
-            document: self.document.as_ref(),
+    pub(super) fn stored(&self) -> StoredRoom {
+        let RoomIdentity { code, room_id, host_id, host_auth, host_token } = &self.identity;
+        StoredRoom {
+            room_code: code.to_string(),
+            room_id: Some(room_id.to_string()),
+            host_id: (!host_id.is_empty()).then(|| host_id.to_string()),
+            host_auth: *host_auth,
+            host_token: *host_token,
+            document: self.document.clone(),
             created_at: self.created_at,
         }
     }
@@ -216,9 +238,9 @@ impl Room {
 
     /// What the room waits for.
     pub(super) fn deadline(&self) -> Armed {
-        match (self.save_due(), &self.occupancy) {
+        match (self.save_due(), self.empty_since()) {
             (Some(at), _) => Armed::Save(at),
-            (None, &Occupancy::Empty { since }) if self.saving.may_forget() => Armed::Idle(since),
+            (None, Some(since)) if self.saving.may_forget() => Armed::Idle(since),
             (None, _) => Armed::Nothing,
         }
     }
@@ -282,6 +304,13 @@ impl Room {
             assert!(
                 members.filter_map(|one| one.connected_to(here)).eq(self.connections().to_vec())
             );
+        }
+    }
+
+    fn empty_since(&self) -> Option<Timestamp> {
+        match self.occupancy {
+            Occupancy::Empty { since } => Some(since),
+            Occupancy::Live(_) | Occupancy::Closing { .. } => None,
         }
     }
 
@@ -367,10 +396,7 @@ impl<'a> RoomView<'a> {
 
     /// Since when the room has no members; `None` if it has.
     pub fn empty_since(self) -> Option<Timestamp> {
-        match self.room.occupancy {
-            Occupancy::Empty { since } => Some(since),
-            Occupancy::Live(_) | Occupancy::Closing { .. } => None,
-        }
+        self.room.empty_since()
     }
 
     /// When the room was made.

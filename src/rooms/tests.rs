@@ -312,13 +312,14 @@ impl Output for Recorder {
         self.lines.push(format!("- {room_code} id={room_id}").trim_end().to_owned());
     }
 
-    fn persist(&mut self, snapshot: Snapshot<'_>) {
-        self.codes.insert(snapshot.key, snapshot.room_code.to_owned());
-        let mut line = format!("> {}#{}", snapshot.room_code, snapshot.revision);
-        write!(line, " id={} host={}", snapshot.room_id, snapshot.host_id).unwrap();
-        if let Some(document) = snapshot.document {
+    fn persist(&mut self, key: RoomKey, revision: u64, room: StoredRoom) {
+        let (room_id, host_id) = (room.room_id.unwrap_or_default(), room.host_id);
+        let mut line = format!("> {}#{revision} id={room_id}", room.room_code);
+        write!(line, " host={}", host_id.unwrap_or_default()).unwrap();
+        if let Some(document) = &room.document {
             write!(line, " doc={}", text(document)).unwrap();
         }
+        self.codes.insert(key, room.room_code);
         self.lines.push(line);
     }
 

@@ -13,8 +13,8 @@ use sync_server::base::time::{Now, UnixMillis};
 use sync_server::config::{Config, HostAuth, SyncWriters};
 use sync_server::http::{AccountRoute, Route, is_room_code, query_value, route};
 use sync_server::rooms::{
-    Create, CreateDone, Event, NodeId, Output, RoomChange, Rooms, RoomsConfig, Snapshot,
-    StoreUnavailable, TokenHash,
+    Create, CreateDone, Event, NodeId, Output, RoomChange, Rooms, RoomsConfig, StoreUnavailable,
+    StoredRoom, TokenHash,
 };
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -35,7 +35,7 @@ impl Output for Silence {
     }
     fn dismissed(&mut self, _: RoomKey, _: &[ConnId]) {}
     fn delete(&mut self, _: RoomKey, _: &str, _: &str) {}
-    fn persist(&mut self, _: Snapshot<'_>) {}
+    fn persist(&mut self, _: RoomKey, _: u64, _: StoredRoom) {}
     fn durable(&mut self, _: RoomKey, _: u64) {}
     fn not_durable(&mut self, _: RoomKey) {}
     fn fresh_room_id(&mut self) -> String {

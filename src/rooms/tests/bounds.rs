@@ -65,7 +65,7 @@ impl Output for Counter {
     }
     fn dismissed(&mut self, _: RoomKey, _: &[ConnId]) {}
     fn delete(&mut self, _: RoomKey, _: &str, _: &str) {}
-    fn persist(&mut self, _: Snapshot<'_>) {}
+    fn persist(&mut self, _: RoomKey, _: u64, _: StoredRoom) {}
     fn durable(&mut self, _: RoomKey, _: u64) {}
     fn not_durable(&mut self, _: RoomKey) {}
     fn fresh_room_id(&mut self) -> String {
