@@ -24,6 +24,7 @@ mod hosts;
 mod joining;
 mod request;
 mod storing;
+mod travel;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -94,6 +95,8 @@ struct Recorder {
     /// Codes of the rooms that were to be saved.
     codes: BTreeMap<RoomKey, String>,
     fresh_ids: u32,
+    /// What was accepted, with the code of its room.
+    accepted: Vec<(String, RoomEvent<'static>)>,
 }
 
 impl Player {
@@ -295,6 +298,10 @@ impl Output for Recorder {
         let to = to.iter().filter(|&&conn| Some(conn) != except);
         let names: Vec<&str> = to.map(|&conn| self.name(conn)).collect();
         self.lines.push(format!("{} < {}", names.join(" "), event.describe()));
+    }
+
+    fn accepted(&mut self, room_code: &str, event: &RoomEvent<'_>) {
+        self.accepted.push((room_code.to_owned(), event.clone().into_owned()));
     }
 
     fn lookup(&mut self, room_code: &str) -> Result<(), StoreUnavailable> {
