@@ -3,25 +3,27 @@
 //!
 //! `cargo bench --bench hot_paths`
 
+use std::convert::Infallible;
 use std::hint::black_box;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use sync_server::base::ids::{ConnId, RoomKey};
+use sync_server::base::ids::{ConnId, JobId, RoomKey};
 use sync_server::base::memory::MemoryBudget;
 use sync_server::base::time::{Now, Timestamp, UnixMillis};
 use sync_server::config::Config;
-use sync_server::engine::Engine;
+use sync_server::engine::{Engine, Job, Outcome};
 use sync_server::http::RequestParser;
 use sync_server::protocol;
 use sync_server::rooms::{
     Action, Event, Join, Output, RawJson, RoomChange, Rooms, RoomsConfig, StoreUnavailable,
     StoredRoom,
 };
-use sync_server::session::{Dispatch, Sessions};
+use sync_server::session::{Driver, Sessions, Transport};
 
 /// As a browser asks for the upgrade.
 const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: sync.example.com\r\n\
@@ -130,13 +132,20 @@ fn joins(criterion: &mut Criterion) {
 criterion_group!(benches, parsing, rooms, messages, joins);
 criterion_main!(benches);
 
-/// A server without a kernel: what it sends is thrown away.
+/// A server without a kernel.
 struct Server {
-    engine: Engine,
-    sessions: Sessions,
+    driver: Driver<Engine>,
+    pipes: Pipes,
     clients: Vec<ConnId>,
-    due: Vec<ConnId>,
-    at: Now,
+}
+
+/// What stands for the kernel: it brings bytes of one client at a time, and throws away what is
+/// sent.
+struct Pipes {
+    now: Now,
+    inbound: Vec<u8>,
+    /// Whose bytes those are; `None` if it is still to be accepted.
+    from: Option<ConnId>,
 }
 
 impl Server {
@@ -144,12 +153,11 @@ impl Server {
         let config = Arc::new(config());
         let budget = MemoryBudget::new(config.limits.memory_budget_bytes);
         let entropy = Box::new(|bytes: &mut [u8]| bytes.fill(7));
+        let sessions = Sessions::new(&config, budget.clone());
         let mut server = Self {
-            sessions: Sessions::new(&config, budget.clone()),
-            engine: Engine::new(config, budget, entropy, true),
+            driver: Driver::new(sessions, Engine::new(config, budget, entropy, true)),
+            pipes: Pipes { now: now(), inbound: Vec::new(), from: None },
             clients: Vec::new(),
-            due: Vec::new(),
-            at: now(),
         };
         for number in 0..members {
             let client = server.upgrade();
@@ -160,29 +168,63 @@ impl Server {
 
     /// A new WebSocket connection; its number.
     fn upgrade(&mut self) -> usize {
-        let address = IpAddr::V4(Ipv4Addr::LOCALHOST).into();
-        self.clients.push(self.sessions.accept(address, self.at).expect("there is room"));
+        self.pipes.from = None;
+        let Ok(_) = self.driver.turn(&mut self.pipes);
+        self.clients.push(self.pipes.from.expect("it was accepted"));
         self.turn(self.clients.len() - 1, UPGRADE.as_bytes());
         self.clients.len() - 1
     }
 
-    /// What the event loop does when bytes have come.
+    /// A turn of the loop in which bytes have come.
     fn turn(&mut self, client: usize, bytes: &[u8]) {
         // Patient frames leave in each turn, as they do when little happens.
-        self.at.at.0 += 25_000;
-        self.sessions.receive(self.clients[client], bytes, self.at, &mut self.engine);
-        self.sessions.handle_timeouts(self.at, &mut self.engine);
-        self.engine.handle_timeout(&mut self.sessions, self.at);
-        self.sessions.take_due(&mut self.due, self.at);
-        for conn in self.due.drain(..) {
-            while self.sessions.has_unsent(conn) {
-                let mut slices = [IoSlice::new(&[]); 64];
-                let count = self.sessions.slices(conn, &mut slices);
-                let bytes = black_box(&slices[..count]).iter().map(|slice| slice.len()).sum();
-                self.sessions.wrote(conn, bytes);
-            }
-            let _nothing_else = self.sessions.flushed(conn, self.at);
+        self.pipes.now.at.0 += 25_000;
+        self.pipes.from = Some(self.clients[client]);
+        self.pipes.inbound.extend_from_slice(bytes);
+        let Ok(_) = self.driver.turn(&mut self.pipes);
+    }
+}
+
+impl Transport<Engine> for Pipes {
+    type Error = Infallible;
+
+    fn now(&self) -> Now {
+        self.now
+    }
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        None
+    }
+    fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Infallible> {
+        black_box(timeout);
+        Ok(())
+    }
+    fn note_events(&mut self, driver: &mut Driver<Engine>, _: Now) {
+        if let Some(conn) = self.from {
+            driver.readable(conn);
         }
+    }
+    fn read(&mut self, _: ConnId, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.inbound.len();
+        into[..count].copy_from_slice(&self.inbound);
+        self.inbound.clear();
+        Ok(count)
+    }
+    fn write(&mut self, _: ConnId, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(black_box(slices).iter().map(|slice| slice.len()).sum())
+    }
+    fn shut(&mut self, _: ConnId) {}
+    fn close(&mut self, _: ConnId) {}
+    fn accept(&mut self, driver: &mut Driver<Engine>, now: Now) {
+        if self.from.is_none() {
+            self.from = driver.accept(IpAddr::V4(Ipv4Addr::LOCALHOST).into(), now).ok();
+        }
+    }
+    fn take_outcomes(&mut self, _: &mut Vec<(JobId, Outcome)>) {}
+    fn takes_jobs(&self) -> bool {
+        true
+    }
+    fn start_job(&mut self, _: JobId, _: Job) -> Result<(), Job> {
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! `cargo run --release --example echo -- 9001`
 
+use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use sync_server::http::{Request, check_upgrade};
 use sync_server::net::{EventLoop, Listener};
 use sync_server::session::{Dispatch, Sessions};
 use sync_server::workers::Workers;
-use sync_server::ws;
+use sync_server::ws::{self, Frame};
 
 /// Sends every message back.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ struct Echo {
 impl Dispatch for Echo {
     type Job = ();
     type Outcome = ();
+    type Event = Infallible;
 
     fn request(&mut self, sessions: &mut Sessions, conn: ConnId, request: Request, now: Now) {
         match check_upgrade(&request, &AllowedOrigins::Any) {
@@ -33,22 +35,26 @@ impl Dispatch for Echo {
             Err(response) => sessions.respond(conn, &response, now),
         }
         sessions.set_message_bytes_max(conn, self.bytes_max);
-        sessions.expect_action_by(conn, None);
+        sessions.expect_message_by(conn, None);
     }
 
     fn message(&mut self, sessions: &mut Sessions, conn: ConnId, text: &str, now: Now) {
-        let mut scratch = Vec::new();
-        let frame = ws::text_frame(&mut scratch, |out| out.extend_from_slice(text.as_bytes()));
-        sessions.send_copy(conn, frame, now);
+        let (mut scratch, budget) = (Vec::new(), sessions.budget());
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(text.as_bytes());
+        sessions.send(conn, &Frame::text(&mut scratch, budget, write), now);
     }
 
     fn binary(&mut self, sessions: &mut Sessions, conn: ConnId, bytes: &[u8], now: Now) {
-        let mut scratch = Vec::new();
-        let frame = ws::binary_frame(&mut scratch, |out| out.extend_from_slice(bytes));
-        sessions.send_copy(conn, frame, now);
+        let (mut scratch, budget) = (Vec::new(), sessions.budget());
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(bytes);
+        sessions.send(conn, &Frame::binary(&mut scratch, budget, write), now);
     }
 
+    fn overdue(&mut self, _: &mut Sessions, _: ConnId, _: Now) {}
     fn closed(&mut self, _: &mut Sessions, _: ConnId, _: Now) {}
+    fn event(&mut self, _: &mut Sessions, event: Infallible, _: Now) {
+        match event {}
+    }
     fn job_done(&mut self, _: &mut Sessions, _: JobId, (): (), _: Now) {}
     fn next_job(&mut self, _: Now) -> Option<(JobId, ())> {
         None

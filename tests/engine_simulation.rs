@@ -4,10 +4,11 @@
 //! a store that answers late or not at all — every member of a room sees one order, nobody who
 //! stays misses a message, limits hold, and every session ends. Method: a transport that draws
 //! its misdeeds from a seed; the clients are tungstenite contexts, so that a foreign decoder
-//! checks every byte we send. `ENGINE_SEED=n` replays one seed.
+//! checks every byte we send. The loop is the real one; a step that it forgets loses something. `ENGINE_SEED=n` replays one seed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::{self, IoSlice, Read, Write};
+use std::convert::Infallible;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use sync_server::base::time::{Now, Timestamp, UnixMillis};
 use sync_server::config::Config;
 use sync_server::engine::{Engine, Job, Outcome};
 use sync_server::rooms::StoredRoom;
-use sync_server::session::{AfterFlush, Dispatch, Sessions};
+use sync_server::session::{Dispatch, Driver, Ended, Sessions, Transport};
 use sync_server::store::StoreError;
 use tungstenite::Message;
 use tungstenite::protocol::{Role, WebSocketContext};
@@ -55,17 +56,22 @@ fn one_seed_gives_one_trace() {
 
 /// One simulated browser.
 struct Client {
-    conn: ConnId,
-    number: usize,
+    /// Once it was accepted.
+    conn: Option<ConnId>,
+    number: u64,
     upgraded: bool,
     context: WebSocketContext,
     /// Bytes on their way to the server.
     outbound: Vec<u8>,
+    /// Bytes that the server may read.
+    arrived: Vec<u8>,
     /// Bytes that came from the server and are not decoded yet.
     inbound: Vec<u8>,
     /// It reads nothing.
     stalled: bool,
-    finished_sending: bool,
+    /// A write was cut: the server waits to hear that there is room again.
+    full: bool,
+    line: Line,
     room: Option<String>,
     sent: u64,
     /// For the current membership: the last number seen of each sender.
@@ -73,6 +79,15 @@ struct Client {
     /// What it saw, by room, in order.
     log: BTreeMap<String, Vec<(u64, u64)>>,
     closed_with: Option<u16>,
+}
+
+/// What is left of a client's connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Open,
+    /// The client has shut its half, or its kernel has in answer to the server.
+    HalfClosed,
+    Reset,
 }
 
 /// The stream that a client context reads from and writes to.
@@ -84,7 +99,7 @@ struct Pipe<'a> {
 impl Read for Pipe<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.inbound.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
+            return Err(ErrorKind::WouldBlock.into());
         }
         let count = buffer.len().min(self.inbound.len());
         buffer[..count].copy_from_slice(&self.inbound[..count]);
@@ -104,20 +119,32 @@ impl Write for Pipe<'_> {
     }
 }
 
+/// What is wrong with a connection, or ends it.
+enum Event {
+    Readable(ConnId),
+    Ending(ConnId),
+    Stop,
+}
+
 struct World {
     seed: u64,
+    driver: Driver<Engine>,
+    budget: MemoryBudget,
+    network: Network,
+}
+
+/// Everything outside of the server, which is drawn.
+struct Network {
     rng: StdRng,
     now: Now,
-    sessions: Sessions,
-    engine: Engine,
-    budget: MemoryBudget,
     clients: Vec<Client>,
-    accepted: usize,
+    events: Vec<Event>,
+    connected: u64,
     jobs: Vec<(JobId, Job)>,
+    outcomes: Vec<(JobId, Outcome)>,
     store: HashMap<String, StoredRoom>,
     /// All logs of clients that are gone.
     logs: Vec<BTreeMap<String, Vec<(u64, u64)>>>,
-    removed: usize,
     trace: Vec<String>,
 }
 
@@ -125,12 +152,13 @@ impl World {
     fn run(seed: u64) -> Vec<String> {
         let mut world = Self::new(seed);
         for step in 0..STEPS {
-            world.step();
+            world.network.step();
+            world.turn();
             world.check_limits(step);
         }
         world.end();
         world.check_one_order();
-        world.trace
+        world.network.trace
     }
 
     fn new(seed: u64) -> Self {
@@ -141,6 +169,7 @@ impl World {
         config.limits.message_rate_max = 0;
         config.limits.send_queue_bytes_max = SEND_QUEUE_BYTES;
         config.limits.message_bytes_max = 32 * 1024;
+        config.limits.shutdown_grace_seconds = 600;
         let config = Arc::new(config);
         let budget = MemoryBudget::new(config.limits.memory_budget_bytes);
         let mut entropy = StdRng::seed_from_u64(seed ^ 0xe17);
@@ -152,21 +181,101 @@ impl World {
         );
         Self {
             seed,
-            rng: StdRng::seed_from_u64(seed),
-            now: Now { at: Timestamp::from_secs(1), unix: UnixMillis(1_700_000_000_000) },
-            sessions: Sessions::new(&config, budget.clone()),
-            engine,
+            driver: Driver::new(Sessions::new(&config, budget.clone()), engine),
             budget,
-            clients: Vec::new(),
-            accepted: 0,
-            jobs: Vec::new(),
-            store: HashMap::new(),
-            logs: Vec::new(),
-            removed: 0,
-            trace: Vec::new(),
+            network: Network {
+                rng: StdRng::seed_from_u64(seed),
+                now: Now { at: Timestamp::from_secs(1), unix: UnixMillis(1_700_000_000_000) },
+                clients: Vec::new(),
+                events: Vec::new(),
+                connected: 0,
+                jobs: Vec::new(),
+                outcomes: Vec::new(),
+                store: HashMap::new(),
+                logs: Vec::new(),
+                trace: Vec::new(),
+            },
         }
     }
 
+    /// A turn of the loop; then each client reads what has arrived.
+    fn turn(&mut self) -> Option<Ended> {
+        let Ok(ended) = self.driver.turn(&mut self.network);
+        self.network.clients.iter_mut().for_each(Client::decode);
+        ended
+    }
+
+    fn check_limits(&self, step: usize) {
+        let seed = self.seed;
+        for conn in self.network.clients.iter().filter_map(|client| client.conn) {
+            let queued = self.driver.sessions().unsent_bytes(conn);
+            // A Close frame may stand behind a full queue.
+            assert!(queued <= SEND_QUEUE_BYTES + 200, "seed {seed} step {step}: {queued}");
+        }
+        assert!(self.budget.used() <= self.budget.limit(), "seed {seed} step {step}");
+    }
+
+    /// Everybody is told to go, and does; the store answers.
+    fn end(&mut self) {
+        for client in &mut self.network.clients {
+            client.stalled = false;
+        }
+        self.network.events.push(Event::Stop);
+        let mut ended = None;
+        for _ in 0..20_000 {
+            if ended.is_some() {
+                break;
+            }
+            for index in 0..self.network.clients.len() {
+                let on_their_way = self.network.clients[index].outbound.len();
+                self.network.carry(index, on_their_way);
+            }
+            self.network.finish_a_job();
+            self.network.now.at = self.network.now.at + Duration::from_millis(20);
+            ended = self.turn();
+        }
+        assert_eq!(ended, Some(Ended::Cleanly), "seed {}", self.seed);
+        assert!(self.network.clients.is_empty(), "seed {}: sessions left", self.seed);
+        let engine = self.driver.application();
+        assert!(engine.is_finished(), "seed {}: {engine:?}", self.seed);
+        assert_eq!(self.network.logs.len() as u64, self.network.connected, "seed {}", self.seed);
+        assert!(self.driver.sessions().is_empty());
+    }
+
+    /// The orders that all clients saw must be parts of one order for each room: the relation
+    /// "was seen directly before" has no cycle.
+    fn check_one_order(&self) {
+        for room in ROOMS {
+            let mut after: BTreeMap<(u64, u64), BTreeSet<(u64, u64)>> = BTreeMap::new();
+            let mut before: BTreeMap<(u64, u64), usize> = BTreeMap::new();
+            for log in self.network.logs.iter().filter_map(|log| log.get(room)) {
+                for pair in log.windows(2) {
+                    before.entry(pair[0]).or_default();
+                    before.entry(pair[1]).or_default();
+                    if after.entry(pair[0]).or_default().insert(pair[1]) {
+                        *before.entry(pair[1]).or_default() += 1;
+                    }
+                }
+            }
+            let mut free: Vec<_> =
+                before.iter().filter(|(_, n)| **n == 0).map(|(m, _)| *m).collect();
+            let mut ordered = 0;
+            while let Some(message) = free.pop() {
+                ordered += 1;
+                for next in after.get(&message).into_iter().flatten() {
+                    let left = before.get_mut(next).expect("counted");
+                    *left -= 1;
+                    if *left == 0 {
+                        free.push(*next);
+                    }
+                }
+            }
+            assert_eq!(ordered, before.len(), "seed {}: {room} has no one order", self.seed);
+        }
+    }
+}
+
+impl Network {
     fn note(&mut self, text: &str) {
         self.trace.push(format!("{} {text}", self.now.at.0));
     }
@@ -182,27 +291,26 @@ impl World {
             82..88 => self.pass_time(),
             _ => {}
         }
-        self.turn();
     }
 
     fn connect(&mut self) {
         if self.clients.len() >= CLIENTS_MAX {
             return;
         }
-        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let conn = self.sessions.accept(address.into(), self.now).expect("there is room");
-        self.accepted += 1;
-        let number = self.accepted;
+        self.connected += 1;
+        let number = self.connected;
         self.note(&format!("connect {number}"));
         self.clients.push(Client {
-            conn,
+            conn: None,
             number,
             upgraded: false,
             context: WebSocketContext::new(Role::Client, None),
             outbound: UPGRADE.as_bytes().to_vec(),
+            arrived: Vec::new(),
             inbound: Vec::new(),
             stalled: false,
-            finished_sending: false,
+            full: false,
+            line: Line::Open,
             room: None,
             sent: 0,
             seen: HashMap::new(),
@@ -218,7 +326,7 @@ impl World {
         let room = ROOMS[self.rng.random_range(0..ROOMS.len())];
         let size = [10, 300, 5_000][self.rng.random_range(0..3)];
         let client = &mut self.clients[index];
-        if !client.upgraded || client.finished_sending || client.closed_with.is_some() {
+        if !client.upgraded || client.line != Line::Open || client.closed_with.is_some() {
             return;
         }
         let number = client.number;
@@ -246,36 +354,47 @@ impl World {
     /// Some of a client's bytes arrive.
     fn carry_up(&mut self) {
         let Some(index) = self.any_client() else { return };
-        let client = &mut self.clients[index];
-        if client.outbound.is_empty() || !self.sessions.wants_read(client.conn) {
+        let most = self.clients[index].outbound.len().min(64 * 1024);
+        if most == 0 {
             return;
         }
-        let most = client.outbound.len().min(64 * 1024);
         let count = match self.rng.random_range(0..3) {
             0 => 1,
             1 => self.rng.random_range(1..=most),
             _ => most,
         };
-        let bytes: Vec<u8> = client.outbound.drain(..count).collect();
-        let conn = client.conn;
-        self.sessions.receive(conn, &bytes, self.now, &mut self.engine);
+        self.carry(index, count);
+    }
+
+    /// The next `count` bytes of a client arrive.
+    fn carry(&mut self, index: usize, count: usize) {
+        let client = &mut self.clients[index];
+        if let Some(conn) = client.conn.filter(|_| client.line == Line::Open) {
+            client.arrived.extend(client.outbound.drain(..count));
+            self.events.push(Event::Readable(conn));
+        }
     }
 
     fn misbehave(&mut self) {
         let Some(index) = self.any_client() else { return };
-        let (conn, number) = (self.clients[index].conn, self.clients[index].number);
+        let client = &mut self.clients[index];
+        let Some(conn) = client.conn.filter(|_| client.line == Line::Open) else { return };
+        let number = client.number;
         match self.rng.random_range(0..10) {
             0 => {
+                client.line = Line::Reset;
+                self.events.push(Event::Ending(conn));
                 self.note(&format!("reset {number}"));
-                self.sessions.lost(conn, "reset");
             }
             1 => {
+                let on_their_way = client.outbound.len();
+                self.carry(index, on_their_way);
+                self.clients[index].line = Line::HalfClosed;
+                self.events.push(Event::Ending(conn));
                 self.note(&format!("half-close {number}"));
-                self.clients[index].finished_sending = true;
-                self.sessions.receive_end(conn);
             }
-            2..4 => self.clients[index].stalled = true,
-            _ => self.clients[index].stalled = false,
+            2..4 => client.stalled = true,
+            _ => client.stalled = false,
         }
     }
 
@@ -299,7 +418,7 @@ impl World {
             Job::Probe { .. } => Outcome::Probed(Ok(())),
             other => panic!("nobody asked for {other:?}"),
         };
-        self.engine.job_done(&mut self.sessions, id, outcome, self.now);
+        self.outcomes.push((id, outcome));
     }
 
     fn find(&self, code: &str) -> Option<StoredRoom> {
@@ -312,177 +431,152 @@ impl World {
         self.now.unix.0 += i64::try_from(ms).expect("small");
     }
 
-    /// What the event loop does each turn, with writes that may be cut anywhere.
-    fn turn(&mut self) {
-        self.sessions.begin_turn();
-        self.sessions.handle_timeouts(self.now, &mut self.engine);
-        self.engine.handle_timeout(&mut self.sessions, self.now);
-        while self.sessions.next_resumed(self.now, &mut self.engine).is_some() {}
-        while let Some(job) = self.engine.next_job(self.now) {
-            self.jobs.push(job);
-        }
-        for index in 0..self.clients.len() {
-            self.flush(index);
-        }
-        for index in 0..self.clients.len() {
-            self.decode(index);
-        }
-        self.reap();
-    }
-
-    fn flush(&mut self, index: usize) {
-        let client = &mut self.clients[index];
-        let mut slices = [IoSlice::new(&[]); 64];
-        let count = self.sessions.slices(client.conn, &mut slices);
-        let offered: Vec<u8> = slices[..count].iter().flat_map(|s| s.iter().copied()).collect();
-        if client.stalled && !offered.is_empty() {
-            self.sessions.blocked(client.conn, self.now);
-            return;
-        }
-        let taken = match self.rng.random_range(0..3) {
-            0 if !offered.is_empty() => self.rng.random_range(1..=offered.len()),
-            _ => offered.len(),
-        };
-        client.inbound.extend_from_slice(&offered[..taken]);
-        if taken > 0 {
-            self.sessions.wrote(client.conn, taken);
-        }
-        if !self.sessions.has_unsent(client.conn)
-            && self.sessions.flushed(client.conn, self.now) == AfterFlush::ShutdownWrite
-        {
-            // The client's kernel answers our FIN with its own.
-            let conn = client.conn;
-            self.sessions.receive_end(conn);
-        }
-    }
-
-    /// The client reads what has arrived.
-    fn decode(&mut self, index: usize) {
-        let client = &mut self.clients[index];
-        if !client.upgraded {
-            let end = client.inbound.windows(4).position(|four| four == b"\r\n\r\n");
-            let Some(end) = end else { return };
-            let refusals: [(&[u8], u16); 2] = [(b"HTTP/1.1 408", 408), (b"HTTP/1.1 503", 503)];
-            for (status_line, code) in refusals {
-                // It dawdled over its request, or the server is going.
-                if client.inbound.starts_with(status_line) {
-                    client.closed_with = Some(code);
-                    client.inbound.clear();
-                    return;
-                }
-            }
-            assert!(client.inbound.starts_with(b"HTTP/1.1 101"), "upgraded");
-            client.inbound.drain(..end + 4);
-            client.upgraded = true;
-        }
-        while client.closed_with.is_none() {
-            let Client { context, inbound, outbound, .. } = client;
-            match context.read(&mut Pipe { inbound, outbound }) {
-                Ok(Message::Text(text)) => {
-                    let value: Value = serde_json::from_str(&text).expect("JSON");
-                    client.hear(&value);
-                }
-                Ok(Message::Close(frame)) => {
-                    client.closed_with = Some(frame.map_or(1005, |frame| frame.code.into()));
-                }
-                Ok(_) => {}
-                Err(tungstenite::Error::Io(_)) => break,
-                Err(error) => panic!("client {}: {error}", client.number),
-            }
-        }
-    }
-
-    fn reap(&mut self) {
-        let mut finished = Vec::new();
-        self.sessions.take_finished(&mut finished, self.now, &mut self.engine);
-        for conn in finished {
-            self.sessions.remove(conn);
-            self.removed += 1;
-            let index = self.clients.iter().position(|c| c.conn == conn).expect("known");
-            let client = self.clients.remove(index);
-            self.trace.push(format!("gone {} {:?}", client.number, client.closed_with));
-            self.logs.push(client.log);
-        }
-    }
-
-    fn check_limits(&self, step: usize) {
-        let seed = self.seed;
-        for client in &self.clients {
-            let mut slices = [IoSlice::new(&[]); 64];
-            let count = self.sessions.slices(client.conn, &mut slices);
-            let queued: usize = slices[..count].iter().map(|slice| slice.len()).sum();
-            // A Close frame may stand behind a full queue.
-            assert!(queued <= SEND_QUEUE_BYTES + 200, "seed {seed} step {step}: {queued}");
-        }
-        assert!(self.budget.used() <= self.budget.limit(), "seed {seed} step {step}");
-    }
-
-    /// Everybody is told to go, and does; the store answers.
-    fn end(&mut self) {
-        for client in &mut self.clients {
-            client.stalled = false;
-        }
-        self.engine.shut_down(&mut self.sessions, self.now);
-        for _ in 0..20_000 {
-            if self.clients.is_empty() && self.engine.is_finished() {
-                break;
-            }
-            for index in 0..self.clients.len() {
-                let client = &mut self.clients[index];
-                let bytes = std::mem::take(&mut client.outbound);
-                if !bytes.is_empty() && self.sessions.wants_read(client.conn) {
-                    let conn = client.conn;
-                    self.sessions.receive(conn, &bytes, self.now, &mut self.engine);
-                }
-            }
-            self.finish_a_job();
-            self.now.at = self.now.at + Duration::from_millis(20);
-            self.turn();
-        }
-        assert!(self.clients.is_empty(), "seed {}: sessions left", self.seed);
-        assert!(self.engine.is_finished(), "seed {}: {:?}", self.seed, self.engine);
-        assert_eq!(self.removed, self.accepted, "seed {}", self.seed);
-        assert!(self.sessions.is_empty());
-    }
-
     fn any_client(&mut self) -> Option<usize> {
         (!self.clients.is_empty()).then(|| self.rng.random_range(0..self.clients.len()))
     }
 
-    /// The orders that all clients saw must be parts of one order for each room: the relation
-    /// "was seen directly before" has no cycle.
-    fn check_one_order(&self) {
-        for room in ROOMS {
-            let mut after: BTreeMap<(u64, u64), BTreeSet<(u64, u64)>> = BTreeMap::new();
-            let mut before: BTreeMap<(u64, u64), usize> = BTreeMap::new();
-            for log in self.logs.iter().filter_map(|log| log.get(room)) {
-                for pair in log.windows(2) {
-                    before.entry(pair[0]).or_default();
-                    before.entry(pair[1]).or_default();
-                    if after.entry(pair[0]).or_default().insert(pair[1]) {
-                        *before.entry(pair[1]).or_default() += 1;
-                    }
-                }
+    fn client(&mut self, conn: ConnId) -> &mut Client {
+        let client = self.clients.iter_mut().find(|client| client.conn == Some(conn));
+        client.expect("it was accepted here and is not closed")
+    }
+}
+
+impl Transport<Engine> for Network {
+    type Error = Infallible;
+
+    fn now(&self) -> Now {
+        self.now
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Something happens all the time.
+    fn wait(&mut self, _: Option<Duration>) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn note_events(&mut self, driver: &mut Driver<Engine>, now: Now) {
+        for event in self.events.drain(..) {
+            match event {
+                Event::Readable(conn) => driver.readable(conn),
+                Event::Ending(conn) => driver.ending(conn),
+                Event::Stop => driver.stop(now),
             }
-            let mut free: Vec<_> =
-                before.iter().filter(|(_, n)| **n == 0).map(|(m, _)| *m).collect();
-            let mut ordered = 0;
-            while let Some(message) = free.pop() {
-                ordered += 1;
-                for next in after.get(&message).into_iter().flatten() {
-                    let left = before.get_mut(next).expect("counted");
-                    *left -= 1;
-                    if *left == 0 {
-                        free.push(*next);
-                    }
-                }
-            }
-            assert_eq!(ordered, before.len(), "seed {}: {room} has no one order", self.seed);
         }
+        for client in self.clients.iter_mut().filter(|client| client.full && !client.stalled) {
+            client.full = false;
+            driver.writable(client.conn.expect("it was written to"));
+        }
+    }
+
+    fn read(&mut self, conn: ConnId, into: &mut [u8]) -> io::Result<usize> {
+        let client = self.client(conn);
+        let count = client.arrived.len().min(into.len());
+        if client.line == Line::Reset {
+            return Err(ErrorKind::ConnectionReset.into());
+        } else if count == 0 && client.line == Line::Open {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        into[..count].copy_from_slice(&client.arrived[..count]);
+        client.arrived.drain(..count);
+        Ok(count)
+    }
+
+    /// A write may be cut anywhere.
+    fn write(&mut self, conn: ConnId, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let offered: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        let taken = match self.rng.random_range(0..3) {
+            0 => self.rng.random_range(1..=offered.len()),
+            _ => offered.len(),
+        };
+        let client = self.client(conn);
+        if client.line == Line::Reset {
+            return Err(ErrorKind::BrokenPipe.into());
+        } else if client.stalled {
+            client.full = true;
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        client.full = taken < offered.len();
+        client.inbound.extend_from_slice(&offered[..taken]);
+        Ok(taken)
+    }
+
+    /// The client's kernel answers our FIN with its own.
+    fn shut(&mut self, conn: ConnId) {
+        let client = self.client(conn);
+        if client.line == Line::Open {
+            client.line = Line::HalfClosed;
+        }
+        self.events.push(Event::Ending(conn));
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        let index = self.clients.iter().position(|client| client.conn == Some(conn));
+        let mut client = self.clients.remove(index.expect("it was accepted here"));
+        client.decode();
+        self.trace.push(format!("gone {} {:?}", client.number, client.closed_with));
+        self.logs.push(client.log);
+    }
+
+    fn accept(&mut self, driver: &mut Driver<Engine>, now: Now) {
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        for client in self.clients.iter_mut().filter(|client| client.conn.is_none()) {
+            client.conn = Some(driver.accept(address.into(), now).expect("there is room"));
+        }
+    }
+
+    fn take_outcomes(&mut self, into: &mut Vec<(JobId, Outcome)>) {
+        into.append(&mut self.outcomes);
+    }
+
+    fn takes_jobs(&self) -> bool {
+        true
+    }
+
+    fn start_job(&mut self, id: JobId, job: Job) -> Result<(), Job> {
+        self.jobs.push((id, job));
+        Ok(())
     }
 }
 
 impl Client {
+    /// The client reads what has arrived.
+    fn decode(&mut self) {
+        if !self.upgraded {
+            let end = self.inbound.windows(4).position(|four| four == b"\r\n\r\n");
+            let Some(end) = end else { return };
+            let refusals: [(&[u8], u16); 2] = [(b"HTTP/1.1 408", 408), (b"HTTP/1.1 503", 503)];
+            for (status_line, code) in refusals {
+                // It dawdled over its request, or the server is going.
+                if self.inbound.starts_with(status_line) {
+                    self.closed_with = Some(code);
+                    self.inbound.clear();
+                    return;
+                }
+            }
+            assert!(self.inbound.starts_with(b"HTTP/1.1 101"), "upgraded");
+            self.inbound.drain(..end + 4);
+            self.upgraded = true;
+        }
+        while self.closed_with.is_none() {
+            let Self { context, inbound, outbound, .. } = self;
+            match context.read(&mut Pipe { inbound, outbound }) {
+                Ok(Message::Text(text)) => {
+                    let value: Value = serde_json::from_str(&text).expect("JSON");
+                    self.hear(&value);
+                }
+                Ok(Message::Close(frame)) => {
+                    self.closed_with = Some(frame.map_or(1005, |frame| frame.code.into()));
+                }
+                Ok(_) => {}
+                Err(tungstenite::Error::Io(_)) => break,
+                Err(error) => panic!("client {}: {error}", self.number),
+            }
+        }
+    }
+
     fn hear(&mut self, message: &Value) {
         match message["type"].as_str().expect("every message has a type") {
             "connected" => {
@@ -494,7 +588,7 @@ impl Client {
                 let mut parts = data.split(':');
                 let mut number = || parts.next().and_then(|p| p.parse::<u64>().ok());
                 let (sender, sequence) = (number().expect("who"), number().expect("which"));
-                assert_ne!(sender, self.number as u64, "nobody hears himself");
+                assert_ne!(sender, self.number, "nobody hears himself");
                 let last = self.seen.insert(sender, sequence);
                 assert!(last.is_none_or(|last| last < sequence), "a repeat or a step back");
                 let room = self.room.clone().expect("data comes to members only");

@@ -1,5 +1,6 @@
 //! What the sessions call: requests, messages, the ends of connections and of jobs, and time.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use super::application::Engine;
@@ -14,10 +15,12 @@ use crate::base::time::{Now, Timestamp};
 use crate::http::Request;
 use crate::rooms::StoreUnavailable;
 use crate::session::{Dispatch, Sessions};
+use crate::ws::CloseReason;
 
 impl Dispatch for Engine {
     type Job = Job;
     type Outcome = Outcome;
+    type Event = Infallible;
 
     fn request(&mut self, sessions: &mut Sessions, conn: ConnId, request: Request, now: Now) {
         self.answer(&mut Context { sessions, conn, now }, &request);
@@ -27,11 +30,19 @@ impl Dispatch for Engine {
         self.act(&mut Context { sessions, conn, now }, text);
     }
 
+    fn overdue(&mut self, sessions: &mut Sessions, conn: ConnId, now: Now) {
+        sessions.close(conn, CloseReason::Policy("no join"), now);
+    }
+
     fn closed(&mut self, sessions: &mut Sessions, conn: ConnId, now: Now) {
         self.clients.remove(conn);
         self.closings.cancel(conn);
         let (rooms, mut effects) = self.split(sessions, now);
         rooms.disconnect(conn, now, &mut effects);
+    }
+
+    fn event(&mut self, _: &mut Sessions, event: Infallible, _: Now) {
+        match event {}
     }
 
     fn turned(&mut self, took: Duration) {

@@ -11,11 +11,10 @@ use super::replies::Replies;
 use super::waiting::Waiting;
 use crate::base::ids::{ConnId, RoomKey};
 use crate::base::time::Now;
-use crate::protocol::{self, ErrorCode, Reply};
+use crate::protocol::{ErrorCode, Reply};
 use crate::rooms::{Event, Output, RoomChange, StoreUnavailable, StoredRoom};
 use crate::session::Sessions;
-use crate::session::send_queue::COPY_BYTES_MAX;
-use crate::ws::CloseReason;
+use crate::ws::{CloseReason, Frame};
 
 /// The sink for one call of the rooms.
 #[derive(Debug)]
@@ -31,32 +30,16 @@ pub(super) struct Effects<'a> {
 impl Effects<'_> {
     /// Encodes `event` once and queues it for each of `to` but `except`.
     fn fan_out(&mut self, to: &[ConnId], except: Option<ConnId>, event: &Event<'_>) {
-        let recipients = to.iter().copied().filter(|conn| Some(*conn) != except);
-        let (sessions, now) = (&mut *self.sessions, self.now);
-        if let Event::DocumentSync { document: Some(document) } = event {
-            for conn in recipients {
-                sessions.send_document(conn, document, now);
+        let frame = match event {
+            Event::DocumentSync { document: Some(document) } => Frame::latest(document.0.clone()),
+            Event::PeerJoined { .. } | Event::PeerLeft { .. } => {
+                self.replies.encode_event(event, self.sessions.budget()).patient()
             }
-            return;
+            _ => self.replies.encode_event(event, self.sessions.budget()),
+        };
+        for conn in to.iter().copied().filter(|conn| Some(*conn) != except) {
+            self.sessions.send(conn, &frame, self.now);
         }
-        let can_wait = matches!(event, Event::PeerJoined { .. } | Event::PeerLeft { .. });
-        let write = |out: &mut Vec<u8>| protocol::encode_event(event, out);
-        self.replies.encode(write, |frame| {
-            if frame.len() > COPY_BYTES_MAX && to.len() > 1 {
-                let shared = sessions.budget().counted_bytes(frame.to_vec());
-                for conn in recipients {
-                    sessions.send_shared(conn, &shared, now);
-                }
-            } else if can_wait {
-                for conn in recipients {
-                    sessions.send_patiently(conn, frame, now);
-                }
-            } else {
-                for conn in recipients {
-                    sessions.send_copy(conn, frame, now);
-                }
-            }
-        });
     }
 
     /// Refuses what waits for `room` to be stored, which it never will be.

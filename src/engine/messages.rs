@@ -12,7 +12,7 @@ use super::context::Context;
 use super::waiting::RoomRequest;
 use crate::protocol::{self, ClientAction, ErrorCode, Message, MessageId, Reply};
 use crate::rooms::{Action, Done, Join, Located, RawJson, RoomError};
-use crate::session::FIRST_ACTION_TIMEOUT;
+use crate::session::FIRST_MESSAGE_TIMEOUT;
 use crate::ws::CloseReason;
 
 impl Engine {
@@ -41,7 +41,7 @@ impl Engine {
         }
         self.clients.count_good(cx.conn);
         if !self.clients.has_joined(cx.conn) {
-            cx.sessions.expect_action_by(cx.conn, Some(cx.now.at + FIRST_ACTION_TIMEOUT));
+            cx.sessions.expect_message_by(cx.conn, Some(cx.now.at + FIRST_MESSAGE_TIMEOUT));
         }
         self.perform(cx, message);
     }
@@ -125,7 +125,7 @@ impl Engine {
             Ok(_) => {
                 let bytes_max = self.config.limits.message_bytes_max;
                 cx.sessions.set_message_bytes_max(cx.conn, bytes_max);
-                cx.sessions.expect_action_by(cx.conn, None);
+                cx.sessions.expect_message_by(cx.conn, None);
                 self.clients.note_joined(cx.conn);
             }
             Err(RoomError::RoomNotFound) => {

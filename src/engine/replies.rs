@@ -1,11 +1,10 @@
-//! Messages to one WebSocket client that are no event of a room, and how many of them were errors.
+//! How messages to WebSocket clients become frames, and how many of them were errors.
 
 use super::context::Context;
+use crate::base::memory::MemoryBudget;
 use crate::protocol::{self, ErrorCode, MessageId, Reply};
-use crate::ws;
-
-/// A scratch buffer that grew beyond this for one big event is given back.
-const SCRATCH_BYTES_MAX: usize = 64 * 1024;
+use crate::rooms::Event;
+use crate::ws::Frame;
 
 /// Encodes messages, and counts errors.
 #[derive(Debug, Default)]
@@ -19,10 +18,9 @@ pub(super) struct Replies {
 impl Replies {
     /// Sends `reply` to the client of `cx`.
     pub(super) fn send(&mut self, cx: &mut Context<'_>, reply: &Reply<'_>) {
-        self.encode(
-            |out| protocol::encode_reply(reply, out),
-            |frame| cx.sessions.send_copy(cx.conn, frame, cx.now),
-        );
+        let write = |out: &mut Vec<u8>| protocol::encode_reply(reply, out);
+        let frame = Frame::text(&mut self.scratch, cx.sessions.budget(), write);
+        cx.sessions.send(cx.conn, &frame, cx.now);
     }
 
     /// Tells the client of `cx` that its message `id` is refused, and why.
@@ -47,12 +45,9 @@ impl Replies {
         self.send_error(cx, code, code.message(), id);
     }
 
-    /// Encodes a message that `write` appends as text, and has `send` take its frame.
-    pub(super) fn encode(&mut self, write: impl FnOnce(&mut Vec<u8>), send: impl FnOnce(&[u8])) {
-        send(ws::text_frame(&mut self.scratch, write));
-        if self.scratch.capacity() > SCRATCH_BYTES_MAX {
-            self.scratch = Vec::new();
-        }
+    /// The frame of `event`; a big one counts against `budget`.
+    pub(super) fn encode_event(&mut self, event: &Event<'_>, budget: &MemoryBudget) -> Frame<'_> {
+        Frame::text(&mut self.scratch, budget, |out| protocol::encode_event(event, out))
     }
 
     /// How many errors clients were told, by their code.

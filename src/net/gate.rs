@@ -61,25 +61,23 @@ impl Gate {
         self.closed_until = None;
     }
 
-    /// Listens no more. Whoever has not been accepted yet is left to whoever else has the socket.
+    /// Listens no more. Connections that were not accepted yet are left to another process that has
+    /// the socket.
     pub(super) fn shut(&mut self) {
         self.doors.clear();
         self.closed_until = None;
     }
 
-    /// Whether connections wait that can be accepted now.
-    pub(super) fn is_pending(&self, now: Timestamp) -> bool {
-        self.is_ready() && self.closed_until.is_none_or(|until| until <= now)
-    }
-
-    /// When to try again after a failure.
+    /// When connections that wait can be accepted: at once, or some time after a failure. `None`
+    /// if none wait.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
-        if self.is_ready() { self.closed_until } else { None }
+        let is_ready = self.doors.iter().any(|door| door.ready);
+        is_ready.then(|| self.closed_until.unwrap_or_default())
     }
 
     /// Accepts at most a batch, the same share at each door, and hands each connection to `take`.
     pub(super) fn accept(&mut self, now: Timestamp, mut take: impl FnMut(Stream, Peer)) {
-        if !self.is_pending(now) {
+        if self.poll_timeout().is_none_or(|at| at > now) {
             return;
         }
         self.closed_until = None;
@@ -92,10 +90,6 @@ impl Gate {
                 return;
             }
         }
-    }
-
-    fn is_ready(&self) -> bool {
-        self.doors.iter().any(|door| door.ready)
     }
 }
 

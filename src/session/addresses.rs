@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::Sessions;
+use super::table::Sessions;
 use crate::base::ids::ConnId;
 use crate::config::AddressKey;
 
@@ -12,14 +12,14 @@ impl Sessions {
         self.counts_for(conn, address) || self.has_room(address)
     }
 
-    /// The proxy in front of `conn` has named the client's address, and passes nobody else's
-    /// requests on from now on: from here on that address counts. False, and nothing changes, if
+    /// The proxy in front of `conn` has named the client's address, and passes on requests
+    /// of this client only from now on: from here on that address counts. False, and nothing changes, if
     /// it has too many connections already.
     pub fn set_address(&mut self, conn: ConnId, address: IpAddr) -> bool {
         if !self.counts_for(conn, address) && !self.count(conn, address) {
             return false;
         }
-        if let Some(session) = self.session_mut(conn) {
+        if let Some(session) = self.slots.get_mut(conn) {
             session.peer = address.into();
         }
         true
@@ -31,7 +31,7 @@ impl Sessions {
         if has_room && !address.is_loopback() {
             let key = AddressKey::of(address);
             *self.per_address.entry(key).or_insert(0) += 1;
-            if let Some(session) = self.session_mut(conn) {
+            if let Some(session) = self.slots.get_mut(conn) {
                 session.counted_as = Some(key);
             }
         }
@@ -56,7 +56,7 @@ impl Sessions {
 
     /// Whether `conn` counts for `address` already, or for whatever it came from.
     fn counts_for(&self, conn: ConnId, address: IpAddr) -> bool {
-        self.session(conn).is_some_and(|session| {
+        self.slots.get(conn).is_some_and(|session| {
             session.counted_as.is_some() || session.peer.address() == address
         })
     }

@@ -1,10 +1,10 @@
-//! Who has something to send: at once, or a little later and then together with others.
+//! Sessions with something to send: at once, or a little later and then together with others.
 //!
-//! A write costs the kernel far more than a frame costs us, and it hardly matters to anybody
-//! whether news of who comes and goes is 20 ms old. So such news leave at once if none left
-//! lately, and otherwise wait for what comes in the next few milliseconds: a thousand people who
-//! join within a second cost each member fifty writes, not a thousand. Whatever else is sent to
-//! a member takes them along, so their order stays.
+//! A write costs the kernel far more than a frame costs us, and for some frames it hardly matters
+//! whether they are 20 ms old. Such patient ones leave at once if none left lately, and otherwise
+//! wait for what comes in the next few milliseconds: a thousand of them within a second cost each
+//! recipient fifty writes, not a thousand. Whatever else is sent to the same recipient takes them
+//! along, so their order stays.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ impl FlushList {
         }
     }
 
-    /// Whether somebody is to be flushed now.
+    /// Whether a session is to be flushed now.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
         !self.due.is_empty() || (!self.patient.is_empty() && self.patient_at <= now)
     }
@@ -100,7 +100,7 @@ impl FlushList {
 mod tests {
     use super::*;
 
-    const NOBODY: [u32; 0] = [];
+    const NONE: [u32; 0] = [];
 
     fn conn(index: u32) -> ConnId {
         ConnId { index, generation: index }
@@ -131,7 +131,7 @@ mod tests {
         list.add_patient(&mut states[0], conn(0));
         assert!(!list.is_due(Timestamp::from_millis(119)));
         assert_eq!(list.poll_timeout(), Some(Timestamp::from_millis(120)));
-        assert_eq!(taken(&mut list, 119, &mut states), NOBODY);
+        assert_eq!(taken(&mut list, 119, &mut states), NONE);
         assert_eq!(taken(&mut list, 120, &mut states), [1, 0]);
         assert_eq!(list.poll_timeout(), None);
     }
@@ -173,6 +173,6 @@ mod tests {
         list.add_patient(&mut states[0], conn(0));
         list.add_due(&mut states[0], conn(0));
         assert_eq!(taken(&mut list, 0, &mut states), [0]);
-        assert_eq!(taken(&mut list, 20, &mut states), NOBODY);
+        assert_eq!(taken(&mut list, 20, &mut states), NONE);
     }
 }

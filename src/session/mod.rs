@@ -1,91 +1,30 @@
 //! Connections without their sockets: bytes in, requests and messages out; frames in, bytes out.
 //!
-//! [`Sessions`] is the table of all connections. Its methods come in four kinds:
+//! [`Sessions`] is the table of all connections, as the application sees it: it may `respond`,
+//! `upgrade`, `send`, `close`, `pause`, `resume`, … What comes in is handed to a [`Dispatch`], the
+//! application. Every id may be stale; a call with one does nothing.
 //!
-//! - **the transport tells it what happened** (`accept`, `receive`, `receive_end`, `lost`,
-//!   `wrote`, `blocked`, `handle_timeouts`);
-//! - **the transport asks what to do** (`take_due`, `slices`, `flushed`, `take_finished`,
-//!   `poll_timeout`, `wants_read`);
-//! - **the application acts** (`respond`, `upgrade`, `send_copy`, `send_patiently`, `send_shared`,
-//!   `send_document`, `close`, `pause`, `resume`, …);
-//! - **getters**.
-//!
-//! What comes in is handed to a [`Dispatch`], the application. Every id may be stale; a call with
-//! one does nothing. This layer knows no socket, no clock, no room and no route.
+//! The [`Driver`] has both, and takes each turn of the loop: over the sockets of `net`, or over
+//! anything else that is a [`Transport`]. This layer knows no socket, no clock and nothing of what
+//! an application does.
 
 mod addresses;
 mod application;
-mod deadlines;
+mod bulk;
+mod dispatch;
+mod driver;
 mod flush_list;
-pub mod send_queue;
+mod hold;
+mod intake;
+mod outgoing;
+mod send_queue;
+mod slots;
 mod state;
 mod table;
 mod timeouts;
 
 pub use application::Census;
-pub use state::{AfterFlush, UNJOINED_MESSAGE_BYTES_MAX};
+pub use dispatch::Dispatch;
+pub use driver::{Driver, Ended, Transport};
 pub use table::{Refused, Sessions};
-pub use timeouts::FIRST_ACTION_TIMEOUT;
-
-use std::time::Duration;
-
-use crate::base::ids::{ConnId, JobId};
-use crate::base::time::{Now, Timestamp};
-use crate::http::Request;
-use crate::ws::CloseReason;
-
-/// The application behind the sessions: what to do with a request or a message. One thread calls
-/// it, never from within itself.
-pub trait Dispatch {
-    /// Work that may block, run on the worker pool.
-    type Job: Send + 'static;
-    /// What such work ends with.
-    type Outcome: Send + 'static;
-
-    /// A whole request came. Until [`Sessions::respond`] or [`Sessions::upgrade`] is called for
-    /// `conn`, at once or later, nothing further is read from it.
-    fn request(&mut self, sessions: &mut Sessions, conn: ConnId, request: Request, now: Now);
-
-    /// A whole text message came.
-    fn message(&mut self, sessions: &mut Sessions, conn: ConnId, text: &str, now: Now);
-
-    /// A whole binary message came. Unless the application wants bytes, it counts as a text
-    /// message with the same content, and closes the connection (1007) if it is not UTF-8.
-    fn binary(&mut self, sessions: &mut Sessions, conn: ConnId, bytes: &[u8], now: Now) {
-        match str::from_utf8(bytes) {
-            Ok(text) => self.message(sessions, conn, text, now),
-            Err(_) => sessions.close(conn, CloseReason::InvalidUtf8, now),
-        }
-    }
-
-    /// The client is gone, or is being closed: nothing sent to it will arrive. Said once for a
-    /// connection that was upgraded or whose request is being answered.
-    fn closed(&mut self, sessions: &mut Sessions, conn: ConnId, now: Now);
-
-    /// The loop has turned once, which took it so long, without what it waited.
-    fn turned(&mut self, _took: Duration) {}
-
-    /// A job has ended.
-    fn job_done(&mut self, sessions: &mut Sessions, job: JobId, outcome: Self::Outcome, now: Now);
-
-    /// The next job to start; asked while the pool has room.
-    fn next_job(&mut self, now: Now) -> Option<(JobId, Self::Job)>;
-
-    /// The pool was full after all: the job comes back, and is asked for again later.
-    fn job_refused(&mut self, id: JobId, job: Self::Job);
-
-    /// When `handle_timeout` wants to be called, at the latest.
-    fn poll_timeout(&self) -> Option<Timestamp>;
-
-    /// Whatever is due. Calling it early is harmless.
-    fn handle_timeout(&mut self, sessions: &mut Sessions, now: Now);
-
-    /// How long shutting down may take.
-    fn shutdown_grace(&self) -> Duration;
-
-    /// The process was asked to stop: finish what must not be lost.
-    fn shut_down(&mut self, sessions: &mut Sessions, now: Now);
-
-    /// Whether everything that `shut_down` began has ended.
-    fn is_finished(&self) -> bool;
-}
+pub use timeouts::FIRST_MESSAGE_TIMEOUT;

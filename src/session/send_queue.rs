@@ -1,8 +1,8 @@
 //! What one connection has yet to send.
 //!
 //! Small frames are copied one behind the other into chunks, so that a burst of them leaves in
-//! one slice of one write. Big frames are shared with the queues of other members. A queue with
-//! nothing to send holds no heap.
+//! one slice of one write. Big frames are shared with other queues. A queue with nothing to send
+//! holds no heap.
 //!
 //! How much may be queued, and what happens to a reader that is too slow, is for the session.
 
@@ -12,21 +12,15 @@ use std::{iter, mem};
 
 use bytes::Bytes;
 
-use crate::rooms::Document;
-
-/// Frames up to this length should be copied, longer ones shared. Sharing costs two atomic
-/// operations, a place in the queue, a slice of its own in the write and a fresh chunk for what
-/// follows, together about as much as copying 2 KiB; and a copy of 2 KiB for each of a thousand
-/// members is still only 2 MiB.
-pub const COPY_BYTES_MAX: usize = 2 * 1024;
+use crate::ws::{Frame, FrameBytes};
 
 /// Slices that one write is given at most.
-pub const SLICES_MAX: usize = 64;
+pub(super) const SLICES_MAX: usize = 64;
 
-/// Bytes that one write is given at most, so that a big document for one connection does not keep
-/// the others waiting. But a write of 64 KiB is two packets on a loopback, one of them of 53 bytes,
+/// Bytes that one write is given at most, so that a big frame for one connection does not keep the
+/// others waiting. But a write of 64 KiB is two packets on a loopback, one of them of 53 bytes,
 /// so the fewer writes the better.
-pub const FLUSH_BYTES_MAX: usize = 2 * 1024 * 1024;
+pub(super) const FLUSH_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Bytes of a chunk, unless a single frame is longer.
 const CHUNK_BYTES_MAX: usize = 16 * 1024;
@@ -39,7 +33,7 @@ const CHUNK_BYTES_MIN: usize = 512;
 /// The caller sends what [`slices`](Self::slices) gives and reports to
 /// [`consume`](Self::consume) how much of it went, in whatever portions.
 #[derive(Debug, Default)]
-pub struct SendQueue {
+pub(super) struct SendQueue {
     /// What goes before `tail`; `None` if nothing does, which is the usual case.
     before: Option<Box<Before>>,
     /// The last chunk of copies, which takes the next one. May be empty only if `before` is not,
@@ -56,8 +50,8 @@ pub struct SendQueue {
 struct Before {
     /// Invariant: not empty, and no segment in it is.
     segments: VecDeque<Segment>,
-    /// Where the document is of which nothing is sent. There is at most one.
-    waiting_document: Option<usize>,
+    /// Where the frame is that a later one replaces: nothing of it is sent. There is at most one.
+    replaceable: Option<usize>,
     /// Capacity of all chunks in `segments`.
     chunk_capacity: usize,
 }
@@ -66,37 +60,52 @@ struct Before {
 enum Segment {
     /// Copies of whole frames.
     Chunk(Vec<u8>),
-    /// A frame that other queues may share; also a document.
+    /// A frame that other queues may share.
     Shared(Bytes),
 }
 
 impl SendQueue {
     /// Nothing is left to send.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.queued_bytes == 0
     }
 
     /// Bytes that are left to send, shared ones included.
-    pub fn queued_bytes(&self) -> usize {
+    pub(super) fn queued_bytes(&self) -> usize {
         self.queued_bytes
     }
 
     /// Unsent bytes that other queues may hold too.
-    pub fn shared_bytes(&self) -> usize {
+    pub(super) fn shared_bytes(&self) -> usize {
         self.queued_bytes.saturating_sub(self.own_bytes())
     }
 
     /// Bytes of heap that this queue holds alone. Shared bytes are not among them; they count for
     /// themselves ([`MemoryBudget`](crate::base::memory::MemoryBudget)).
-    pub fn own_bytes(&self) -> usize {
+    pub(super) fn own_bytes(&self) -> usize {
         let before = self.before.as_ref().map_or(0, |before| {
             before.chunk_capacity + before.segments.capacity() * size_of::<Segment>()
         });
         before + self.tail.capacity()
     }
 
+    /// Appends `frame`.
+    pub(super) fn push(&mut self, frame: &Frame<'_>) {
+        match frame.bytes() {
+            FrameBytes::Copied(bytes) => self.push_copy(bytes),
+            FrameBytes::Shared(bytes) if frame.replaces_older() => self.push_latest(bytes.clone()),
+            FrameBytes::Shared(bytes) => self.push_shared(bytes.clone()),
+        }
+    }
+
+    /// How much longer [`push`](Self::push) would make the queue, in bytes.
+    pub(super) fn bytes_to_add(&self, frame: &Frame<'_>) -> usize {
+        let replaced = if frame.replaces_older() { self.replaceable_bytes() } else { 0 };
+        frame.bytes().as_slice().len().saturating_sub(replaced)
+    }
+
     /// Appends a copy of `frames`, one or more whole frames.
-    pub fn push_copy(&mut self, frames: &[u8]) {
+    pub(super) fn push_copy(&mut self, frames: &[u8]) {
         if frames.is_empty() {
             return;
         }
@@ -111,7 +120,7 @@ impl SendQueue {
     }
 
     /// Appends `frame` without copying it.
-    pub fn push_shared(&mut self, frame: Bytes) {
+    fn push_shared(&mut self, frame: Bytes) {
         if frame.is_empty() {
             return;
         }
@@ -120,32 +129,32 @@ impl SendQueue {
         self.before.get_or_insert_default().segments.push_back(Segment::Shared(frame));
     }
 
-    /// Appends `document`, without copying it. An older document of which nothing is sent yet is
+    /// Appends `frame` without copying it. An older one of its kind of which nothing is sent yet is
     /// taken out, and what was behind it moves up; one that is being sent is finished.
-    pub fn push_document(&mut self, document: &Document) {
-        debug_assert!(!document.0.is_empty(), "a document is a whole frame");
-        self.remove_waiting_document();
-        self.push_shared(document.0.clone());
+    fn push_latest(&mut self, frame: Bytes) {
+        debug_assert!(!frame.is_empty(), "a frame has a header");
+        self.remove_replaceable();
+        self.push_shared(frame);
         if let Some(before) = &mut self.before {
-            before.waiting_document = before.segments.len().checked_sub(1);
+            before.replaceable = before.segments.len().checked_sub(1);
         }
     }
 
-    /// Bytes that [`push_document`](Self::push_document) would take out.
-    pub fn replaceable_bytes(&self) -> usize {
+    /// Bytes that [`push_latest`](Self::push_latest) would take out.
+    fn replaceable_bytes(&self) -> usize {
         let Some(before) = &self.before else { return 0 };
-        before.waiting_document.map_or(0, |index| before.segments[index].bytes().len())
+        before.replaceable.map_or(0, |index| before.segments[index].bytes().len())
     }
 
     /// Takes out everything of which nothing is sent yet, as far as that is known: copies that
     /// share a chunk with one that is being sent stay. What is pushed next then goes out next.
-    pub fn clear_unstarted(&mut self) {
+    pub(super) fn clear_unstarted(&mut self) {
         if self.front_sent == 0 {
             *self = Self::default();
         } else if let Some(before) = &mut self.before {
             before.segments.truncate(1);
             before.chunk_capacity = before.segments.iter().map(Segment::chunk_capacity).sum();
-            before.waiting_document = None;
+            before.replaceable = None;
             self.tail = Vec::new();
             let kept: usize = before.segments.iter().map(|segment| segment.bytes().len()).sum();
             self.queued_bytes = kept - self.front_sent;
@@ -155,7 +164,7 @@ impl SendQueue {
     /// Fills `slices` from its beginning with what is to be sent next, at most
     /// [`FLUSH_BYTES_MAX`] bytes of it, and returns how many it filled: 0 only if nothing is left
     /// to send.
-    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+    pub(super) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let segments = self.before.iter().flat_map(|before| &before.segments).map(Segment::bytes);
         let tail = iter::once(self.tail.as_slice()).filter(|tail| !tail.is_empty());
         let mut sent = self.front_sent;
@@ -175,7 +184,7 @@ impl SendQueue {
     }
 
     /// The next `bytes` bytes were sent: no more than [`queued_bytes`](Self::queued_bytes).
-    pub fn consume(&mut self, bytes: usize) {
+    pub(super) fn consume(&mut self, bytes: usize) {
         debug_assert!(bytes <= self.queued_bytes, "more was sent than there was");
         if bytes >= self.queued_bytes {
             *self = Self::default();
@@ -192,8 +201,8 @@ impl SendQueue {
         }
         if before.segments.is_empty() {
             self.before = None;
-        } else if self.front_sent > 0 && before.waiting_document == Some(0) {
-            before.waiting_document = None;
+        } else if self.front_sent > 0 && before.replaceable == Some(0) {
+            before.replaceable = None;
         }
     }
 
@@ -206,12 +215,12 @@ impl SendQueue {
         }
     }
 
-    fn remove_waiting_document(&mut self) {
+    fn remove_replaceable(&mut self) {
         let Some(before) = &mut self.before else { return };
-        let Some(index) = before.waiting_document.take() else { return };
-        let Some(document) = before.segments.remove(index) else { return };
-        self.queued_bytes -= document.bytes().len();
-        // Documents that replace each other with a small frame in between would otherwise leave a
+        let Some(index) = before.replaceable.take() else { return };
+        let Some(older) = before.segments.remove(index) else { return };
+        self.queued_bytes -= older.bytes().len();
+        // Frames that replace each other with a small frame in between would otherwise leave a
         // trail of chunks with one frame in each.
         if index == before.segments.len() {
             before.join_last_chunk(&mut self.tail);
@@ -227,8 +236,8 @@ impl Before {
         if let Some(segment) = self.segments.pop_front() {
             self.chunk_capacity -= segment.chunk_capacity();
         }
-        // Position 0 was the document itself.
-        self.waiting_document = self.waiting_document.and_then(|index| index.checked_sub(1));
+        // Position 0 was that frame itself.
+        self.replaceable = self.replaceable.and_then(|index| index.checked_sub(1));
     }
 
     /// Puts the last segment in front of `tail`, if it is a chunk and one can hold both.

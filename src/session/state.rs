@@ -1,18 +1,19 @@
 //! The state of one connection: what it is doing, what it has yet to send, and until when.
 //!
-//! Knows bytes and time, but no socket, no room and no route: [`Session::next_input`] turns bytes
+//! Knows bytes and time, but no socket and no application: [`Session::next_input`] turns bytes
 //! into requests and messages, the table beside it hands those to the application.
 
 use std::time::Duration;
 
-use super::deadlines::NEVER;
 use super::flush_list::FlushState;
+use super::hold::Hold;
 use super::send_queue::SendQueue;
 use super::timeouts::{
-    BODY_TIMEOUT, CLOSE_TIMEOUT, FIRST_ACTION_TIMEOUT, LAST_WORDS_TIMEOUT, LINGER_TIMEOUT,
+    BODY_TIMEOUT, CLOSE_TIMEOUT, FIRST_MESSAGE_TIMEOUT, LAST_WORDS_TIMEOUT, LINGER_TIMEOUT,
     Timeouts, WRITE_STALL_TIMEOUT,
 };
 use crate::base::ids::ConnId;
+use crate::base::memory::MemoryBudget;
 use crate::base::time::Timestamp;
 use crate::config::{AddressKey, Peer};
 use crate::http::{HttpError, Request, RequestParser, ResponseContext, Stage};
@@ -20,8 +21,8 @@ use crate::ws::{CloseReason, Decoder, DecoderPool, Incoming};
 
 /// Unread answers to pipelined requests beyond which no further request is read.
 const ANSWERS_QUEUED_BYTES_MAX: usize = 64 * 1024;
-/// Bytes of a message before the application says that the client may send longer ones.
-pub const UNJOINED_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a message until the application says that the client may send longer ones.
+const FIRST_MESSAGE_BYTES_MAX: usize = 16 * 1024;
 
 /// What a connection is doing. Each state owns what only it needs.
 #[derive(Debug)]
@@ -61,10 +62,10 @@ enum Phase {
 #[derive(Debug)]
 struct WebSocket {
     decoder: Decoder,
-    /// Of one message; small until the client has joined.
+    /// Of one message; small until the application says otherwise.
     message_bytes_max: usize,
-    /// The application wants an action by then.
-    action_by: Option<Timestamp>,
+    /// The application wants a message by then.
+    message_by: Option<Timestamp>,
     /// A ping was sent since the last byte came.
     pinged: bool,
 }
@@ -80,7 +81,7 @@ pub(super) enum Input {
 
 /// What is to be done once the queue is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AfterFlush {
+pub(super) enum AfterFlush {
     /// Nothing.
     Nothing,
     /// Shut our half of the connection.
@@ -98,15 +99,14 @@ pub(super) enum Expired {
     Ping,
     /// A request took too long.
     RequestTimeout,
-    /// The connection is to be closed politely.
-    Close(CloseReason),
+    /// The message that the application expects has not come.
+    Overdue,
     /// The connection is to be dropped, for this reason.
     Drop(&'static str),
 }
 
 /// One connection.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states of one thing")]
 pub(super) struct Session {
     pub(super) id: ConnId,
     /// The client's address; behind a trusted proxy the one that the proxy named.
@@ -117,24 +117,18 @@ pub(super) struct Session {
     pub(super) refused: bool,
     phase: Phase,
     pub(super) queue: SendQueue,
-    /// Input that waits until the session is resumed.
-    parked: Vec<u8>,
+    /// Whether input waits, and what.
+    pub(super) hold: Hold,
     last_received: Timestamp,
     stalled_since: Option<Timestamp>,
-    /// When the deadline heap will look at this session next.
-    pub(super) armed: Timestamp,
+    /// When the set of deadlines has this session looked at next.
+    pub(super) armed: Option<Timestamp>,
     /// What the application keeps for the client beside its queue, in bytes.
     kept_bytes: usize,
     /// What the memory budget has been told of this session, in bytes.
     pub(super) counted_bytes: usize,
     /// Whether it waits to be flushed, and how urgently.
     pub(super) flush: FlushState,
-    /// The application has asked to hear nothing more for the time being.
-    paused: bool,
-    /// More came in this turn than is good; its input waits for the next one.
-    postponed: bool,
-    /// Input was withheld because of one of these two.
-    pub(super) withheld: bool,
     /// The peer has shut its half.
     peer_finished: bool,
     departure: Departure,
@@ -160,16 +154,13 @@ impl Session {
             refused: false,
             phase: Phase::Http { parser: None, since: now, served: false },
             queue: SendQueue::default(),
-            parked: Vec::new(),
+            hold: Hold::default(),
             last_received: now,
             stalled_since: None,
-            armed: NEVER,
+            armed: None,
             kept_bytes: 0,
             counted_bytes: 0,
             flush: FlushState::default(),
-            paused: false,
-            postponed: false,
-            withheld: false,
             peer_finished: false,
             departure: Departure::None,
         }
@@ -206,7 +197,7 @@ impl Session {
 
     /// Whether input has to wait.
     pub(super) fn is_held(&self) -> bool {
-        self.paused || self.postponed || self.is_answering() || self.has_answers_enough()
+        self.hold.is_on() || self.is_answering() || self.has_answers_enough()
     }
 
     /// A client that asks and asks and reads no answer is not asked for more.
@@ -215,25 +206,26 @@ impl Session {
             && self.queue.queued_bytes() > ANSWERS_QUEUED_BYTES_MAX
     }
 
-    pub(super) fn pause(&mut self) {
-        self.paused = true;
-    }
-
-    /// Returns whether input was withheld meanwhile.
+    /// Ends a pause of the application. Returns whether withheld input goes on.
     pub(super) fn resume(&mut self) -> bool {
-        self.paused = false;
-        self.withheld && !self.is_held()
+        self.hold.resume();
+        self.can_go_on()
     }
 
     /// Lets further input wait for the next turn; false if it has to wait anyway.
     pub(super) fn postpone(&mut self) -> bool {
-        !(self.is_held() || std::mem::replace(&mut self.postponed, true))
+        !self.is_held() && self.hold.postpone()
     }
 
-    /// The next turn has begun. Returns whether input was withheld and goes on.
+    /// The next turn has begun. Returns whether withheld input goes on.
     pub(super) fn take_up(&mut self) -> bool {
-        self.postponed = false;
-        self.withheld && !self.is_held()
+        self.hold.take_up();
+        self.can_go_on()
+    }
+
+    /// Whether input was withheld, for reasons that are no more.
+    pub(super) fn can_go_on(&self) -> bool {
+        self.hold.has_withheld() && !self.is_held()
     }
 
     /// The application is to hear that the client is gone; false if it has been told, or will be.
@@ -256,18 +248,6 @@ impl Session {
         self.departure == Departure::Untold
     }
 
-    /// Keeps `input` for later.
-    pub(super) fn park(&mut self, input: &[u8]) {
-        self.withheld = true;
-        self.parked.extend_from_slice(input);
-    }
-
-    /// What was kept.
-    pub(super) fn unpark(&mut self) -> Vec<u8> {
-        self.withheld = false;
-        std::mem::take(&mut self.parked)
-    }
-
     /// Bytes that only this session keeps alive.
     pub(super) fn held_bytes(&self) -> usize {
         let phase = match &self.phase {
@@ -277,7 +257,14 @@ impl Session {
             }
             Phase::Answering(_) | Phase::Draining { .. } | Phase::Gone => 0,
         };
-        phase + self.parked.capacity() + self.queue.own_bytes() + self.kept_bytes
+        phase + self.hold.held_bytes() + self.queue.own_bytes() + self.kept_bytes
+    }
+
+    /// Tells `budget` what the session holds now.
+    pub(super) fn settle(&mut self, budget: &MemoryBudget) {
+        let held = self.held_bytes();
+        budget.replace(self.counted_bytes, held);
+        self.counted_bytes = held;
     }
 
     /// The application keeps so many bytes for the client from here on.
@@ -375,7 +362,7 @@ impl Session {
     ) {
         let context = match std::mem::replace(&mut self.phase, Phase::Gone) {
             Phase::Answering(context) => *context,
-            // The request could not be read, so nobody knows where the next one would begin.
+            // The request could not be read, so where the next one would begin is not known.
             Phase::Http { .. } => ResponseContext::closing(),
             other => {
                 self.phase = other;
@@ -401,8 +388,8 @@ impl Session {
         self.last_received = now;
         self.phase = Phase::WebSocket(WebSocket {
             decoder: Decoder::default(),
-            message_bytes_max: UNJOINED_MESSAGE_BYTES_MAX,
-            action_by: Some(now + FIRST_ACTION_TIMEOUT),
+            message_bytes_max: FIRST_MESSAGE_BYTES_MAX,
+            message_by: Some(now + FIRST_MESSAGE_TIMEOUT),
             pinged: false,
         });
     }
@@ -413,9 +400,9 @@ impl Session {
         }
     }
 
-    pub(super) fn expect_action_by(&mut self, by: Option<Timestamp>) {
+    pub(super) fn expect_message_by(&mut self, by: Option<Timestamp>) {
         if let Phase::WebSocket(web_socket) = &mut self.phase {
-            web_socket.action_by = by;
+            web_socket.message_by = by;
         }
     }
 
@@ -426,8 +413,7 @@ impl Session {
             decoder.discard_until_close();
             self.phase = Phase::Closing { decoder, until: now + LAST_WORDS_TIMEOUT };
         }
-        self.paused = false;
-        self.parked = Vec::new();
+        self.hold.give_up();
     }
 
     /// Only what is queued still goes out.
@@ -435,8 +421,7 @@ impl Session {
         if !matches!(self.phase, Phase::Gone | Phase::Draining { .. }) {
             self.phase = Phase::Draining { shut: false, until: now + LAST_WORDS_TIMEOUT };
         }
-        self.paused = false;
-        self.parked = Vec::new();
+        self.hold.give_up();
     }
 
     /// Nothing goes out any more.
@@ -444,8 +429,7 @@ impl Session {
         self.phase = Phase::Gone;
         self.queue = SendQueue::default();
         self.stalled_since = None;
-        self.parked = Vec::new();
-        self.paused = false;
+        self.hold.give_up();
         self.kept_bytes = 0;
     }
 
@@ -485,10 +469,10 @@ impl Session {
     }
 
     /// When something is due, at the earliest.
-    pub(super) fn deadline(&self, timeouts: &Timeouts) -> Timestamp {
+    pub(super) fn deadline(&self, timeouts: &Timeouts) -> Option<Timestamp> {
         let phase = match &self.phase {
             Phase::Http { parser, since, served } => {
-                *since + request_timeout(parser.as_deref(), *served, timeouts)
+                Some(*since + request_timeout(parser.as_deref(), *served, timeouts))
             }
             Phase::WebSocket(web_socket) => {
                 let silence = if web_socket.pinged {
@@ -496,18 +480,19 @@ impl Session {
                 } else {
                     ping_after(self.id, timeouts)
                 };
-                (self.last_received + silence).min(web_socket.action_by.unwrap_or(NEVER))
+                let sound = self.last_received + silence;
+                Some(web_socket.message_by.map_or(sound, |by| by.min(sound)))
             }
-            Phase::Closing { until, .. } | Phase::Draining { until, .. } => *until,
-            Phase::Answering(_) | Phase::Gone => NEVER,
+            Phase::Closing { until, .. } | Phase::Draining { until, .. } => Some(*until),
+            Phase::Answering(_) | Phase::Gone => None,
         };
-        let stall = self.stalled_since.map_or(NEVER, |since| since + WRITE_STALL_TIMEOUT);
-        phase.min(stall)
+        let stall = self.stalled_since.map(|since| since + WRITE_STALL_TIMEOUT);
+        [phase, stall].into_iter().flatten().min()
     }
 
     /// What is due at `now`. A ping that is due counts as sent.
     pub(super) fn expired(&mut self, now: Timestamp, timeouts: &Timeouts) -> Expired {
-        if self.deadline(timeouts) > now {
+        if self.deadline(timeouts).is_none_or(|deadline| deadline > now) {
             return Expired::Nothing;
         }
         if self.stalled_since.is_some_and(|since| since + WRITE_STALL_TIMEOUT <= now) {
@@ -521,8 +506,9 @@ impl Session {
             Phase::WebSocket(web_socket) => {
                 if self.last_received + timeouts.ping_timeout <= now {
                     Expired::Drop("no answer to a ping")
-                } else if web_socket.action_by.is_some_and(|by| by <= now) {
-                    Expired::Close(CloseReason::Policy("no join"))
+                } else if web_socket.message_by.is_some_and(|by| by <= now) {
+                    web_socket.message_by = None;
+                    Expired::Overdue
                 } else {
                     web_socket.pinged = true;
                     Expired::Ping

@@ -18,8 +18,8 @@ pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a Close frame, or the last answer, may take to leave.
 pub(super) const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a connection may stay without its first action.
-pub const FIRST_ACTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a WebSocket may stay without its first message, unless the application says otherwise.
+pub const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Times that an operator can set.
 #[derive(Clone, Copy, Debug)]

@@ -1,29 +1,132 @@
 //! Frames as the server sends them: whole, unmasked, without extensions (RFC 6455, 5.1 and 5.2).
 //!
-//! An unmasked frame is the same for every recipient, so it is encoded once and its bytes serve a
-//! whole room.
+//! An unmasked frame is the same for every recipient, so it is encoded once and its bytes serve all
+//! of them.
 
+use bytes::Bytes;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::close::{CloseReason, REASON_BYTES_MAX};
+use crate::base::memory::MemoryBudget;
 
 /// A ping without payload: all that keeping a connection honest needs.
 pub const PING_FRAME: &[u8] = &[0x89, 0x00];
 
+/// Frames up to this length are copied into each queue, longer ones shared. Sharing costs two
+/// atomic operations, a place in the queue, a slice of its own in the write and a fresh chunk for
+/// what follows, together about as much as copying 2 KiB; and a copy of 2 KiB for each of a
+/// thousand recipients is still only 2 MiB.
+const COPY_BYTES_MAX: usize = 2 * 1024;
+
 /// The longest header that the server writes: two bytes and a 64-bit length.
 const HEADER_BYTES_MAX: usize = 10;
+
+/// A scratch buffer that grew beyond this for one big frame is given back.
+const SCRATCH_BYTES_MAX: usize = 64 * 1024;
+
+/// A whole encoded message, for any number of recipients.
+#[derive(Clone, Debug)]
+pub struct Frame<'a> {
+    bytes: FrameBytes<'a>,
+    can_wait: bool,
+    replaces_older: bool,
+}
+
+/// The bytes of a [`Frame`], as a queue should keep them.
+#[derive(Clone, Debug)]
+pub enum FrameBytes<'a> {
+    /// To be copied: the bytes are in the buffer in which they were encoded.
+    Copied(&'a [u8]),
+    /// To be shared by all queues.
+    Shared(Bytes),
+}
+
+impl<'a> Frame<'a> {
+    /// A text frame. `write` appends the payload, which must be UTF-8, and leaves what is there as
+    /// it is. A frame of at most [`COPY_BYTES_MAX`] bytes stays in `scratch`, whatever that held
+    /// before, and allocates only when `scratch` has to grow; a longer one becomes a buffer of its
+    /// own, which counts against `budget` until the last queue has sent it.
+    pub fn text(
+        scratch: &'a mut Vec<u8>,
+        budget: &MemoryBudget,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Self {
+        let start = encode(Data::Text, scratch, write);
+        Self::encoded(scratch, start, budget)
+    }
+
+    /// A binary frame, otherwise as [`text`](Self::text).
+    pub fn binary(
+        scratch: &'a mut Vec<u8>,
+        budget: &MemoryBudget,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Self {
+        let start = encode(Data::Binary, scratch, write);
+        Self::encoded(scratch, start, budget)
+    }
+
+    /// `frames`, which are one or more whole frames already.
+    pub(crate) fn whole(frames: &'a [u8]) -> Self {
+        Self { bytes: FrameBytes::Copied(frames), can_wait: false, replaces_older: false }
+    }
+
+    /// The newest of its kind, a whole frame: it takes the place of an older one of which nothing
+    /// was sent yet.
+    pub fn latest(frame: Bytes) -> Self {
+        Self { bytes: FrameBytes::Shared(frame), can_wait: false, replaces_older: true }
+    }
+
+    /// The same frame, which may wait a few milliseconds for others.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { can_wait: true, ..self }
+    }
+
+    /// The bytes, with the way in which a queue should keep them.
+    pub fn bytes(&self) -> &FrameBytes<'a> {
+        &self.bytes
+    }
+
+    /// Whether it may wait a few milliseconds for others.
+    pub fn can_wait(&self) -> bool {
+        self.can_wait
+    }
+
+    /// Whether it takes the place of an older one of its kind.
+    pub fn replaces_older(&self) -> bool {
+        self.replaces_older
+    }
+
+    /// What [`encode`] left in `scratch` from `start` on.
+    fn encoded(scratch: &'a mut Vec<u8>, start: usize, budget: &MemoryBudget) -> Self {
+        if scratch.len() - start <= COPY_BYTES_MAX {
+            return Self::whole(&scratch[start..]);
+        }
+        let shared = budget.counted_bytes(scratch[start..].to_vec());
+        if scratch.capacity() > SCRATCH_BYTES_MAX {
+            *scratch = Vec::new();
+        }
+        Self { bytes: FrameBytes::Shared(shared), can_wait: false, replaces_older: false }
+    }
+}
+
+impl FrameBytes<'_> {
+    /// The bytes themselves.
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Copied(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
 
 /// Encodes a text frame into `scratch`, whatever that held before, and returns it. `write`
 /// appends the payload, which must be UTF-8, and leaves what is there as it is. Allocates only
 /// when `scratch` has to grow.
 pub fn text_frame(scratch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
-    data_frame(Data::Text, scratch, write)
-}
-
-/// Encodes a binary frame, otherwise as [`text_frame`].
-pub fn binary_frame(scratch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
-    data_frame(Data::Binary, scratch, write)
+    let start = encode(Data::Text, scratch, write);
+    &scratch[start..]
 }
 
 /// Appends a Close frame to `out`. A text that is too long for a control frame is cut between two
@@ -57,9 +160,10 @@ pub(crate) fn payload(frame: &[u8]) -> Option<&[u8]> {
     (payload.len() as u64 == payload_bytes).then_some(payload)
 }
 
-/// The payload goes behind room for the longest header, and the header right in front of the
-/// payload once its length is known: nothing is moved.
-fn data_frame(data: Data, scratch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+/// Encodes a frame into `scratch`, and returns where it begins there. The payload goes behind room
+/// for the longest header, and the header right in front of the payload once its length is known:
+/// nothing is moved.
+fn encode(data: Data, scratch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> usize {
     scratch.clear();
     scratch.extend_from_slice(&[0; HEADER_BYTES_MAX]);
     write(scratch);
@@ -70,7 +174,7 @@ fn data_frame(data: Data, scratch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>
     let mut place = &mut scratch[start..HEADER_BYTES_MAX];
     let written = header.format(payload_bytes, &mut place);
     debug_assert!(written.is_ok() && place.is_empty(), "the place is as long as the header");
-    &scratch[start..]
+    start
 }
 
 fn push_header(opcode: OpCode, payload_bytes: usize, out: &mut Vec<u8>) {
@@ -85,11 +189,11 @@ fn header(opcode: OpCode) -> FrameHeader {
 #[cfg(test)]
 mod tests {
     use tungstenite::protocol::CloseFrame;
-    use tungstenite::protocol::frame::Frame;
+    use tungstenite::protocol::frame::Frame as Theirs;
 
     use super::*;
 
-    fn by_tungstenite(frame: Frame) -> Vec<u8> {
+    fn by_tungstenite(frame: Theirs) -> Vec<u8> {
         let mut out = Vec::new();
         frame.format(&mut out).expect("a vector takes everything");
         out
@@ -101,14 +205,19 @@ mod tests {
         for length in [0, 1, 124, 125, 126, 127, 65_534, 65_535, 65_536, 65_537, 1 << 20] {
             let payload = vec![b'x'; length];
             let mut check = |data, ours: fn(&mut Vec<u8>, &[u8]) -> Vec<u8>| {
-                let theirs = Frame::message(payload.clone(), OpCode::Data(data), true);
+                let theirs = Theirs::message(payload.clone(), OpCode::Data(data), true);
                 assert_eq!(ours(&mut scratch, &payload), by_tungstenite(theirs), "{length}");
             };
             check(Data::Text, |scratch, payload| {
                 text_frame(scratch, |out| out.extend_from_slice(payload)).to_vec()
             });
+            check(Data::Text, |scratch, payload| {
+                let frame = Frame::text(scratch, &budget(), |out| out.extend_from_slice(payload));
+                frame.bytes().as_slice().to_vec()
+            });
             check(Data::Binary, |scratch, payload| {
-                binary_frame(scratch, |out| out.extend_from_slice(payload)).to_vec()
+                let frame = Frame::binary(scratch, &budget(), |out| out.extend_from_slice(payload));
+                frame.bytes().as_slice().to_vec()
             });
             let mut front = Vec::new();
             push_text_header(length, &mut front);
@@ -118,6 +227,31 @@ mod tests {
             assert_eq!(super::payload(&front), Some(payload.as_slice()));
             assert_eq!(super::payload(&front[..front.len() - 1]), None);
         }
+    }
+
+    fn budget() -> MemoryBudget {
+        MemoryBudget::new(1 << 30)
+    }
+
+    #[test]
+    fn small_frames_stay_in_the_scratch_buffer_and_big_ones_are_shared_and_counted() {
+        let (mut scratch, budget) = (Vec::new(), budget());
+        let header = header_bytes(COPY_BYTES_MAX);
+        for (payload_bytes, is_shared) in [
+            (0, false),
+            (COPY_BYTES_MAX - header, false),
+            (COPY_BYTES_MAX - header + 1, true),
+            (2 * SCRATCH_BYTES_MAX, true),
+        ] {
+            let write = |out: &mut Vec<u8>| out.resize(out.len() + payload_bytes, b' ');
+            let frame = Frame::text(&mut scratch, &budget, write);
+            let bytes = frame.bytes().as_slice().len();
+            assert_eq!(matches!(frame.bytes(), FrameBytes::Shared(_)), is_shared);
+            assert_eq!(budget.used(), if is_shared { bytes } else { 0 });
+            drop(frame);
+            assert_eq!(budget.used(), 0);
+        }
+        assert_eq!(scratch.capacity(), 0, "what one big frame needed is given back");
     }
 
     #[test]
@@ -133,13 +267,13 @@ mod tests {
 
     #[test]
     fn control_frames_are_those_of_tungstenite() {
-        assert_eq!(PING_FRAME, by_tungstenite(Frame::ping(Vec::new())));
+        assert_eq!(PING_FRAME, by_tungstenite(Theirs::ping(Vec::new())));
         let reasons = [CloseReason::Normal, CloseReason::TooSlow, CloseReason::Policy("กฎ")];
         for reason in reasons {
             let mut ours = b"before".to_vec();
             close_frame(reason, &mut ours);
             let close = CloseFrame { code: reason.code().into(), reason: reason.text().into() };
-            assert_eq!(ours[6..], by_tungstenite(Frame::close(Some(close))));
+            assert_eq!(ours[6..], by_tungstenite(Theirs::close(Some(close))));
         }
     }
 

@@ -10,5 +10,5 @@ mod frame;
 
 pub use close::CloseReason;
 pub use decoder::{Decoder, DecoderPool, Incoming};
-pub use frame::{PING_FRAME, binary_frame, close_frame, text_frame};
+pub use frame::{Frame, FrameBytes, PING_FRAME, close_frame, text_frame};
 pub(crate) use frame::{header_bytes, payload, push_text_header};

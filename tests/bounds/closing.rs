@@ -31,7 +31,7 @@ fn is_authentication((_, job): &(JobId, Job)) -> bool {
 /// Ends the one job of a kind.
 #[track_caller]
 fn end(world: &mut World, is_kind: impl Fn(&(JobId, Job)) -> bool, outcome: Outcome) {
-    let index = world.jobs.iter().position(is_kind).expect("there is such a job");
+    let index = world.network.jobs.iter().position(is_kind).expect("there is such a job");
     world.end_job(index, outcome);
 }
 
@@ -63,7 +63,7 @@ fn a_deletion_waits_for_a_save_and_the_administrator_for_both() {
     assert!(world.is_open(member));
     let ann = ask_to_close(&mut world, Role::Admin);
     assert_eq!(close_code(&world.take(member)), Some(1008));
-    assert!(!world.jobs.iter().any(is_deletion), "a save is under way");
+    assert!(!world.network.jobs.iter().any(is_deletion), "a save is under way");
     end(&mut world, is_save, Outcome::SavedRoom(Ok(())));
     assert_eq!(world.take(ann), b"", "it is stored");
     end(&mut world, is_deletion, Outcome::DeletedRoom(Ok(())));

@@ -25,12 +25,12 @@ fn a_head_has_ten_seconds_however_it_comes() {
     assert_eq!(world.take(client), b"");
     world.pass_until(after(10));
     assert!(world.take_text(client).starts_with("HTTP/1.1 408 "));
-    assert_eq!(world.clients[client].shut_at, Some(after(10)));
+    assert_eq!(world.network.clients[client].shut_at, Some(after(10)));
     // What it still sends is thrown away, and for two seconds the answer has time to arrive.
     world.send(client, "x\r\n\r\nGET /health HTTP/1.1\r\nHost: a\r\n\r\n");
     world.pass_until(after(60));
     assert_eq!(world.take(client), b"");
-    assert_eq!(world.clients[client].gone_at, Some(after(12)));
+    assert_eq!(world.network.clients[client].gone_at, Some(after(12)));
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn who_says_nothing_at_all_is_dropped_without_a_word() {
     let client = world.connect();
     world.pass_until(after(60));
     assert_eq!(world.take(client), b"");
-    assert_eq!(world.clients[client].gone_at, Some(after(10)));
+    assert_eq!(world.network.clients[client].gone_at, Some(after(10)));
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn empty_lines_are_no_request() {
     let client = world.connect();
     drip(&mut world, client, "\r\n", 0, 10);
     world.pass_until(after(60));
-    assert_eq!(world.clients[client].gone_at, Some(after(10)));
+    assert_eq!(world.network.clients[client].gone_at, Some(after(10)));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_body_has_thirty_seconds_from_the_end_of_the_head_on() {
     world.pass_until(after(35));
     assert!(world.take_text(client).starts_with("HTTP/1.1 408 "));
     world.pass_until(after(60));
-    assert_eq!(world.clients[client].gone_at, Some(after(37)));
+    assert_eq!(world.network.clients[client].gone_at, Some(after(37)));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_connection_is_kept_for_seventy_five_seconds_between_two_requests() {
     assert!(world.take_text(client).starts_with("HTTP/1.1 200 "));
     world.pass_until(after(300));
     assert_eq!(world.take(client), b"");
-    assert_eq!(world.clients[client].gone_at, Some(after(89 + 75)));
+    assert_eq!(world.network.clients[client].gone_at, Some(after(89 + 75)));
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_write_may_stall_for_thirty_seconds_and_each_byte_counts() {
     let mut world = world();
     let (http, web_socket) = (world.connect(), world.join("ROOM"));
     for client in [http, web_socket] {
-        world.clients[client].is_stalled = true;
+        world.network.clients[client].is_stalled = true;
     }
     world.pass_until(after(5));
     world.send(http, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -98,10 +98,10 @@ fn a_write_may_stall_for_thirty_seconds_and_each_byte_counts() {
     world.say(web_socket, r#"{"action":"ping"}"#);
     world.take_in(web_socket, 1);
     world.pass_until(after(60));
-    assert_eq!(world.clients[http].gone_at, Some(after(35)));
+    assert_eq!(world.network.clients[http].gone_at, Some(after(35)));
     world.say(web_socket, r#"{"action":"ping"}"#);
     world.pass_until(after(100));
-    assert_eq!(world.clients[web_socket].gone_at, Some(after(64)));
+    assert_eq!(world.network.clients[web_socket].gone_at, Some(after(64)));
 }
 
 #[test]
@@ -119,9 +119,13 @@ fn who_does_nothing_is_closed_after_a_minute_and_dripping_is_nothing() {
     }
     for client in [silent, dripping] {
         assert_eq!(close_code(&world.take(client)), Some(1008), "{client}");
-        assert_eq!(world.clients[client].gone_at, Some(after(65)), "{client}: it did not answer");
+        assert_eq!(
+            world.network.clients[client].gone_at,
+            Some(after(65)),
+            "{client}: it did not answer"
+        );
     }
-    assert_eq!(world.clients[pinging].gone_at, None);
+    assert_eq!(world.network.clients[pinging].gone_at, None);
 }
 
 #[test]
@@ -145,14 +149,14 @@ fn a_silent_client_is_pinged_once_and_dropped_after_a_minute() {
     assert!(first >= 15_000 && last <= 25_000, "{pinged:?}");
     assert!(last - first > 5_000, "not in one burst: {pinged:?}");
     world.pass_until(after(61));
-    assert!(clients.iter().all(|client| world.clients[*client].gone_at == Some(after(60))));
+    assert!(clients.iter().all(|client| world.network.clients[*client].gone_at == Some(after(60))));
 }
 
 #[test]
 fn a_close_is_answered_within_five_seconds_or_not_at_all() {
     let mut world = world();
     let (deaf, slow, stalled) = (world.join("ROOM"), world.join("ROOM"), world.join("ROOM"));
-    world.clients[stalled].is_stalled = true;
+    world.network.clients[stalled].is_stalled = true;
     for client in [deaf, slow, stalled] {
         // Reserved bits: the server closes with 1002 and waits for nothing.
         let twenty_bad = text_frame("{}").repeat(20);
@@ -162,25 +166,25 @@ fn a_close_is_answered_within_five_seconds_or_not_at_all() {
     world.pass_until(after(4));
     // The answer: a Close with the same code. The server shuts its half, and lingers.
     world.send(slow, [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xF0]);
-    assert_eq!(world.clients[slow].shut_at, Some(after(4)));
+    assert_eq!(world.network.clients[slow].shut_at, Some(after(4)));
     world.finish(slow);
-    assert_eq!(world.clients[slow].gone_at, Some(after(4)));
+    assert_eq!(world.network.clients[slow].gone_at, Some(after(4)));
     world.pass_until(after(29));
-    assert_eq!(world.clients[deaf].gone_at, Some(after(5)));
-    assert_eq!(world.clients[stalled].gone_at, None, "the Close itself has half a minute");
+    assert_eq!(world.network.clients[deaf].gone_at, Some(after(5)));
+    assert_eq!(world.network.clients[stalled].gone_at, None, "the Close itself has half a minute");
     world.pass_until(after(40));
-    assert_eq!(world.clients[stalled].gone_at, Some(after(30)));
+    assert_eq!(world.network.clients[stalled].gone_at, Some(after(30)));
 }
 
 #[test]
 fn a_close_that_leaves_late_has_its_five_seconds_from_then_on() {
     let mut world = world();
     let client = world.join("ROOM");
-    world.clients[client].is_stalled = true;
+    world.network.clients[client].is_stalled = true;
     world.send(client, text_frame("{}").repeat(20));
     world.pass_until(after(20));
     world.read_again(client);
     assert_eq!(close_code(&world.take(client)), Some(1008));
     world.pass_until(after(60));
-    assert_eq!(world.clients[client].gone_at, Some(after(25)));
+    assert_eq!(world.network.clients[client].gone_at, Some(after(25)));
 }

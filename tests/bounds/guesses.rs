@@ -16,7 +16,7 @@ fn guesses_that_wait_for_the_store_together_are_all_counted() {
     }
     let mut lookups = 0;
     while let Some(index) =
-        world.jobs.iter().position(|(_, job)| matches!(job, Job::FindRoom { .. }))
+        world.network.jobs.iter().position(|(_, job)| matches!(job, Job::FindRoom { .. }))
     {
         world.end_job(index, Outcome::FoundRoom(Ok(None)));
         lookups += 1;

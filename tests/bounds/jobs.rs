@@ -22,7 +22,7 @@ fn after_five_seconds_everybody_who_waits_for_the_store_is_told() {
     // It waits behind the join.
     world.say(joining, r#"{"action":"ping"}"#);
     world.send(late, "GET /api/rooms/OTHER HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(world.jobs.iter().filter(|job| is_lookup(job)).count(), 2);
+    assert_eq!(world.network.jobs.iter().filter(|job| is_lookup(job)).count(), 2);
     world.pass_until(after(4));
     let nothing = [asking, joining, late].map(|client| world.take(client));
     assert!(nothing.iter().all(Vec::is_empty), "{nothing:?}");
@@ -43,11 +43,11 @@ fn an_answer_that_comes_after_that_finds_nobody() {
     world.send(client, LOOK);
     world.pass_until(after(6));
     assert!(world.take_text(client).starts_with("HTTP/1.1 503 "));
-    let index = world.jobs.iter().position(is_lookup).expect("it still runs");
+    let index = world.network.jobs.iter().position(is_lookup).expect("it still runs");
     world.end_job(index, Outcome::FoundRoom(Ok(None)));
     assert_eq!(world.take(client), b"");
     world.send(client, LOOK);
-    let index = world.jobs.iter().position(is_lookup).expect("it is asked again");
+    let index = world.network.jobs.iter().position(is_lookup).expect("it is asked again");
     world.end_job(index, Outcome::FoundRoom(Ok(None)));
     assert!(world.take_text(client).starts_with("HTTP/1.1 404 "));
 }
@@ -58,15 +58,15 @@ fn a_store_that_does_not_answer_is_asked_every_two_seconds() {
     let client = world.connect();
     world.send(client, LOOK);
     let away = || StoreError::Unavailable("simulated".into());
-    let index = world.jobs.iter().position(is_lookup).expect("it is asked");
+    let index = world.network.jobs.iter().position(is_lookup).expect("it is asked");
     world.end_job(index, Outcome::FoundRoom(Err(away())));
     assert!(world.take_text(client).starts_with("HTTP/1.1 503 "));
     for seconds in [2, 4, 6] {
         world.pass_until(after(seconds));
-        let index = world.jobs.iter().position(|(_, job)| matches!(job, Job::Probe { .. }));
+        let index = world.network.jobs.iter().position(|(_, job)| matches!(job, Job::Probe { .. }));
         let index = index.unwrap_or_else(|| panic!("asked after {seconds} s"));
         world.end_job(index, Outcome::Probed(Err(away())));
-        assert!(world.jobs.is_empty(), "once");
+        assert!(world.network.jobs.is_empty(), "once");
     }
 }
 

@@ -6,6 +6,7 @@ mod connections;
 mod guesses;
 mod jobs;
 mod memory;
+mod network;
 mod reload;
 mod shutdown;
 mod world;

@@ -42,14 +42,14 @@ const HOLDS: [(&str, usize, Hold); 9] = [
     ("half a message", 2 * MIB, |world| {
         let client = world.join("ROOM");
         let message = frame(0x81, &vec![b' '; 4_000_000]);
-        world.send_in_pieces(client, &message[..2 * MIB]);
+        world.send(client, &message[..2 * MIB]);
         client
     }),
     // In the message, and in the buffer that had to hold the longest fragment.
     ("half of the fragments", 3 * MIB, |world| {
         let client = world.join("ROOM");
         let fragments = [frame(0x01, &vec![b' '; MIB]), frame(0x00, &vec![b' '; MIB])].concat();
-        world.send_in_pieces(client, &fragments);
+        world.send(client, &fragments);
         client
     }),
     ("input behind a request", 32 * KIB, |world| {
@@ -59,13 +59,13 @@ const HOLDS: [(&str, usize, Hold); 9] = [
     }),
     ("answers that are not read", 60 * KIB, |world| {
         let client = world.connect();
-        world.clients[client].is_stalled = true;
+        world.network.clients[client].is_stalled = true;
         world.send(client, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1_000));
         client
     }),
     ("messages that are not read", 4 * MIB, |world| {
         let (client, other) = (world.join("ROOM"), world.join("ROOM"));
-        world.clients[client].is_stalled = true;
+        world.network.clients[client].is_stalled = true;
         for size in [KIB, 64 * KIB] {
             let message = broadcast(size);
             for _ in 0..2 * MIB / size {
@@ -98,21 +98,21 @@ fn everything_that_a_client_can_make_the_server_keep_is_counted() {
         // One login is with a worker at once; only those behind it wait.
         let first = world.connect();
         world.send(first, login(0));
-        let before = world.sessions.budget().used();
+        let before = world.used_bytes();
         let client = hold(&mut world);
-        let held = world.sessions.budget().used() - before;
+        let held = world.used_bytes() - before;
         assert!(held >= bytes, "{what}: {held} bytes counted, {bytes} kept");
         assert!(held <= 2 * bytes, "{what}: {held} bytes counted, {bytes} kept");
         world.lose(client);
         world.lose(first);
         world.pass_until(after(10));
         world.answer_probes();
-        while !world.jobs.is_empty() {
+        while !world.network.jobs.is_empty() {
             let (body, effects) = (Vec::new(), Vec::new());
             let reply = AccountReply { status: 401, body, set_cookie: None, effects };
             world.end_job(0, Outcome::Account(reply));
         }
-        assert_eq!(world.sessions.budget().used(), 0, "{what}");
+        assert_eq!(world.used_bytes(), 0, "{what}");
     }
 }
 
@@ -141,19 +141,19 @@ fn a_document_counts_once_as_long_as_its_room_is_there() {
     let mut world = world_with(|config| config.room_idle_timeout_seconds = 30);
     let clients: Vec<usize> = (0..20).map(|_| world.join("ROOM")).collect();
     for client in &clients[1..] {
-        world.clients[*client].is_stalled = true;
+        world.network.clients[*client].is_stalled = true;
     }
     world.pass_until(after(1));
-    let before = world.sessions.budget().used();
-    world.send_in_pieces(clients[0], &document(MIB, "1"));
-    let held = world.sessions.budget().used() - before;
+    let before = world.used_bytes();
+    world.send(clients[0], document(MIB, "1"));
+    let held = world.used_bytes() - before;
     assert!((MIB..MIB + 64 * KIB).contains(&held), "{held}");
     for client in clients {
         world.lose(client);
     }
-    assert!(world.sessions.budget().used() >= MIB, "the next member is sent it");
+    assert!(world.used_bytes() >= MIB, "the next member is sent it");
     world.pass_until(after(31));
-    assert_eq!(world.sessions.budget().used(), 0);
+    assert_eq!(world.used_bytes(), 0);
 }
 
 #[test]
@@ -163,29 +163,33 @@ fn joins_and_acknowledgements_that_wait_for_the_store_are_counted() {
     let metadata = format!("\"{}\"", "m".repeat(4 * KIB - 2));
     let join =
         format!(r#"{{"action":"join","room_code":"ROOM","peer_id":"p","metadata":{metadata}}}"#);
-    world.send(client, frame(0x81, join.as_bytes()));
-    assert!(world.sessions.budget().used() >= 4 * KIB, "it waits");
-    world.send(client, broadcast(8 * KIB));
-    assert!(world.sessions.budget().used() >= 12 * KIB, "what is behind it waits too");
-    let index = world.jobs.iter().position(|(_, job)| matches!(job, Job::FindRoom { .. }));
+    let join = frame(0x81, join.as_bytes());
+    let other = world.upgrade();
+    world.send(other, &join);
+    assert!(world.used_bytes() >= 4 * KIB, "it waits");
+    world.lose(other);
+    // What comes later is not read meanwhile.
+    world.send(client, [join, broadcast(8 * KIB)].concat());
+    assert!(world.used_bytes() >= 12 * KIB, "what is behind it waits too");
+    let index = world.network.jobs.iter().position(|(_, job)| matches!(job, Job::FindRoom { .. }));
     world.end_job(index.expect("the room is looked for"), Outcome::FoundRoom(Ok(None)));
-    let joined = world.sessions.budget().used();
+    let joined = world.used_bytes();
     assert!((4 * KIB..5 * KIB).contains(&joined), "{joined}: it is a member");
     // The first write is under way; what follows waits for the next one.
     let id = format!("\"{}\"", "i".repeat(100));
     for _ in 0..1_000 {
         world.send(client, document(1, &id));
     }
-    let waiting = world.sessions.budget().used() - joined;
+    let waiting = world.used_bytes() - joined;
     assert!(waiting >= 100_000, "{waiting}");
     while let Some(index) =
-        world.jobs.iter().position(|(_, job)| matches!(job, Job::SaveRoom { .. }))
+        world.network.jobs.iter().position(|(_, job)| matches!(job, Job::SaveRoom { .. }))
     {
         world.end_job(index, Outcome::SavedRoom(Ok(())));
         world.pass_until(after(2));
     }
     assert!(world.take_text(client).contains(r#""type":"ack""#));
-    let left = world.sessions.budget().used() - joined;
+    let left = world.used_bytes() - joined;
     assert!(left < KIB, "{left}: the document");
 }
 
@@ -196,13 +200,13 @@ fn only_so_many_acknowledgements_wait_for_one_room() {
     let client = world.upgrade();
     let join = r#"{"action":"join","room_code":"ROOM","peer_id":"p"}"#;
     world.say(client, join);
-    let index = world.jobs.iter().position(|(_, job)| matches!(job, Job::FindRoom { .. }));
+    let index = world.network.jobs.iter().position(|(_, job)| matches!(job, Job::FindRoom { .. }));
     world.end_job(index.expect("the room is looked for"), Outcome::FoundRoom(Ok(None)));
     world.take(client);
     // The store does not come to an end with the first of them.
     let sync = document(1, "7");
     for _ in 0..ACKS_MAX / 1024 {
-        world.send_in_pieces(client, &sync.repeat(1024));
+        world.send(client, sync.repeat(1024));
     }
     assert_eq!(world.take(client), b"");
     world.send(client, &sync);
@@ -218,16 +222,16 @@ fn over_the_budget_whoever_holds_most_goes_and_the_others_stay() {
     });
     let (small, large, writer) = (world.join("ROOM"), world.join("ROOM"), world.join("ROOM"));
     let (probing, late) = (world.connect(), world.connect());
-    world.clients[large].is_stalled = true;
+    world.network.clients[large].is_stalled = true;
     for _ in 0..15 {
-        world.send_in_pieces(writer, &broadcast(MIB));
+        world.send(writer, broadcast(MIB));
         assert!(world.take(small).len() >= MIB);
     }
     assert!(world.is_open(large), "all of it fits");
-    world.send_in_pieces(writer, &broadcast(MIB));
+    world.send(writer, broadcast(MIB));
     assert!(!world.is_open(large), "the largest is closed");
     assert!(world.is_open(small) && world.is_open(writer));
-    assert!(world.sessions.budget().used() < 2 * MIB, "only what is on its way is left");
+    assert!(world.used_bytes() < 2 * MIB, "only what is on its way is left");
     world.read_again(large);
     assert_eq!(close_code(&world.take(large)), Some(1013), "come back later");
     world.send(probing, "GET /health/ready HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -242,17 +246,17 @@ fn while_documents_take_all_memory_new_ones_are_refused() {
     let clients: Vec<usize> = (0..5).map(|number| world.join(&format!("ROOM{number}"))).collect();
     // What is being read counts too, until it is a document.
     for client in &clients[..2] {
-        world.send_in_pieces(*client, &document(3 * MIB, "1"));
+        world.send(*client, document(3 * MIB, "1"));
         let answer = world.take_text(*client);
         assert!(answer.contains(r#""type":"ack""#), "{answer}");
     }
-    world.send_in_pieces(clients[2], &document(3 * MIB, "1"));
+    world.send(clients[2], document(3 * MIB, "1"));
     let answer = world.take_text(clients[2]);
     assert!(answer.contains("short of memory"), "{answer}");
     // Two halves of messages do not fit beside the documents.
     let half = frame(0x81, &vec![b' '; 4_000_000]);
-    world.send_in_pieces(clients[3], &half[..2 * MIB]);
-    world.send_in_pieces(clients[4], &half[..2 * MIB + 512 * KIB]);
+    world.send(clients[3], &half[..2 * MIB]);
+    world.send(clients[4], &half[..2 * MIB + 512 * KIB]);
     assert_eq!(close_code(&world.take(clients[4])), Some(1013), "it holds more");
     assert!(clients[..4].iter().all(|client| world.is_open(*client)));
 }

@@ -21,7 +21,7 @@ fn reloaded(before: Config, change: impl FnOnce(&mut Config)) -> (World, usize) 
     let mut world = World::new(before);
     let member = world.join("ROOM");
     world.reload(after);
-    assert_eq!(world.clients[member].gone_at, None);
+    assert_eq!(world.network.clients[member].gone_at, None);
     assert_eq!(world.take(member), [0_u8; 0], "it hears nothing of it");
     (world, member)
 }
@@ -55,9 +55,9 @@ fn shorter_times_hold_for_who_waits_already() {
     world.pass_until(after(2));
     assert_eq!(world.take(member), PING);
     world.pass_until(after(3));
-    assert_eq!(world.clients[silent].gone_at, Some(after(3)));
+    assert_eq!(world.network.clients[silent].gone_at, Some(after(3)));
     world.pass_until(after(4));
-    assert_eq!(world.clients[member].gone_at, Some(after(4)));
+    assert_eq!(world.network.clients[member].gone_at, Some(after(4)));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn lower_limits_keep_out_who_comes_later() {
     assert!(world.take_text(first).contains(r#""type":"data""#), "both are still there");
     let late = world.connect_from(address);
     assert!(world.take_text(late).starts_with("HTTP/1.1 503"));
-    assert!(from_elsewhere.iter().all(|client| world.clients[*client].gone_at.is_none()));
+    assert!(from_elsewhere.iter().all(|client| world.network.clients[*client].gone_at.is_none()));
 }
 
 #[test]
@@ -137,8 +137,8 @@ fn memory_may_become_less() {
     let large = world.connect();
     world.send(large, format!("GET / HTTP/1.1\r\nHost: {}", "a".repeat(2 << 10)));
     world.pass_until(after(1));
-    assert!(world.clients[large].gone_at.is_some(), "who holds most has to go");
-    assert_eq!(world.clients[member].gone_at, None);
+    assert!(world.network.clients[large].gone_at.is_some(), "who holds most has to go");
+    assert_eq!(world.network.clients[member].gone_at, None);
 }
 
 #[test]
@@ -177,5 +177,5 @@ fn what_has_to_wait_for_the_next_start_stays() {
     let answer = post(&mut world, "");
     assert!(answer.starts_with("HTTP/1.1 201"), "without a login: {answer}");
     world.join("OTHER");
-    assert!(world.jobs.is_empty(), "the store is asked for no room");
+    assert!(world.network.jobs.is_empty(), "the store is asked for no room");
 }

@@ -3,7 +3,7 @@
 use sync_server::accounts::Identity;
 use sync_server::config::{Config, SyncWriters};
 use sync_server::engine::{Job, Outcome};
-use sync_server::session::Dispatch;
+use sync_server::session::Ended;
 use sync_server::store::{Role, StoreError};
 
 use crate::world::{World, after, after_ms, close_code};
@@ -21,16 +21,11 @@ fn world(stores: bool) -> World {
     })
 }
 
-fn shut_down(world: &mut World) {
-    world.engine.shut_down(&mut world.sessions, world.now);
-    world.pass_until(world.now.at);
-}
-
 /// Joins a room that the store does not have.
 fn join_stored(world: &mut World) -> usize {
     let client = world.upgrade();
     world.say(client, r#"{"action":"join","room_code":"ROOM","peer_id":"p"}"#);
-    let index = world.jobs.iter().position(|(_, job)| matches!(job, Job::FindRoom { .. }));
+    let index = world.network.jobs.iter().position(|(_, job)| matches!(job, Job::FindRoom { .. }));
     world.end_job(index.expect("the room is looked for"), Outcome::FoundRoom(Ok(None)));
     save(world).expect("the room is stored at once");
     assert!(world.take_text(client).contains("connected"));
@@ -39,7 +34,8 @@ fn join_stored(world: &mut World) -> usize {
 
 /// The store answers the save that is under way, if there is one.
 fn save(world: &mut World) -> Option<()> {
-    let index = world.jobs.iter().position(|(_, job)| matches!(job, Job::SaveRoom { .. }))?;
+    let index =
+        world.network.jobs.iter().position(|(_, job)| matches!(job, Job::SaveRoom { .. }))?;
     world.end_job(index, Outcome::SavedRoom(Ok(())));
     Some(())
 }
@@ -50,7 +46,7 @@ fn a_crowd_is_sent_away_evenly_over_two_seconds() {
     const SPREAD_MS: u64 = 2_000;
     let mut world = world(false);
     let clients: Vec<usize> = (0..CROWD).map(|_| world.join("ROOM")).collect();
-    shut_down(&mut world);
+    world.stop();
     let mut closed = 0;
     for ms in (0..SPREAD_MS).step_by(10) {
         world.pass_until(after_ms(ms));
@@ -67,7 +63,7 @@ fn a_crowd_is_sent_away_evenly_over_two_seconds() {
 fn fifty_are_sent_away_at_once() {
     let mut world = world(false);
     let clients: Vec<usize> = (0..50).map(|_| world.join("ROOM")).collect();
-    shut_down(&mut world);
+    world.stop();
     assert!(clients.iter().all(|client| close_code(&world.take(*client)) == Some(1001)));
 }
 
@@ -77,7 +73,7 @@ fn a_short_grace_shortens_the_goodbye() {
     config.limits.shutdown_grace_seconds = 1;
     let mut world = World::new(config);
     let clients: Vec<usize> = (0..100).map(|_| world.join("ROOM")).collect();
-    shut_down(&mut world);
+    world.stop();
     world.pass_until(after_ms(500));
     assert!(clients.iter().all(|client| close_code(&world.take(*client)) == Some(1001)));
 }
@@ -90,11 +86,11 @@ fn it_is_not_ready_before_the_first_client_is_sent_away() {
     world.send(probing, READY);
     world.pass_until(after(1));
     world.say(member, SYNC);
-    shut_down(&mut world);
-    assert_eq!(world.clients[idle].gone_at, Some(after(1)), "nothing of it was lost");
+    world.stop();
+    assert_eq!(world.network.clients[idle].gone_at, Some(after(1)), "nothing of it was lost");
     world.send(probing, "\r\n");
     assert!(world.take_text(probing).starts_with("HTTP/1.1 503 "));
-    assert!(world.clients[probing].shut_at.is_some(), "its last answer");
+    assert!(world.network.clients[probing].shut_at.is_some(), "its last answer");
     assert_eq!(world.take(member), b"", "still a member");
 }
 
@@ -109,15 +105,15 @@ fn documents_are_stored_and_acknowledged_before_anybody_is_sent_away() {
     assert!(world.take_text(member).contains("ack"));
     world.say(member, SYNC);
     assert!(save(&mut world).is_none(), "it waits");
-    shut_down(&mut world);
+    world.stop();
     world.pass_until(after(6));
     assert_eq!(world.take(member), b"", "the store has not answered");
-    assert!(!world.engine.is_finished());
+    assert!(!world.is_finished());
     save(&mut world).expect("all is stored at once");
     let last = world.take(member);
     assert!(String::from_utf8_lossy(&last).contains(r#""type":"ack","id":1"#), "{last:?}");
     assert_eq!(close_code(&last), Some(1001));
-    assert!(world.engine.is_finished());
+    assert!(world.is_finished());
 }
 
 #[test]
@@ -126,21 +122,21 @@ fn a_store_that_does_not_answer_delays_the_goodbye_by_two_seconds() {
     let member = join_stored(&mut world);
     world.pass_until(after(5));
     world.say(member, SYNC);
-    shut_down(&mut world);
+    world.stop();
     world.pass_until(after_ms(6_999));
     assert_eq!(world.take(member), b"");
     world.pass_until(after(7));
     assert_eq!(close_code(&world.take(member)), Some(1001));
-    assert!(!world.engine.is_finished(), "it is still worth waiting, within the grace");
+    assert!(!world.is_finished(), "it is still worth waiting, within the grace");
     // A write that failed is tried again meanwhile.
-    let index = world.jobs.iter().position(|(_, job)| matches!(job, Job::SaveRoom { .. }));
+    let index = world.network.jobs.iter().position(|(_, job)| matches!(job, Job::SaveRoom { .. }));
     let away = StoreError::Unavailable("simulated".into());
     world.end_job(index.expect("it is under way"), Outcome::SavedRoom(Err(away)));
-    assert!(!world.engine.is_finished());
+    assert!(!world.is_finished());
     world.pass_until(after(9));
     save(&mut world).expect("it is tried again");
     world.answer_probes();
-    assert!(world.engine.is_finished());
+    assert!(world.is_finished());
 }
 
 #[test]
@@ -153,8 +149,9 @@ fn who_is_let_in_too_late_is_turned_away() {
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
          Authorization: Bearer token\r\n\r\n",
     );
-    shut_down(&mut world);
-    let index = world.jobs.iter().position(|(_, job)| matches!(job, Job::Authenticate { .. }));
+    world.stop();
+    let index =
+        world.network.jobs.iter().position(|(_, job)| matches!(job, Job::Authenticate { .. }));
     let identity = Identity { user_id: "u".to_owned(), role: Role::User, version: 0 };
     world.end_job(index.expect("its token is checked"), Outcome::Authenticated(Ok(identity)));
     assert!(world.take_text(client).starts_with("HTTP/1.1 503 "));
@@ -171,16 +168,43 @@ fn who_was_just_let_in_is_still_answered() {
     world.pass_until(after_ms(5_000));
     world.take(served);
 
-    world.engine.shut_down(&mut world.sessions, world.now);
+    world.stop();
     world.pass_until(after_ms(5_499));
     for client in [silent, served] {
-        let gone_at = world.clients[client].gone_at;
+        let gone_at = world.network.clients[client].gone_at;
         assert_eq!(gone_at, Some(after_ms(5_000)), "it had time enough");
     }
     world.send(late, HEALTH);
     let answer = world.take_text(late);
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("Connection: close"), "{answer}");
-    assert_eq!(world.clients[slow].gone_at, None);
+    assert_eq!(world.network.clients[slow].gone_at, None);
     world.pass_until(after_ms(5_500));
-    assert_eq!(world.clients[slow].gone_at, Some(after_ms(5_500)), "a second since it came");
+    assert_eq!(
+        world.network.clients[slow].gone_at,
+        Some(after_ms(5_500)),
+        "a second since it came"
+    );
+}
+
+#[test]
+fn it_ends_with_the_last_connection_or_with_the_grace() {
+    let mut world = world(true);
+    let member = join_stored(&mut world);
+    world.stop();
+    assert_eq!(close_code(&world.take(member)), Some(1001));
+    assert_eq!(world.ended, None, "its answer is awaited");
+    world.lose(member);
+    assert_eq!(world.ended, Some(Ended::Cleanly));
+
+    let mut world = self::world(true);
+    let member = join_stored(&mut world);
+    world.pass_until(after(5));
+    world.say(member, SYNC);
+    world.stop();
+    world.lose(member);
+    let grace = Config::default().limits.shutdown_grace_seconds;
+    world.pass_until(after_ms((5 + grace) * 1_000 - 1));
+    assert_eq!(world.ended, None, "the document is not stored");
+    world.pass_until(after(5 + grace));
+    assert_eq!(world.ended, Some(Ended::GraceOver));
 }

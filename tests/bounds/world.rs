@@ -1,54 +1,36 @@
 //! A server in virtual time, and clients that are nothing but the bytes they were sent.
-//!
-//! Time moves from deadline to deadline, as the event loop would wake up: what a session or the
-//! engine does too late, or without having asked to be called, is seen.
 
-use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync_server::base::ids::{ConnId, JobId};
 use sync_server::base::memory::MemoryBudget;
 use sync_server::base::time::{Now, Timestamp, UnixMillis};
 use sync_server::config::Config;
 use sync_server::engine::{Engine, Job, Outcome};
-use sync_server::session::{AfterFlush, Dispatch, Sessions};
+use sync_server::session::{Dispatch, Driver, Ended, Sessions};
 
-/// Wake-ups between two moments that a test names. A deadline that is never met would spin.
-const WAKE_UPS_MAX: usize = 10_000;
+use crate::network::{Event, Network};
+
+/// Turns between two moments that a test names. A deadline that is never met would spin.
+const TURNS_MAX: usize = 10_000;
 
 /// What one read brings at most.
 const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// How long the server lets frames wait for others.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/// One connection as its client sees it.
-#[derive(Debug)]
-pub(crate) struct Client {
-    conn: ConnId,
-    /// What has come and was not taken yet.
-    inbound: Vec<u8>,
-    /// It reads nothing.
-    pub(crate) is_stalled: bool,
-    /// When the server shut its half.
-    pub(crate) shut_at: Option<Timestamp>,
-    /// When its socket was closed.
-    pub(crate) gone_at: Option<Timestamp>,
-}
-
 /// The server, its clients, and the time.
 pub(crate) struct World {
-    pub(crate) now: Now,
-    pub(crate) sessions: Sessions,
-    pub(crate) engine: Engine,
-    pub(crate) clients: Vec<Client>,
-    /// Jobs that were started and have not ended.
-    pub(crate) jobs: Vec<(JobId, Job)>,
-    /// The most that counted against the memory budget since this was set to 0, in bytes.
-    peak: usize,
+    driver: Driver<Engine>,
+    pub(crate) network: Network,
+    /// How the server has ended, if it has.
+    pub(crate) ended: Option<Ended>,
 }
 
 impl World {
@@ -64,13 +46,11 @@ impl World {
             }
         };
         let engine = Engine::new(Arc::clone(&config), budget.clone(), Box::new(entropy), true);
+        let now = Now { at: start(), unix: UnixMillis(1_700_000_000_000) };
         let mut world = Self {
-            now: Now { at: start(), unix: UnixMillis(1_700_000_000_000) },
-            sessions: Sessions::new(&config, budget),
-            engine,
-            clients: Vec::new(),
-            jobs: Vec::new(),
-            peak: 0,
+            driver: Driver::new(Sessions::new(&config, budget.clone()), engine),
+            network: Network::new(now, budget),
+            ended: None,
         };
         world.turn();
         world.answer_probes();
@@ -84,12 +64,9 @@ impl World {
 
     /// A new connection from `address`; its number.
     pub(crate) fn connect_from(&mut self, address: IpAddr) -> usize {
-        let conn = self.sessions.accept(address.into(), self.now).expect("there is room");
-        let client =
-            Client { conn, inbound: Vec::new(), is_stalled: false, shut_at: None, gone_at: None };
-        self.clients.push(client);
+        let client = self.network.connect(address.into());
         self.turn();
-        self.clients.len() - 1
+        client
     }
 
     /// A new connection that speaks WebSocket; its number.
@@ -113,14 +90,19 @@ impl World {
 
     /// The settings become those of `config`, as far as they can.
     pub(crate) fn reload(&mut self, config: Config) {
-        self.engine.reconfigure(&mut self.sessions, config);
+        let (engine, sessions) = self.driver.parts_mut();
+        engine.reconfigure(sessions, config);
         self.turn();
+    }
+
+    /// The server is asked to stop.
+    pub(crate) fn stop(&mut self) {
+        self.happen(Event::Stop);
     }
 
     /// Bytes come from a client.
     pub(crate) fn send(&mut self, client: usize, bytes: impl AsRef<[u8]>) {
-        let conn = self.clients[client].conn;
-        self.sessions.receive(conn, bytes.as_ref(), self.now, &mut self.engine);
+        self.network.send(client, bytes.as_ref());
         self.turn();
     }
 
@@ -129,40 +111,27 @@ impl World {
         self.send(client, text_frame(text));
     }
 
-    /// Bytes come from a client, as much at once as one read brings.
-    pub(crate) fn send_in_pieces(&mut self, client: usize, bytes: &[u8]) {
-        for piece in bytes.chunks(READ_BYTES_MAX) {
-            self.send(client, piece);
-        }
-    }
-
     /// The same `bytes`, not more than one read brings, come from all of `clients` in one instant.
     /// What the most was that counted against the memory budget.
     pub(crate) fn send_at_once(&mut self, clients: &[usize], bytes: &[u8]) -> usize {
         assert!(bytes.len() <= READ_BYTES_MAX);
-        self.peak = 0;
-        let mut readable = clients.iter();
-        while readable.len() > 0 {
-            self.begin_turn();
-            while !self.sessions.is_sated()
-                && let Some(client) = readable.next()
-            {
-                let conn = self.clients[*client].conn;
-                self.sessions.receive(conn, bytes, self.now, &mut self.engine);
-            }
-            self.go_on();
+        self.network.peak = 0;
+        for client in clients {
+            self.network.send(*client, bytes);
         }
-        self.finish_turns()
+        self.turn();
+        self.network.peak
     }
 
     /// The connections of all `clients` break in one instant. What the most was that counted
     /// against the memory budget.
     pub(crate) fn lose_at_once(&mut self, clients: &[usize]) -> usize {
-        self.peak = 0;
+        self.network.peak = 0;
         for client in clients {
-            self.sessions.lost(self.clients[*client].conn, "simulated");
+            self.network.happen(Event::Breaks(*client));
         }
-        self.finish_turns()
+        self.turn();
+        self.network.peak
     }
 
     /// The connection of a client breaks.
@@ -172,12 +141,23 @@ impl World {
 
     /// Whether a client's WebSocket is open.
     pub(crate) fn is_open(&self, client: usize) -> bool {
-        self.sessions.is_open_websocket(self.clients[client].conn)
+        let conn = self.network.clients[client].conn;
+        conn.is_some_and(|conn| self.driver.sessions().is_open_websocket(conn))
+    }
+
+    /// What counts against the memory budget, in bytes.
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.driver.sessions().budget().used()
+    }
+
+    /// Whether all that a stop began has ended.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.driver.application().is_finished()
     }
 
     /// What a client has been sent since the last time.
     pub(crate) fn take(&mut self, client: usize) -> Vec<u8> {
-        std::mem::take(&mut self.clients[client].inbound)
+        std::mem::take(&mut self.network.clients[client].inbound)
     }
 
     /// The same as text; bytes that are none stand there as U+FFFD.
@@ -187,36 +167,31 @@ impl World {
 
     /// The client shuts its half.
     pub(crate) fn finish(&mut self, client: usize) {
-        let conn = self.clients[client].conn;
-        self.sessions.receive_end(conn);
-        self.turn();
+        self.happen(Event::Finishes(client));
     }
 
     /// A client that read nothing reads again.
     pub(crate) fn read_again(&mut self, client: usize) {
-        self.clients[client].is_stalled = false;
-        self.sessions.unblocked(self.clients[client].conn);
-        self.turn();
+        self.network.clients[client].is_stalled = false;
+        self.happen(Event::Reads(client));
     }
 
     /// The socket of a client that reads nothing takes `bytes` bytes after all.
     pub(crate) fn take_in(&mut self, client: usize, bytes: usize) {
-        self.sessions.wrote(self.clients[client].conn, bytes);
-        self.sessions.blocked(self.clients[client].conn, self.now);
-        self.turn();
+        self.network.clients[client].room = bytes;
+        self.happen(Event::Reads(client));
     }
 
     /// Ends the job at `index` with `outcome`.
     pub(crate) fn end_job(&mut self, index: usize, outcome: Outcome) {
-        let (id, _) = self.jobs.remove(index);
-        self.engine.job_done(&mut self.sessions, id, outcome, self.now);
+        self.network.end_job(index, outcome);
         self.turn();
     }
 
     /// The store answers that it is there, as often as it is asked.
     pub(crate) fn answer_probes(&mut self) {
         while let Some(index) =
-            self.jobs.iter().position(|(_, job)| matches!(job, Job::Probe { .. }))
+            self.network.jobs.iter().position(|(_, job)| matches!(job, Job::Probe { .. }))
         {
             self.end_job(index, Outcome::Probed(Ok(())));
         }
@@ -224,94 +199,39 @@ impl World {
 
     /// Everything that is due until `at` happens, each at its time.
     pub(crate) fn pass_until(&mut self, at: Timestamp) {
-        for _ in 0..WAKE_UPS_MAX {
-            let due = [self.sessions.poll_timeout(), self.engine.poll_timeout()];
-            let next = due.into_iter().flatten().min().map_or(at, |next| next.min(at));
-            if next > self.now.at {
-                let passed = next.since(self.now.at).as_millis();
-                self.now.unix.0 += i64::try_from(passed).expect("tests take no ages");
-                self.now.at = next;
+        self.network.until = at;
+        self.turn();
+    }
+
+    fn happen(&mut self, event: Event) {
+        self.network.happen(event);
+        self.turn();
+    }
+
+    /// Turns until nothing is left to do at this time.
+    fn turn(&mut self) {
+        for _ in 0..TURNS_MAX {
+            if self.ended.is_some() {
+                return;
             }
-            self.turn();
-            if next == at {
+            let Ok(ended) = self.driver.turn(&mut self.network);
+            self.ended = ended;
+            if let Some(timeout) = self.network.idle {
+                if timeout > PATIENCE {
+                    self.check_sent();
+                }
                 return;
             }
         }
-        panic!("a deadline at {:?} is never met", self.now.at);
+        panic!("a deadline at {:?} is never met", self.network.now.at);
     }
 
-    /// Turns until nothing is left over; what the most was that counted against the budget.
-    fn finish_turns(&mut self) -> usize {
-        self.turn();
-        for _ in 0..WAKE_UPS_MAX {
-            if !self.sessions.has_leftovers() {
-                return self.peak;
-            }
-            self.turn();
-        }
-        panic!("something is always left over");
-    }
-
-    fn turn(&mut self) {
-        self.begin_turn();
-        self.go_on();
-    }
-
-    fn begin_turn(&mut self) {
-        self.sessions.begin_turn();
-        while self.sessions.next_resumed(self.now, &mut self.engine).is_some() {}
-    }
-
-    /// What the event loop does in each turn when it has read.
-    fn go_on(&mut self) {
-        self.note_peak();
-        self.sessions.handle_timeouts(self.now, &mut self.engine);
-        self.engine.handle_timeout(&mut self.sessions, self.now);
-        while self.sessions.next_resumed(self.now, &mut self.engine).is_some() {}
-        while let Some(job) = self.engine.next_job(self.now) {
-            self.jobs.push(job);
-        }
-        self.note_peak();
-        self.flush();
-        let mut finished = Vec::new();
-        self.sessions.take_finished(&mut finished, self.now, &mut self.engine);
-        for conn in finished {
-            self.sessions.remove(conn);
-            let gone = self.clients.iter_mut().find(|client| client.conn == conn);
-            gone.expect("it was accepted here").gone_at = Some(self.now.at);
-        }
-        self.note_peak();
-        self.flush();
-    }
-
-    fn note_peak(&mut self) {
-        self.peak = self.peak.max(self.sessions.budget().used());
-    }
-
-    fn flush(&mut self) {
-        let mut due = Vec::new();
-        self.sessions.take_due(&mut due, self.now);
-        for conn in due {
-            let client = self.clients.iter().position(|client| client.conn == conn);
-            self.flush_one(client.expect("it was accepted here"));
-        }
-    }
-
-    fn flush_one(&mut self, client: usize) {
-        let client = &mut self.clients[client];
-        while self.sessions.has_unsent(client.conn) {
-            if client.is_stalled {
-                self.sessions.blocked(client.conn, self.now);
-                break;
-            }
-            let mut slices = [IoSlice::new(&[]); 64];
-            let count = self.sessions.slices(client.conn, &mut slices);
-            let before = client.inbound.len();
-            slices[..count].iter().for_each(|slice| client.inbound.extend_from_slice(slice));
-            self.sessions.wrote(client.conn, client.inbound.len() - before);
-        }
-        if self.sessions.flushed(client.conn, self.now) == AfterFlush::ShutdownWrite {
-            client.shut_at = Some(self.now.at);
+    /// A server that waits longer than frames may wait for others has sent all that there is to
+    /// send.
+    fn check_sent(&self) {
+        for client in self.network.clients.iter().filter(|client| !client.is_stalled) {
+            let unsent = client.conn.map_or(0, |conn| self.driver.sessions().unsent_bytes(conn));
+            assert_eq!(unsent, 0, "nobody waits to send it: {client:?}");
         }
     }
 }

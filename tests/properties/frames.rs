@@ -1,9 +1,10 @@
 //! The frames that we send are those that tungstenite would.
 
 use proptest::prelude::*;
-use sync_server::ws::{CloseReason, binary_frame, close_frame, text_frame};
+use sync_server::base::memory::MemoryBudget;
+use sync_server::ws::{CloseReason, Frame, close_frame, text_frame};
 use tungstenite::protocol::CloseFrame;
-use tungstenite::protocol::frame::Frame;
+use tungstenite::protocol::frame::Frame as Theirs;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::cases;
@@ -13,7 +14,7 @@ fn length() -> impl Strategy<Value = usize> {
     prop_oneof![0..=2_usize, 123..=128_usize, 65_533..=65_538_usize, 0..=200_000_usize]
 }
 
-fn by_tungstenite(frame: Frame) -> Vec<u8> {
+fn by_tungstenite(frame: Theirs) -> Vec<u8> {
     let mut out = Vec::new();
     frame.format(&mut out).expect("a vector takes everything");
     out
@@ -31,10 +32,11 @@ proptest! {
         let mut scratch = vec![b'?'; before];
         let payload = vec![byte & 0x7f; length];
         let write = |out: &mut Vec<u8>| out.extend_from_slice(&payload);
-        let text = text_frame(&mut scratch, write).to_vec();
-        let binary = binary_frame(&mut scratch, write).to_vec();
+        let budget = MemoryBudget::new(1 << 30);
+        let text = Frame::text(&mut scratch, &budget, write).bytes().as_slice().to_vec();
+        let binary = Frame::binary(&mut scratch, &budget, write).bytes().as_slice().to_vec();
         for (ours, data) in [(text, Data::Text), (binary, Data::Binary)] {
-            let theirs = Frame::message(payload.clone(), OpCode::Data(data), true);
+            let theirs = Theirs::message(payload.clone(), OpCode::Data(data), true);
             prop_assert!(ours == by_tungstenite(theirs), "{data:?} of {length} bytes");
         }
     }
@@ -46,7 +48,7 @@ fn every_length_up_to_the_second_form_and_beyond_the_third() {
     for length in (0..=300).chain(65_500..=65_600) {
         let payload = vec![b'x'; length];
         let ours = text_frame(&mut scratch, |out| out.extend_from_slice(&payload));
-        let theirs = by_tungstenite(Frame::message(payload, OpCode::Data(Data::Text), true));
+        let theirs = by_tungstenite(Theirs::message(payload, OpCode::Data(Data::Text), true));
         assert!(*ours == *theirs, "{length} bytes");
     }
 }
@@ -68,6 +70,6 @@ fn close_frames_are_those_of_tungstenite() {
         let mut ours = Vec::new();
         close_frame(reason, &mut ours);
         let close = CloseFrame { code: reason.code().into(), reason: reason.text().into() };
-        assert_eq!(ours, by_tungstenite(Frame::close(Some(close))), "{reason}");
+        assert_eq!(ours, by_tungstenite(Theirs::close(Some(close))), "{reason}");
     }
 }

@@ -62,7 +62,7 @@ const USES: &[(&str, &[&str])] = &[
     ("http", &["base", "config", "ws"]),
     ("accounts", &["base", "config", "store"]),
     ("api", &["accounts", "base", "config", "http", "protocol", "rooms"]),
-    ("session", &["base", "config", "http", "rooms", "ws"]),
+    ("session", &["base", "config", "http", "ws"]),
     (
         "engine",
         &[

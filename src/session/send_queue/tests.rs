@@ -19,7 +19,7 @@ impl SendQueue {
         assert_eq!(self.queued_bytes + self.front_sent, bytes + self.tail.len());
         let front = segments.first().map_or(self.tail.len(), |front| front.bytes().len());
         assert!(self.front_sent < front || (self.front_sent == 0 && self.is_empty()));
-        if let Some(index) = before.and_then(|before| before.waiting_document) {
+        if let Some(index) = before.and_then(|before| before.replaceable) {
             assert!(matches!(segments[index], Segment::Shared(_)));
             assert!(index > 0 || self.front_sent == 0);
         }
@@ -55,11 +55,11 @@ impl SendQueue {
     }
 }
 
-fn document(byte: u8, length: usize) -> Document {
-    Document(Bytes::from(vec![byte; length]))
+fn latest(byte: u8, length: usize) -> Bytes {
+    Bytes::from(vec![byte; length])
 }
 
-/// A list of frames; `true` marks a document.
+/// A list of frames; `true` marks one that a later one replaces.
 #[derive(Default)]
 struct Model {
     frames: VecDeque<(bool, Vec<u8>)>,
@@ -67,7 +67,7 @@ struct Model {
 }
 
 impl Model {
-    fn push_document(&mut self, bytes: Vec<u8>) {
+    fn push_latest(&mut self, bytes: Vec<u8>) {
         let started = usize::from(self.front_sent > 0);
         let old = (started..self.frames.len()).find(|&index| self.frames[index].0);
         if let Some(index) = old {
@@ -126,8 +126,8 @@ fn any_sequence_of_operations_sends_what_the_model_sends() {
                     model.frames.push_back((false, frame));
                 }
                 5 | 6 => {
-                    queue.push_document(&document(step, length));
-                    model.push_document(frame);
+                    queue.push_latest(latest(step, length));
+                    model.push_latest(frame);
                 }
                 _ => {
                     let write = queue.next_write().len();
@@ -201,53 +201,57 @@ fn one_write_is_bounded_in_slices_and_bytes() {
 }
 
 #[test]
-fn a_waiting_document_is_replaced_and_moves_to_the_end() {
+fn a_replaceable_is_replaced_and_moves_to_the_end() {
     let mut queue = SendQueue::default();
     queue.push_copy(b"a");
-    queue.push_document(&document(b'1', 3));
+    queue.push_latest(latest(b'1', 3));
     queue.push_copy(b"b");
     queue.push_shared(Bytes::from_static(b"C"));
     assert_eq!(queue.replaceable_bytes(), 3);
-    queue.push_document(&document(b'2', 2));
+    queue.push_latest(latest(b'2', 2));
     queue.push_copy(b"d");
     assert_eq!(queue.next_write(), b"abC22d");
-    queue.push_document(&document(b'3', 1));
+    queue.push_latest(latest(b'3', 1));
     queue.check_invariants();
     assert_eq!(queue.next_write(), b"abCd3");
     assert_eq!(queue.queued_bytes(), 5);
 }
 
 #[test]
-fn a_document_that_is_being_sent_is_finished() {
+fn a_latest_frame_that_is_being_sent_is_finished() {
     let mut queue = SendQueue::default();
     queue.push_copy(b"a");
-    queue.push_document(&document(b'1', 3));
+    queue.push_latest(latest(b'1', 3));
     queue.consume(1);
     assert_eq!(queue.replaceable_bytes(), 3, "nothing of it is sent yet");
     queue.consume(1);
     assert_eq!(queue.replaceable_bytes(), 0);
-    queue.push_document(&document(b'2', 3));
-    queue.push_document(&document(b'3', 3));
+    queue.push_latest(latest(b'2', 3));
+    queue.push_latest(latest(b'3', 3));
     assert_eq!(queue.next_write(), b"11333");
     queue.consume(2);
-    queue.push_document(&document(b'4', 3));
+    queue.push_latest(latest(b'4', 3));
     assert_eq!(queue.send_all(2), b"444");
 }
 
 #[test]
-fn documents_that_replace_each_other_leave_no_trail() {
+fn frames_that_replace_each_other_leave_no_trail() {
     let mut queue = SendQueue::default();
     queue.push_shared(Bytes::from_static(b"stuck"));
     queue.consume(1);
     for _ in 0..=4 * CHUNK_BYTES_MAX {
-        queue.push_document(&document(b'd', 10));
+        queue.push_latest(latest(b'd', 10));
         queue.push_copy(b"!");
     }
     queue.check_invariants();
     assert!(queue.own_bytes() < 10 * CHUNK_BYTES_MAX, "{}", queue.own_bytes());
     assert_eq!(queue.queued_bytes(), 4 + 10 + 4 * CHUNK_BYTES_MAX + 1);
     queue.consume(4);
-    assert_eq!(queue.slice_count(), 6, "full chunks stay as they are; then document and tail");
+    assert_eq!(
+        queue.slice_count(),
+        6,
+        "full chunks stay as they are; then the latest and the tail"
+    );
 }
 
 #[test]
@@ -257,15 +261,15 @@ fn clearing_leaves_what_is_being_sent() {
         (|queue| queue.push_copy(b"abc"), 0, b"!"),
         (|queue| queue.push_copy(b"abc"), 1, b"bc!"),
         (|queue| queue.push_shared(Bytes::from_static(b"abc")), 1, b"bc!"),
-        (|queue| queue.push_document(&document(b'a', 3)), 1, b"aa!"),
-        (|queue| queue.push_document(&document(b'a', 3)), 0, b"!"),
+        (|queue| queue.push_latest(latest(b'a', 3)), 1, b"aa!"),
+        (|queue| queue.push_latest(latest(b'a', 3)), 0, b"!"),
     ];
     for (fill, sent, expected) in table {
         let mut queue = SendQueue::default();
         fill(&mut queue);
         queue.consume(sent);
         queue.push_shared(Bytes::from_static(b"unsent"));
-        queue.push_document(&document(b'd', 9));
+        queue.push_latest(latest(b'd', 9));
         queue.push_copy(b"unsent");
         // A chunk that is being sent is closed by what follows it, so nothing joins it here.
         queue.clear_unstarted();

@@ -1,11 +1,11 @@
-//! Those who have much to send take turns. One big write costs the kernel half of what many small
-//! ones do, but a document for a thousand readers must not keep a chat waiting.
+//! Sessions that have much to send take turns. One big write costs the kernel half of what many
+//! small ones do, but a big frame for a thousand recipients must not keep the others waiting.
 
 use std::collections::VecDeque;
 
 use crate::base::ids::ConnId;
 
-/// Whoever has more to send than this, in bytes, waits for a turn.
+/// A session with more to send than this, in bytes, waits for a turn.
 pub(super) const BULK_BYTES_MIN: usize = 64 * 1024;
 
 /// Bytes that one round of turns sends, and one write more: about a millisecond.
@@ -21,7 +21,7 @@ pub(super) struct Written {
 }
 
 /// Sessions that have much to send, in the order of their turns. Bounded by the number of
-/// sessions: whoever stands here is due, and who is due is not listed again.
+/// sessions: one that stands here is due, and one that is due is not listed again.
 #[derive(Debug, Default)]
 pub(super) struct Bulk(VecDeque<ConnId>);
 
@@ -31,12 +31,12 @@ impl Bulk {
         self.0.push_back(conn);
     }
 
-    /// Nobody waits.
+    /// No session waits.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Gives turns until enough is sent or nobody waits. `write` makes one write for a session;
+    /// Gives turns until enough is sent or none waits. `write` makes one write for a session;
     /// one that has more to send waits again, behind the others.
     pub(super) fn take_turns(&mut self, mut write: impl FnMut(ConnId) -> Written) {
         let mut bytes_sent = 0;
@@ -61,7 +61,7 @@ mod tests {
         ConnId { index, generation: 0 }
     }
 
-    /// Gives everybody in `bulk` turns, who have `left` bytes to send; who wrote, in order.
+    /// Gives turns to all in `bulk`, which have `left` bytes to send; which wrote, in order.
     fn round(bulk: &mut Bulk, left: &mut [usize]) -> Vec<u32> {
         let mut wrote = Vec::new();
         bulk.take_turns(|conn| {
