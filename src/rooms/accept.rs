@@ -5,9 +5,9 @@ use std::borrow::Cow;
 
 use subtle::ConstantTimeEq;
 
-use super::RoomsConfig;
 use super::action::{Document, Join, RawJson};
 use super::answer::RoomError;
+use super::config::RoomsConfig;
 use super::room::Room;
 use super::room_event::{Joiner, Member, RoomEvent, RoomEventKind};
 use crate::base::time::UnixMillis;

@@ -5,10 +5,10 @@
 //! deletion waits for a write of the room that is under way, which would else come after it, and
 //! for lookups that may bring back what is about to be deleted.
 
-use super::Rooms;
 use super::answer::{CloseDone, RoomError};
 use super::event::{Output, RoomChange};
 use super::locate::{Located, Place};
+use super::registry::Rooms;
 use super::room::{Armed, Room};
 use crate::base::ids::RoomKey;
 use crate::base::time::Now;

@@ -2,10 +2,11 @@
 //! the engine around them.
 
 use super::action::{Document, RawJson};
+use super::answer::StoreUnavailable;
 use super::peer::Peer;
+use super::room::RoomView;
 use super::room_event::RoomEvent;
 use super::stored::StoredRoom;
-use super::{RoomView, StoreUnavailable};
 use crate::base::ids::{ConnId, RoomKey};
 
 /// A message to members (protocol, *Server to client*).

@@ -1,11 +1,11 @@
-//! What a request does to its room, and what every change of a room ends with.
+//! What a request, an action of a member, or an event of another server does to its room.
 
-use super::Rooms;
-use super::action::{Create, Document, Join, RawJson};
+use super::action::{Action, Create, Document, Join, RawJson};
 use super::answer::{Done, RoomError};
 use super::event::{Output, RoomChange};
 use super::locate::{Located, Place};
-use super::room::{Armed, PeerChange, Room, RoomView};
+use super::registry::Rooms;
+use super::room::{PeerChange, Room, RoomView};
 use super::room_event::{Member, RoomEvent, RoomEventKind};
 use super::stored::StoredRoom;
 use crate::base::ids::ConnId;
@@ -26,6 +26,62 @@ pub enum CreateDone<'a> {
 }
 
 impl<W> Rooms<W> {
+    /// Does what a member asks for.
+    ///
+    /// # Errors
+    ///
+    /// As the variants of [`RoomError`] say; nothing has changed then.
+    pub fn handle(
+        &mut self,
+        from: ConnId,
+        action: Action<'_>,
+        now: Now,
+        out: &mut impl Output,
+    ) -> Result<Done, RoomError> {
+        debug_assert!(!self.lookups.is_waiting(from), "{from} has a request that waits");
+        match action {
+            Action::Broadcast { data } => self.broadcast(from, data, now, out),
+            Action::SyncDocument { document } => self.sync_document(from, document, now, out),
+            Action::RequestSync => self.request_sync(from, out),
+            Action::Leave => {
+                self.leave(from, now, out).then_some(Done::Now).ok_or(RoomError::NotInRoom)
+            }
+        }
+    }
+
+    /// Lets an event happen that another server has accepted for its room `room_code`. It has no
+    /// effect on a room that is not in memory or is being closed, nor where it does not fit: a
+    /// member comes in as one peer, and goes before it comes in as another one.
+    pub fn deliver_event(
+        &mut self,
+        room_code: &str,
+        event: &RoomEvent<'_>,
+        now: Now,
+        out: &mut impl Output,
+    ) {
+        debug_assert!(
+            event.from.node != self.config.node,
+            "what happens here is delivered at once"
+        );
+        let Some(index) = self.table.find(room_code) else { return };
+        let room = &self.table[index];
+        let fits = match &event.kind {
+            RoomEventKind::Joined(joiner) => {
+                room.peer_of(event.from).is_none_or(|peer| *peer.id == *joiner.peer_id)
+            }
+            _ => true,
+        };
+        if fits && !room.is_closing() {
+            self.deliver(index, event, now, out);
+        }
+    }
+
+    /// The connection is gone: out of its room, and its request waits no more.
+    pub fn disconnect(&mut self, conn: ConnId, now: Now, out: &mut impl Output) {
+        self.lookups.cancel(conn);
+        self.leave(conn, now, out);
+    }
+
     /// Lets a connection into a room, out of the one that it is in.
     ///
     /// A join that fails leaves the connection where it was. While a join waits for the store the
@@ -175,70 +231,6 @@ impl<W> Rooms<W> {
         true
     }
 
-    /// What every change of a room ends with: a write that is due starts, and the timers learn
-    /// what the room waits for now.
-    pub(super) fn settle(&mut self, index: u32, now: Now, out: &mut impl Output) {
-        let key = self.table.key(index);
-        let room = &mut self.table[index];
-        if self.is_draining {
-            room.saving.hurry();
-        }
-        if room.save_due().is_some_and(|at| at <= now.at) {
-            out.persist(key, room.saving.revision(), room.stored());
-            room.saving.started(now.at);
-            self.saves_under_way += 1;
-        }
-        let next = room.deadline();
-        self.arm(index, next);
-        if cfg!(debug_assertions) {
-            self.check_room(index);
-        }
-    }
-
-    /// Replaces what a room waits for.
-    pub(super) fn arm(&mut self, index: u32, next: Armed) {
-        let armed = std::mem::replace(&mut self.table[index].armed, next);
-        self.saves.rearm(index, &mut armed.save(), next.save());
-        self.idle.rearm(index, &mut armed.idle(), next.idle());
-    }
-
-    /// When the room that is empty longest has been so for long enough, and its index.
-    pub(super) fn next_expiry(&self) -> Option<(Timestamp, u32)> {
-        let (since, index) = self.idle.first()?;
-        Some((since + self.config.idle_timeout?, index))
-    }
-
-    /// Ends the idle time of a room.
-    pub(super) fn expire(&mut self, index: u32, now: Now, out: &mut impl Output) {
-        let room = &mut self.table[index];
-        if self.lookups.concern(room.code()) {
-            // Somebody asks for it, so its idle time starts again.
-            room.touch(now.at);
-            self.settle(index, now, out);
-        } else {
-            self.forget(index, RoomChange::Expired, out);
-        }
-    }
-
-    /// Drops a room from memory.
-    pub(super) fn forget(&mut self, index: u32, change: RoomChange, out: &mut impl Output) {
-        self.arm(index, Armed::Nothing);
-        let room = self.table.remove(index);
-        debug_assert!(room.presence().is_none() && room.saving.may_forget());
-        self.document_bytes -= room.document_bytes();
-        out.room_changed(room.code(), change);
-    }
-
-    /// Panics if an invariant of one room does not hold.
-    pub(super) fn check_room(&self, index: u32) {
-        let room = &self.table[index];
-        room.check_invariants(self.config.node);
-        assert_eq!(self.table.find(room.code()), Some(index));
-        assert_eq!(self.closing.contains(&index), room.is_closing());
-        let mut seated = room.connections().iter().map(|&conn| self.membership.get(conn));
-        assert!(seated.all(|place| place == Some(&index)), "members of {} are in it", room.code());
-    }
-
     /// Brings a stored room to memory. The caller settles it.
     fn restore(
         &mut self,
@@ -262,12 +254,6 @@ impl<W> Rooms<W> {
         self.ensure_space(out)?;
         let room = Room::auto_created(join, &out.fresh_room_id(), self.config.store, now);
         Ok(self.open(room, RoomChange::Created, out))
-    }
-
-    /// Sees to it that one more room fits into memory.
-    pub(super) fn ensure_space(&mut self, out: &mut impl Output) -> Result<(), RoomError> {
-        let has_space = self.table.len() < self.config.rooms_max as usize;
-        if has_space || self.evict_idle(out) { Ok(()) } else { Err(RoomError::TooManyRooms) }
     }
 
     fn open(&mut self, room: Box<Room>, change: RoomChange, out: &mut impl Output) -> u32 {

@@ -6,9 +6,9 @@
 
 use std::task::Poll;
 
-use super::Rooms;
 use super::answer::StoreUnavailable;
 use super::event::Output;
+use super::registry::Rooms;
 use super::stored::StoredRoom;
 use crate::base::ids::{ConnId, RoomKey};
 

@@ -35,7 +35,9 @@ use bytes::Bytes;
 
 use self::request::{Answer, Desire, Request, ask};
 use super::*;
-use crate::base::time::UnixMillis;
+use crate::base::ids::{ConnId, RoomKey};
+use crate::base::time::{Now, Timestamp, UnixMillis};
+use crate::config::{HostAuth, SyncWriters};
 
 /// The defaults with an idle time of a minute, and small limits.
 pub(super) fn config() -> RoomsConfig {

@@ -4,9 +4,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::request::{Answer, Desire, Request, ask};
-use super::{Recorder, TIMEOUTS_PER_CALL, auth, check, config, document, memory};
-use crate::base::ids::ConnId;
+use super::{Recorder, auth, check, config, document, memory};
+use crate::base::ids::{ConnId, RoomKey};
+use crate::base::time::{Now, Timestamp};
 use crate::rooms::lookups::LOOKUPS_MAX;
+use crate::rooms::upkeep::TIMEOUTS_PER_CALL;
 use crate::rooms::*;
 
 fn conn(index: usize) -> ConnId {

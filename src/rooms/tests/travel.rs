@@ -14,10 +14,9 @@ const FOREIGN: [&str; 2] = ["nan", "ned"];
 impl Servers {
     /// Two servers that have the room R, each with members of its own.
     fn new() -> Self {
-        let config = RoomsConfig { sync_writers: SyncWriters::Any, ..memory() };
-        let there = RoomsConfig { node: NodeId(1), ..config.clone() };
-        let (here, there) = (Player::new(config), Player::new(there));
-        let mut servers = Self { here, there };
+        let server =
+            |node| Player::new(RoomsConfig { node, sync_writers: SyncWriters::Any, ..memory() });
+        let mut servers = Self { here: server(NodeId(0)), there: server(NodeId(1)) };
         servers.here.play("0 http: create R by ann");
         servers.there.play("0 http: create R by ann");
         servers
