@@ -15,6 +15,10 @@
 //!     bob = now                     the answer, at once or later
 //! ```
 //!
+//! `0 given: R id=i host=ann doc=d ann* tab/ann bob` is a room with members, whose coming is not
+//! told: with an id it is a stored one, else it is made. A connection is called as its peer if
+//! there is no other name before a slash.
+//!
 //! A peer that is host has a star. `clock:` lines are `tick` (the timeout is handled), `next`
 //! (when does it want to be called), `flush` and `evict`.
 
@@ -114,6 +118,7 @@ impl Player {
         let now = Now { at: Timestamp::from_millis(ms), unix };
         let words: Vec<&str> = what.split(' ').collect();
         match who {
+            "given" => self.given(time, &words),
             "store" => self.answer(&words, now),
             "clock" => self.tick(&words, now),
             _ => {
@@ -123,6 +128,35 @@ impl Player {
         }
         self.rooms.check_invariants();
         std::mem::take(&mut self.out.lines)
+    }
+
+    /// A room with members, without a word of how it came to be.
+    fn given(&mut self, time: &str, words: &[&str]) {
+        let (facts, members): (Vec<&str>, Vec<&str>) =
+            words[1..].iter().partition(|word| word.contains('='));
+        let code = words[0];
+        let host = value(&facts, "host");
+        let create = host.map(|host| format!("{time} http: create {code} by {host}"));
+        let join = |member: &str| {
+            let peer = member.trim_end_matches('*');
+            let (conn, peer) = peer.split_once('/').unwrap_or((peer, peer));
+            let host = if member.ends_with('*') { " host" } else { "" };
+            format!("{time} {conn}: join {code} as {peer}{host}")
+        };
+        let mut requests = create.into_iter().chain(members.into_iter().map(join));
+        self.play(&requests.next().expect("a host or a member"));
+        if self.rooms.config.store {
+            let is_stored = value(&facts, "id").is_some();
+            let found = if is_stored {
+                format!("has {code} {}", facts.join(" "))
+            } else {
+                "missing".into()
+            };
+            self.play(&format!("{time} store: {code} {found}"));
+        }
+        for request in requests {
+            self.play(&request);
+        }
     }
 
     fn act(&mut self, conn: ConnId, who: &str, words: &[&str], now: Now) {
