@@ -20,7 +20,7 @@ pub struct RoomsConfig {
     pub auto_create: bool,
     /// Rooms are stored, so one that is not in memory may still exist.
     pub store: bool,
-    /// Who may replace a document.
+    /// Which members may replace a document.
     pub sync_writers: SyncWriters,
     /// The server-wide rule. [`HostAuth::Token`] holds for every room for which there is a token,
     /// whatever the room itself says.

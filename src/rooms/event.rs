@@ -70,7 +70,7 @@ pub trait Output {
     /// The store cannot be asked at present.
     fn lookup(&mut self, room_code: &str) -> Result<(), StoreUnavailable>;
 
-    /// The room is closed under these members, who are in no room any more. What was to be made
+    /// The room is closed under these members, which are in no room any more. What was to be made
     /// durable of it never will be.
     fn dismissed(&mut self, room: RoomKey, members: &[ConnId]);
 

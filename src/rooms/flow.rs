@@ -244,7 +244,7 @@ impl<W> Rooms<W> {
         Ok(self.open(room, RoomChange::Restored, out))
     }
 
-    /// Makes the room that somebody joins. The caller settles it.
+    /// Makes the room of a join. The caller settles it.
     fn auto_create(
         &mut self,
         join: &Join<'_>,

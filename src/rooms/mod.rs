@@ -1,4 +1,4 @@
-//! Rooms: who is in them, who is host, what they share.
+//! Rooms: their members, their hosts, what they share.
 //!
 //! A pure state machine: an action and the time go in, effects are pushed, borrowed, into an
 //! [`Output`]. It touches no socket, clock, thread, randomness, JSON or store.
@@ -18,7 +18,7 @@
 //! - A connection id names one connection for ever; [`Rooms::disconnect`] comes before its slot
 //!   is used again.
 //! - Effects of one call are pushed in the order in which they have to take place. The rooms are
-//!   borrowed meanwhile, so nobody joins or leaves under a fan-out.
+//!   borrowed meanwhile, so no member joins or leaves under a fan-out.
 //!
 //! # Where things are
 //!

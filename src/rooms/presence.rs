@@ -1,5 +1,5 @@
-//! Who is in one room, on whichever server: members in the order of their joins, and the peers they
-//! belong to.
+//! The members of one room, on whichever server, in the order of their joins, and the peers that
+//! they belong to.
 
 use std::mem;
 

@@ -1,4 +1,4 @@
-//! One room: what makes it this room, who is there, its document, and how an event changes them.
+//! One room: what makes it this room, its members, its document, and how an event changes them.
 //! What may happen is checked in `accept`, and told to the members in `deliver`.
 
 use std::sync::Arc;
@@ -102,7 +102,7 @@ impl Armed {
 }
 
 impl Room {
-    /// A room that somebody asked for by a create.
+    /// A room that a create asked for.
     pub(super) fn created(create: &Create<'_>, store: bool, now: Now) -> Box<Self> {
         let identity = RoomIdentity {
             code: create.room_code.into(),
@@ -114,8 +114,8 @@ impl Room {
         Self::with(identity, now.unix, Saving::created(store), now.at)
     }
 
-    /// A room that comes to be because somebody joins it. Nobody was given a token for it, so
-    /// none can be asked for.
+    /// A room that comes to be by a join. No token was given out for it, so none can be asked
+    /// for.
     pub(super) fn auto_created(join: &Join<'_>, room_id: &str, store: bool, now: Now) -> Box<Self> {
         let identity = RoomIdentity {
             code: (*join.room_code).into(),
@@ -354,7 +354,7 @@ impl<'a> RoomView<'a> {
         &self.room.identity.room_id
     }
 
-    /// Empty while nobody has claimed the room.
+    /// Empty while the room is unclaimed.
     pub fn host_id(self) -> &'a str {
         &self.room.identity.host_id
     }

@@ -141,7 +141,7 @@ impl<W> Rooms<W> {
     pub(super) fn expire(&mut self, index: u32, now: Now, out: &mut impl Output) {
         let room = &mut self.table[index];
         if self.lookups.concern(room.code()) {
-            // Somebody asks for it, so its idle time starts again.
+            // A request asks for it, so its idle time starts again.
             room.touch(now.at);
             self.settle(index, now, out);
         } else {
