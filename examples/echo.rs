@@ -11,8 +11,8 @@ use std::time::Duration;
 use sync_server::base::ids::{ConnId, JobId};
 use sync_server::base::memory::MemoryBudget;
 use sync_server::base::time::{Now, Timestamp};
-use sync_server::config::{AllowedOrigins, BindAddress, Config};
-use sync_server::http::{Request, check_upgrade};
+use sync_server::config::{BindAddress, Config};
+use sync_server::http::{Request, Upgrade};
 use sync_server::net::{EventLoop, Listener};
 use sync_server::session::{Dispatch, Sessions};
 use sync_server::workers::Workers;
@@ -30,7 +30,7 @@ impl Dispatch for Echo {
     type Event = Infallible;
 
     fn request(&mut self, sessions: &mut Sessions, conn: ConnId, request: Request, now: Now) {
-        match check_upgrade(&request, &AllowedOrigins::Any) {
+        match Upgrade::of(&request) {
             Ok(upgrade) => sessions.upgrade(conn, &upgrade, now),
             Err(response) => sessions.respond(conn, &response, now),
         }

@@ -1,13 +1,11 @@
 //! `sync-server`: from arguments to an exit code. No protocol and no room logic here.
 
-mod console;
-mod setup;
-
-use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use log::{info, warn};
+use sync_server::accounts::{Service, Settings};
+use sync_server::api::Cors;
 use sync_server::base::memory::MemoryBudget;
 use sync_server::cli::{self, Command};
 use sync_server::config::Config;
@@ -15,10 +13,10 @@ use sync_server::engine::Engine;
 use sync_server::net::systemd::Supervisor;
 use sync_server::net::{EventLoop, Listener, Reload, raise_file_limit};
 use sync_server::session::{Ended, Sessions};
-use sync_server::tools::doctor::Examination;
-use sync_server::tools::first_admin::{self, Outcome};
+use sync_server::store::{self, Store};
+use sync_server::tools::console::{self, print};
+use sync_server::tools::first_admin::{self, FirstAdmin};
 use sync_server::tools::healthcheck;
-use sync_server::tools::watch::Watch;
 use sync_server::workers::Workers;
 use sync_server::workers::backend::Backend;
 use sync_server::workers::logging;
@@ -34,7 +32,7 @@ const EXIT_USAGE: u8 = 2;
 /// Jobs that the pool keeps between the loop and the workers.
 const JOBS_IN_POOL_MAX: usize = 64;
 
-/// What ends the process with one line. Nobody needs to tell one kind from another here.
+/// What ends the process with one line. No kind is told from another here.
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
@@ -49,25 +47,27 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode, Failure> {
     match cli::parse(std::env::args_os().skip(1))? {
-        Command::Help => print_out(&cli::render_help()),
-        Command::Version => print_out(concat!("sync-server ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Help => print(&cli::render_help()),
+        Command::Version => print(concat!("sync-server ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::CheckConfig => {
-            for warning in setup::read_config()?.warnings() {
-                print_out(&format!("warning: {warning}\n"));
+            for warning in cli::read_config()?.warnings() {
+                print(&format!("warning: {warning}\n"));
             }
-            print_out("configuration is valid\n");
+            print("configuration is valid\n");
         }
-        Command::User(command) => console::user(&setup::read_config()?, command)?,
-        Command::Backup(target) => console::backup(&setup::read_config()?, &target)?,
+        Command::User(command) => {
+            let config = cli::read_config()?;
+            console::user(&accounts(&config, store::open(&config)?)?, command)?;
+        }
+        Command::Backup(target) => console::backup(&cli::read_config()?, &target)?,
         Command::Healthcheck => return Ok(check_health()),
-        Command::Setup(url) => set_up(&setup::read_config()?, &url)?,
-        Command::Doctor { url, is_slow } => {
-            return Ok(console::doctor(setup::read_config(), &Examination { url, is_slow }));
+        Command::Setup(url) => set_up(&cli::read_config()?, &url)?,
+        Command::Doctor(examination) => {
+            let is_fine = console::doctor(cli::read_config(), &examination);
+            return Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        Command::Watch { room_code, url, is_json } => {
-            console::watch(&Watch { room_code, url, is_json })?;
-        }
-        Command::Serve => return serve(setup::read_config()?),
+        Command::Watch(watch) => console::watch(&watch)?,
+        Command::Serve => return serve(cli::read_config()?),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -75,11 +75,12 @@ fn run() -> Result<ExitCode, Failure> {
 /// `sync-server healthcheck`. Whatever is wrong, the exit code is 1: Docker keeps all others for
 /// itself.
 fn check_health() -> ExitCode {
-    let checked =
-        setup::read_config().and_then(|config| healthcheck::ask(&config).map_err(Failure::from));
+    let checked = cli::read_config()
+        .map_err(Failure::from)
+        .and_then(|config| Ok(healthcheck::check(&config)?));
     match checked {
         Ok(health) => {
-            print_out(&format!("{health}\n"));
+            print(&format!("{health}\n"));
             ExitCode::SUCCESS
         }
         Err(problem) => {
@@ -91,16 +92,26 @@ fn check_health() -> ExitCode {
 
 /// `sync-server setup`.
 fn set_up(config: &Config, url: &str) -> Result<(), Failure> {
-    print_out(match first_admin::make(config, url)? {
-        Outcome::Made => "the first administrator was made\n",
-        Outcome::AlreadyThere => "there are users already: nothing to do\n",
+    print(match first_admin::make(config, url)? {
+        FirstAdmin::Made => "the first administrator was made\n",
+        FirstAdmin::AlreadyThere => "there are users already: nothing to do\n",
     });
     Ok(())
 }
 
-/// Prints `text`. That nobody reads it (`--help | head`) is no failure.
-pub(crate) fn print_out(text: &str) {
-    let _nobody_reads = std::io::stdout().write_all(text.as_bytes());
+/// The accounts in `store`.
+fn accounts(config: &Config, store: Arc<dyn Store>) -> Result<Service, Failure> {
+    Ok(Service::new(store, Settings::from_config(config, entropy)?, entropy))
+}
+
+/// Bytes that cannot be guessed. Without them there are no codes, ids or tokens worth having, so
+/// a system that has none is not served from.
+#[expect(clippy::disallowed_methods, reason = "there is nothing to flush that could be trusted")]
+fn entropy(bytes: &mut [u8]) {
+    if let Err(problem) = getrandom::fill(bytes) {
+        eprintln!("sync-server: the system gives no randomness: {problem}");
+        std::process::abort();
+    }
 }
 
 fn serve(mut config: Config) -> Result<ExitCode, Failure> {
@@ -112,16 +123,17 @@ fn serve(mut config: Config) -> Result<ExitCode, Failure> {
         None => Listener::bind(&config.bind_addr, config.port)?,
     };
     let listening_on = listener.to_string();
-    let store = setup::open_store(&config)?;
+    let store = store::open(&config)?;
     let store_name = store.name();
-    let accounts = setup::accounts(&config, Arc::clone(&store))?;
+    let accounts = accounts(&config, Arc::clone(&store))?;
     let threads = config.limits.worker_threads;
     let config = Arc::new(config);
     let budget = MemoryBudget::new(config.limits.memory_budget_bytes);
-    let sessions = Sessions::new(&config, budget.clone());
+    let mut sessions = Sessions::new(&config, budget.clone());
+    sessions.set_extra_fields(Cors::new(config.allowed_origins.clone()));
     let store_ok = config.mongodb_uri.is_none();
     let backend = Backend::new(store, accounts, budget.clone());
-    let entropy = Box::new(setup::entropy);
+    let entropy = Box::new(entropy);
     let engine = Engine::new(Arc::clone(&config), budget, entropy, store_ok);
     let run_job = Arc::new(move |job| backend.run(job));
     let event_loop = EventLoop::new(listener, sessions, engine, |wake| {
@@ -157,7 +169,7 @@ fn fit_files(config: &mut Config, files_max: u64) {
 /// changes if they cannot be read.
 fn reload(files_max: u64) -> Reload<Engine> {
     Box::new(move |engine, sessions| {
-        let mut config = setup::read_config().map_err(|problem| problem.to_string())?;
+        let mut config = cli::read_config().map_err(|problem| problem.to_string())?;
         logging::set_level(config.log_level);
         fit_files(&mut config, files_max);
         engine.reconfigure(sessions, config);

@@ -6,9 +6,9 @@
 use std::fs;
 use std::path::Path;
 
+use sync_server::api::ROUTES;
 use sync_server::base::secret::Secret;
 use sync_server::config::{AllowedOrigins, Config, SETTINGS, TrustedProxies};
-use sync_server::http::ROUTES;
 use sync_server::protocol::ErrorCode;
 use sync_server::ws::CloseReason;
 

@@ -302,14 +302,6 @@ pub(super) fn token_cookie(token: &Secret) -> Secret {
     Secret::new(format!("{TOKEN_COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", token.expose()))
 }
 
-/// The name of `role` in JSON and in tokens.
-pub(super) const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Admin => "admin",
-        Role::User => "user",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

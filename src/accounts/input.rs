@@ -354,11 +354,7 @@ pub(super) fn normalized(email: &str) -> String {
 }
 
 fn role(role: &str) -> Result<Role, InputError> {
-    match role {
-        "admin" => Ok(Role::Admin),
-        "user" => Ok(Role::User),
-        _ => Err(InputError::Role),
-    }
+    Role::from_name(role).ok_or(InputError::Role)
 }
 
 fn text(field: &'static str, value: Field, chars_max: usize) -> Result<Field, InputError> {

@@ -8,8 +8,9 @@ mod api;
 mod console;
 pub mod input;
 pub mod password;
-pub mod secret_file;
+mod secret_file;
 mod service;
+mod settings;
 pub mod token;
 mod views;
 
@@ -18,8 +19,9 @@ pub use api::{
     TOKEN_COOKIE,
 };
 pub use input::{LoginKey, login_email};
-pub use secret_file::{SecretFileError, load_or_create_secret};
-pub use service::{LINK_TTL_MS, Service, Settings};
+pub use secret_file::SecretFileError;
+pub use service::{LINK_TTL_MS, Service};
+pub use settings::Settings;
 
 /// Fills its argument with bytes that nobody can guess. Comes from the system's generator.
 pub type Entropy = fn(&mut [u8]);

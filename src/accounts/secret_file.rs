@@ -12,7 +12,7 @@ use crate::base::hex;
 use crate::base::secret::Secret;
 
 /// The file's name in the data directory.
-pub const SECRET_FILE: &str = "jwt_secret";
+const SECRET_FILE: &str = "jwt_secret";
 
 /// Bytes of randomness in a generated secret; the file has twice as many hex digits.
 const SECRET_BYTES: usize = 32;
@@ -61,7 +61,10 @@ pub enum SecretFileError {
 ///
 /// # Errors
 /// [`SecretFileError`]. A file that is there is never overwritten.
-pub fn load_or_create_secret(data_dir: &Path, entropy: Entropy) -> Result<Secret, SecretFileError> {
+pub(super) fn load_or_create_secret(
+    data_dir: &Path,
+    entropy: Entropy,
+) -> Result<Secret, SecretFileError> {
     let path = data_dir.join(SECRET_FILE);
     if let Some(secret) = read(&path)? {
         return Ok(secret);

@@ -15,10 +15,11 @@ use subtle::ConstantTimeEq;
 use super::Entropy;
 use super::api::{
     AccountError, AccountReply, AccountRequest, AuthError, CLEAR_TOKEN_COOKIE, Effect, Identity,
-    role_name, token_cookie,
+    token_cookie,
 };
 use super::input::{EMAIL_BYTES_MAX, Invite, Login, SetupPassword, UpdateMe, UpdateUser};
 use super::password::{self, SALT_BYTES, Verdict};
+use super::settings::Settings;
 use super::token::Tokens;
 use super::views::{Invited, LinkHolder, LoggedIn, Me, Success, UserList};
 use crate::base::hex;
@@ -35,19 +36,6 @@ const LINK_BYTES: usize = 32;
 
 /// Longest link token that is looked up, in bytes: ours have 64, older ones may differ.
 const LINK_TOKEN_BYTES_MAX: usize = 128;
-
-/// What an operator has set about accounts.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The key of the tokens.
-    pub jwt_secret: Secret,
-    /// How long a login lasts.
-    pub jwt_ttl_seconds: u64,
-    /// `INITIAL_SETUP_TOKEN`
-    pub setup_token: Option<Secret>,
-    /// `INITIAL_ADMIN_*`
-    pub initial_admin: Option<InitialAdmin>,
-}
 
 /// The accounts: it answers every route of them.
 pub struct Service {
@@ -204,7 +192,7 @@ impl Service {
             }
             _ => return Ok(refusal(AccountError::Login).with(Effect::LoginFailed)),
         };
-        let token = self.tokens.issue(&user.user_id, role_name(user.role), user.version, now);
+        let token = self.tokens.issue(&user.user_id, user.role.as_str(), user.version, now);
         let shown = (!login.cookie).then_some(token.expose());
         let reply = success(&LoggedIn::new(&user, shown)).with(Effect::LoginSucceeded);
         let set_cookie = login.cookie.then(|| token_cookie(&token));

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::api::role_name;
 use crate::base::secret::Secret;
 use crate::store::{Profile, User};
 
@@ -120,7 +119,7 @@ impl<'a> LoggedIn<'a> {
             id: &user.id,
             user_id: &user.user_id,
             email: &user.email,
-            role: role_name(user.role),
+            role: user.role.as_str(),
             token,
             profile: ProfileView::new(&user.profile),
         }
@@ -134,7 +133,7 @@ impl<'a> Me<'a> {
             id: &user.id,
             user_id: &user.user_id,
             email: &user.email,
-            role: role_name(user.role),
+            role: user.role.as_str(),
             discord_id: user.discord_id.as_deref(),
             profile: ProfileView::new(&user.profile),
         }
@@ -153,7 +152,7 @@ impl<'a> UserView<'a> {
             id: &user.id,
             user_id: &user.user_id,
             email: &user.email,
-            role: role_name(user.role),
+            role: user.role.as_str(),
             is_active: user.is_active,
             created_at: user.created_at.rfc3339(),
             setup_token: user.setup_token.as_ref().map(Secret::expose),

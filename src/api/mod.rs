@@ -6,17 +6,21 @@
 
 mod accounts;
 pub mod admin;
+mod cors;
 mod credentials;
 pub mod metrics;
 pub mod pages;
 pub mod rooms;
 mod route;
 mod server;
+#[cfg(test)]
+mod tests;
 mod upgrade;
 mod url;
 mod whoami;
 
 pub use accounts::{account_request, account_response, not_logged_in, too_many_failed_logins};
+pub use cors::Cors;
 pub use credentials::credentials;
 pub use route::{AccountRoute, AdminRoute, ROUTES, Route, RouteError, route};
 pub use server::{Health, busy, index, store_unavailable, too_many_connections};

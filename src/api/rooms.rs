@@ -3,15 +3,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::room_code::is_room_code;
 use crate::base::secret::Secret;
 use crate::base::throttle::RetryAfter;
 use crate::config::HostAuth;
-use crate::http::{Request, Response, Status, is_room_code, parse_json};
-use crate::protocol;
+use crate::http::{Request, Response, Status, parse_json};
+use crate::protocol::{PEER_ID_CHARS_MAX, encode_room_view};
 use crate::rooms::{RoomError, RoomView};
 
-/// Characters of a desired host id (protocol, section 2).
-const HOST_ID_CHARS_MAX: usize = 128;
+/// Characters of a desired host id: the host joins as the peer of that id.
+const HOST_ID_CHARS_MAX: usize = PEER_ID_CHARS_MAX;
 /// The value of `Retry-After`, in seconds, when no room can be made.
 const ROOM_RETRY_AFTER: &str = "60";
 
@@ -121,7 +122,7 @@ pub fn too_many_unknown(wait: RetryAfter) -> Response {
 /// A room, as every client may see it that knows its code.
 pub fn shown(room: &RoomView<'_>) -> Response {
     let mut body = Vec::new();
-    protocol::encode_room_view(room, &mut body);
+    encode_room_view(room, &mut body);
     Response::json_text(Status::OK, body)
 }
 

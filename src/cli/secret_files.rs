@@ -6,37 +6,19 @@
 //! `NAME_FILE`, not by both. Between sources the environment wins over a credential, and that
 //! over `.env`.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::environment::EnvironmentError;
-use crate::config::SETTINGS;
+use super::variables::{EnvironmentError, FILE_SUFFIX, Variables, secret_names};
 
 /// Of a secret; a file that is longer is something else.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
-
-/// What the name of a variable ends with that names a file.
-const FILE_SUFFIX: &str = "_FILE";
-
-/// Variables and their values, from one source.
-pub(super) type Variables = HashMap<String, String>;
 
 /// How a source sets a secret.
 enum Given {
     Value(String),
     In(PathBuf),
-}
-
-/// Names of the settings that may come in files.
-fn secret_names() -> impl Iterator<Item = &'static str> {
-    SETTINGS.iter().filter(|setting| setting.is_secret).map(|setting| setting.name)
-}
-
-/// The variables that name the file of a secret.
-pub(super) fn file_variable_names() -> impl Iterator<Item = String> {
-    secret_names().map(|name| format!("{name}{FILE_SUFFIX}"))
 }
 
 /// Moves all of `environment` over what is in `dot_env`, and puts secrets in the place of the
@@ -85,7 +67,7 @@ fn value(name: &str, given: Given) -> Result<String, EnvironmentError> {
     };
     let variable = format!("{name}{FILE_SUFFIX}");
     match contents(&file) {
-        // Whoever names a file means that there is a secret in it.
+        // A file that is named has a secret in it.
         Ok(text) if text.trim().is_empty() => {
             let error = io::Error::new(io::ErrorKind::InvalidData, "it is empty");
             Err(EnvironmentError::SecretFile { variable, file, error })

@@ -1,7 +1,9 @@
 //! Addresses and origins: what an operator lists, and how a client's address is found and counted.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::base::authority::{Authority, split_url, usual_port};
 
 /// Proxies that a request is followed back through. What is further away is not looked at.
 const HOPS_MAX: usize = 32;
@@ -174,29 +176,6 @@ pub fn client_address(peer: Peer, x_forwarded_for: &str, proxies: &TrustedProxie
     client
 }
 
-/// `host[:port]` as it stands behind `://`: an IPv6 address in brackets, an IPv4 address or a
-/// name; `None` if it is malformed.
-pub(super) fn authority(text: &str) -> Option<(&str, Option<u16>)> {
-    let host_end = match text.strip_prefix('[') {
-        Some(rest) => {
-            let length = rest.find(']')?;
-            rest[..length].parse::<Ipv6Addr>().ok()?;
-            length + "[]".len()
-        }
-        None => text.find(':').unwrap_or(text.len()),
-    };
-    let (host, port) = text.split_at(host_end);
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    if host.is_empty() || !(host.starts_with('[') || host.bytes().all(is_name)) {
-        return None;
-    }
-    if port.is_empty() {
-        return Some((host, None));
-    }
-    let digits = port.strip_prefix(':').filter(|port| port.bytes().all(|b| b.is_ascii_digit()))?;
-    Some((host, Some(digits.parse().ok().filter(|port| *port != 0)?)))
-}
-
 impl Network {
     fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = match text.split_once('/') {
@@ -250,14 +229,17 @@ fn origin(text: &str) -> Option<String> {
         return Some(text.to_owned());
     }
     let text = text.to_ascii_lowercase();
-    let (scheme, rest) = text.split_once("://")?;
+    let (scheme, authority, rest) = split_url(&text)?;
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    let (host, port) = authority(rest.strip_suffix('/').unwrap_or(rest)).filter(|_| is_scheme)?;
-    match (scheme, port) {
-        ("http", Some(80)) | ("https", Some(443)) | (_, None) => Some(format!("{scheme}://{host}")),
-        (_, Some(port)) => Some(format!("{scheme}://{host}:{port}")),
+    let Authority { host, port } = Authority::parse_reachable(authority)?;
+    if !is_scheme || !matches!(rest, "" | "/") {
+        return None;
     }
+    Some(match port.filter(|port| Some(*port) != usual_port(scheme)) {
+        Some(port) => format!("{scheme}://{host}:{port}"),
+        None => format!("{scheme}://{host}"),
+    })
 }
 
 /// An address, perhaps with a port, IPv6 perhaps in brackets.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use log::LevelFilter;
 
 use super::BindAddress;
-use super::address::authority;
+use crate::base::authority::{Authority, split_url, usual_port};
 use crate::base::secret::Secret;
 
 /// Bytes of an e-mail address (RFC 5321, section 4.5.3.1.3, less the angle brackets).
@@ -93,10 +93,9 @@ pub(super) fn choice<T: Copy>(text: &str, words: &[(&str, T)]) -> Option<T> {
 /// `http(s)://host[:port][/path]`, with the scheme in lower case and without a `/` at its end;
 /// `None` for what is not allowed as `PUBLIC_URL`.
 pub fn public_url(text: &str) -> Option<String> {
-    let (scheme, rest) = text.split_once("://")?;
+    let (scheme, host, path) = split_url(text)?;
     let scheme = choice(scheme, &[("http", "http"), ("https", "https")])?;
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    authority(host)?;
+    Authority::parse_reachable(host)?;
     let is_path = |byte: u8| byte.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&byte);
     path.bytes().all(is_path).then(|| format!("{scheme}://{host}{}", path.trim_end_matches('/')))
 }
@@ -118,12 +117,10 @@ pub struct UrlParts<'a> {
 
 /// Takes `url` apart, which is in the form that [`public_url`] gives.
 pub fn url_parts(url: &str) -> Option<UrlParts<'_>> {
-    let (scheme, rest) = url.split_once("://")?;
-    let (written, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let (host, port) = authority(written)?;
-    let is_secure = scheme == "https";
-    let port = port.unwrap_or(if is_secure { 443 } else { 80 });
-    Some(UrlParts { is_secure, authority: written, host, port, path })
+    let (scheme, authority, path) = split_url(url)?;
+    let Authority { host, port } = Authority::parse_reachable(authority)?;
+    let port = port.or(usual_port(scheme))?;
+    Some(UrlParts { is_secure: scheme == "https", authority, host, port, path })
 }
 
 /// A level; or, as in the `.env` of an older server, directives such as

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use log::{info, warn};
 
 use super::application::Engine;
+use crate::api::Cors;
 use crate::config::Config;
 use crate::rooms::RoomsConfig;
 use crate::session::Sessions;
@@ -22,6 +23,7 @@ impl Engine {
             warn!("{warning}");
         }
         sessions.reconfigure(&config);
+        sessions.set_extra_fields(Cors::new(config.allowed_origins.clone()));
         self.rooms.reconfigure(&RoomsConfig::from(&config));
         for conn in self.clients.joined() {
             sessions.set_message_bytes_max(conn, config.limits.message_bytes_max);

@@ -40,7 +40,7 @@ impl Engine {
         let route =
             api::route(request.method(), request.path()).map_err(|error| Response::from(&error))?;
         let response = match route {
-            Route::Preflight => Response::preflight(),
+            Route::Preflight => Response::no_content(),
             Route::Index => api::index(request, self.config.require_auth, self.config.sync_writers),
             Route::RoomPage { is_code } => {
                 // The page itself says that there is no such room.

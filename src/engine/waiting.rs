@@ -136,9 +136,7 @@ impl Waiting {
     pub(super) fn held_bytes(&self) -> usize {
         match self {
             Self::Login(_, WithLogin::Create(creation)) => creation.held_bytes(),
-            Self::Login(_, WithLogin::Upgrade(upgrade, _)) => {
-                size_of::<Upgrade>() + upgrade.accept_key.capacity()
-            }
+            Self::Login(_, WithLogin::Upgrade(upgrade, _)) => upgrade.held_bytes(),
             Self::Login(_, WithLogin::Administer(request)) => request.held_bytes(),
             Self::Lookup(_)
             | Self::Save(..)

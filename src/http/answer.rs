@@ -2,8 +2,7 @@
 //! the doctor, which may have any server at the other end.
 
 use super::chunked::ChunkedDecoder;
-use super::head::HEADERS_MAX;
-use super::parser::{BODY_BYTES_MAX, HEAD_BYTES_MAX};
+use super::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX};
 
 /// Interim answers (1xx) in front of the one that counts.
 const INTERIM_ANSWERS_MAX: usize = 8;

@@ -7,7 +7,7 @@ use super::request::Request;
 /// The body of `request` as a `T`; an empty one is `T::default()`.
 ///
 /// `Content-Type` is not looked at, since clients exist that send another. That lets a form of a
-/// foreign page post JSON, but not in anybody's name: see [`credentials()`](super::credentials()).
+/// foreign page post JSON: a cookie must not count there.
 ///
 /// # Errors
 /// One line for the client, who is to blame. It may quote the body: not for logs.

@@ -5,15 +5,11 @@
 //! fields are checked and thrown away; nothing in this server asks for one.
 
 use super::error::HttpError;
-use super::parser::BODY_BYTES_MAX;
+use super::limits::{
+    BODY_BYTES_MAX, CHUNK_EXTENSION_BYTES_MAX, CHUNK_SIZE_DIGITS_MAX, TRAILER_BYTES_MAX,
+};
 use super::percent::hex_digit;
-
-/// Bytes of all chunk extensions of one body.
-pub const CHUNK_EXTENSION_BYTES_MAX: usize = 4 * 1024;
-/// Bytes of all trailer fields of one body, line ends included.
-pub const TRAILER_BYTES_MAX: usize = 4 * 1024;
-/// Digits of a chunk size, leading zeros included. With these a size cannot overflow 64 bits.
-const SIZE_DIGITS_MAX: u8 = 16;
+use super::syntax::{is_field_byte, is_token_byte};
 
 /// Where in a chunked body a decoder is.
 #[derive(Debug, Default)]
@@ -101,7 +97,7 @@ impl ChunkedDecoder {
     fn framing_byte(&mut self, byte: u8, body_bytes: usize) -> Result<State, HttpError> {
         match (self.state, byte) {
             (State::Size { size, digits }, byte) => match hex_digit(byte) {
-                Some(_) if digits == SIZE_DIGITS_MAX => Err(HttpError::Chunk),
+                Some(_) if digits == CHUNK_SIZE_DIGITS_MAX => Err(HttpError::Chunk),
                 Some(digit) => {
                     Ok(State::Size { size: size << 4 | u64::from(digit), digits: digits + 1 })
                 }
@@ -176,16 +172,4 @@ fn checked_size(size: u64, body_bytes: usize) -> Result<usize, HttpError> {
         .ok()
         .filter(|size| *size <= BODY_BYTES_MAX - body_bytes)
         .ok_or(HttpError::BodyTooLarge)
-}
-
-/// A byte of a field name or method (RFC 9110, 5.6.2).
-pub(super) const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+')
-        || matches!(byte, b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
-}
-
-/// A byte of a field value (RFC 9110, 5.5).
-pub(super) const fn is_field_byte(byte: u8) -> bool {
-    byte == b'\t' || (byte >= b' ' && byte != 0x7F)
 }

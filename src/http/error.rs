@@ -1,7 +1,6 @@
 //! Why a request cannot be read. The client is to blame for all of it; here is the one table from
 //! these errors to statuses.
 
-use super::response::Response;
 use super::status::Status;
 
 /// What is wrong with a request; `Display` is one line for the client. Nobody knows where the
@@ -113,11 +112,5 @@ impl HttpError {
             Self::Connect => Status::NOT_IMPLEMENTED,
             Self::Version => Status::HTTP_VERSION_NOT_SUPPORTED,
         }
-    }
-}
-
-impl From<&HttpError> for Response {
-    fn from(error: &HttpError) -> Self {
-        Self::error(error.status(), &error.to_string())
     }
 }

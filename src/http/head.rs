@@ -4,15 +4,10 @@
 use std::mem::MaybeUninit;
 
 use super::error::HttpError;
-use super::parser::{BODY_BYTES_MAX, HEAD_BYTES_MAX};
+use super::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX};
 use super::request::{FieldSpan, Marks, Request, Span, Version};
-use super::target::{Target, is_host};
-
-/// Fields in a head.
-pub const HEADERS_MAX: usize = 64;
-
-// A `Span` has 16 bits.
-const _: () = assert!(HEAD_BYTES_MAX <= u16::MAX as usize);
+use super::target::Target;
+use crate::base::authority::Authority;
 
 /// A checked head.
 pub(super) struct Head {
@@ -136,7 +131,7 @@ impl<'a> KeyFields<'a> {
             Occurrence::Never => Err(HttpError::HostMissing),
             Occurrence::Repeated => Err(HttpError::HostRepeated),
             Occurrence::Once(value) => match str::from_utf8(value) {
-                Ok(host) if is_host(host) => Ok(Some(host)),
+                Ok(host) if Authority::parse(host).is_some() => Ok(Some(host)),
                 _ => Err(HttpError::HostInvalid),
             },
         }

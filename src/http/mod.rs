@@ -1,31 +1,29 @@
-//! HTTP/1.1 without a socket: bytes to requests, requests to routes, responses to bytes, and the
-//! way from HTTP to WebSocket.
+//! HTTP/1.1 without a socket: bytes to requests, responses to bytes, and the opening handshake of
+//! WebSocket (RFC 6455, 4.2). What is asked for and answered is up to the application.
 //!
-//! Pure: knows no socket, no clock, no store and no room; time for the `Date` field is handed in.
+//! Pure: knows no socket, no clock and no setting; time for the `Date` field is handed in.
 //! Syntax is that of RFC 9112, semantics that of RFC 9110. Wherever two readers of the same bytes
 //! could see two different requests (two lengths, a length beside chunks, folded lines), the
 //! request is refused, so that a proxy in front and this server never disagree.
 //!
-//! The order of things: [`RequestParser`] → [`Request`] → [`route()`] → [`Response`] →
-//! [`ResponseEncoder`], or for `/ws` [`check_upgrade`] → [`ResponseEncoder::encode_upgrade`].
-//! [`parse_answer`] is for those who ask such a server.
+//! The order of things: [`RequestParser`] → [`Request`] → [`Response`] → [`ResponseEncoder`], or
+//! [`Upgrade`] → [`ResponseEncoder::encode_upgrade`]. [`parse_answer`] is for clients.
 
 mod answer;
 mod body;
 mod chunked;
 mod conditional;
-mod cors;
-mod credentials;
 mod date;
+mod encoder;
 mod error;
-mod forwarded;
 mod head;
+mod limits;
 mod parser;
 mod percent;
 mod request;
 mod response;
-mod route;
 mod status;
+mod syntax;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -33,17 +31,17 @@ mod upgrade;
 
 pub use answer::{Answer, AnswerError, parse_answer};
 pub use body::parse_json;
-pub use chunked::{CHUNK_EXTENSION_BYTES_MAX, TRAILER_BYTES_MAX};
 pub use conditional::{accepts_gzip, is_known};
-pub use credentials::{bearer, credentials};
 pub use date::parse_date;
+pub use encoder::{ExtraFields, ResponseContext, ResponseEncoder};
 pub use error::HttpError;
-pub use forwarded::{forwarded_for, forwarded_host, is_secure, websocket_url};
-pub use head::HEADERS_MAX;
-pub use parser::{BODY_BYTES_MAX, HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX, RequestParser, Stage};
-pub use percent::query_value;
+pub use limits::{
+    BODY_BYTES_MAX, CHUNK_EXTENSION_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, REQUEST_LINE_BYTES_MAX,
+    TRAILER_BYTES_MAX,
+};
+pub use parser::{RequestParser, Stage};
+pub use percent::{decode_segment, query_value};
 pub use request::{Request, Version};
-pub use response::{RETRY_AFTER, Response, ResponseContext, ResponseEncoder};
-pub use route::{AccountRoute, AdminRoute, ROUTES, Route, RouteError, is_room_code, route};
+pub use response::{RETRY_AFTER, Response};
 pub use status::Status;
-pub use upgrade::{SUBPROTOCOL, Upgrade, check_upgrade};
+pub use upgrade::{Upgrade, offered_subprotocols};

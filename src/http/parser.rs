@@ -5,17 +5,12 @@
 
 use std::fmt;
 
-use super::chunked::{ChunkedDecoder, is_token_byte};
+use super::chunked::ChunkedDecoder;
 use super::error::HttpError;
 use super::head::{self, Framing, Head};
+use super::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
 use super::request::Request;
-
-/// Bytes of a head: request line, fields, and the empty line behind them.
-pub const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// Bytes of a request line, without its line end.
-pub const REQUEST_LINE_BYTES_MAX: usize = 8 * 1024;
-/// Bytes of a body, without the framing of chunks (protocol, section 3).
-pub const BODY_BYTES_MAX: usize = 64 * 1024;
+use super::syntax::is_token_byte;
 
 /// How far a request has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

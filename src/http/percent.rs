@@ -12,7 +12,7 @@ pub fn query_value(query: &str, name: &str) -> Option<String> {
 }
 
 /// A decoded part of a path, where `+` means itself. `None` if it does not decode to UTF-8.
-pub(super) fn decode_segment(segment: &str) -> Option<String> {
+pub fn decode_segment(segment: &str) -> Option<String> {
     decode(segment, false)
 }
 

@@ -127,7 +127,7 @@ impl Request {
 
     /// The value of the field called `name` if there is exactly one. For fields where a second
     /// one means that somebody is being cheated.
-    pub(super) fn only_header(&self, name: &str) -> Option<&[u8]> {
+    pub fn only_header(&self, name: &str) -> Option<&[u8]> {
         let mut values = self.header_values(name);
         values.next().filter(|_| values.next().is_none())
     }

@@ -13,28 +13,8 @@ pub fn unix_now() -> UnixMillis {
     UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// The moment at which somebody who waits outside of a loop gives up.
-#[derive(Clone, Copy, Debug)]
-pub struct Deadline {
-    start: Instant,
-    limit: Duration,
-}
-
-impl Deadline {
-    /// The moment `limit` from now.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
-    pub fn after(limit: Duration) -> Self {
-        Self { start: Instant::now(), limit }
-    }
-
-    /// The time until then; zero once it is over.
-    pub fn left(self) -> Duration {
-        self.limit.saturating_sub(self.start.elapsed())
-    }
-}
-
 /// The system's monotonic clock, as other processes read it too, in microseconds.
-pub(super) fn monotonic_us() -> u64 {
+pub fn monotonic_us() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     let since = Duration::try_from(now).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)

@@ -7,7 +7,7 @@
 use serde::Deserializer;
 use serde::de::{Error, Visitor};
 
-use super::encode::write_string;
+use super::string::write_string;
 use crate::base::memory::MemoryBudget;
 use crate::rooms::{Document, RawJson};
 use crate::ws;

@@ -6,7 +6,8 @@
 use super::date::write_rfc3339;
 use super::document;
 use super::error::ErrorCode;
-use super::parse::MessageId;
+use super::message_id::MessageId;
+use super::string::write_string;
 use crate::rooms::{Event, Peer, RoomView};
 
 /// An answer to one client that is no event of a room.
@@ -149,19 +150,6 @@ fn write_peer(peer: &Peer, out: &mut Vec<u8>) {
     out.extend_from_slice(br#","metadata":"#);
     out.extend_from_slice(peer.metadata.as_bytes());
     out.push(b'}');
-}
-
-/// Appends `text` as a JSON string. Names are nearly always plain and then copied as they are;
-/// `serde_json` escapes the others.
-pub(super) fn write_string(text: &str, out: &mut Vec<u8>) {
-    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-    } else {
-        let written = serde_json::to_writer(out, text);
-        debug_assert!(written.is_ok(), "every string has a JSON form, a vector takes it");
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What can be refused, by which code, in which words: the one table of errors (protocol,
 //! *Errors*).
 
-use super::parse::MessageId;
+use super::message_id::MessageId;
 
 /// Why an action is refused, for programs. The connection stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

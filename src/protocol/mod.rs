@@ -7,12 +7,14 @@ mod date;
 mod document;
 mod encode;
 mod error;
+mod message_id;
 mod parse;
+mod string;
 
 pub use document::{MalformedDocument, document_from_text, document_text, encode_document};
 pub use encode::{Reply, encode_event, encode_reply, encode_room_view};
 pub use error::{ErrorCode, ParseError};
+pub use message_id::{ID_BYTES_MAX, MessageId};
 pub use parse::{
-    ClientAction, HOST_TOKEN_BYTES_MAX, ID_BYTES_MAX, METADATA_BYTES_MAX, Message, MessageId,
-    PEER_ID_CHARS_MAX, ROOM_CODE_BYTES_MAX, parse,
+    ClientAction, HOST_TOKEN_BYTES_MAX, METADATA_BYTES_MAX, Message, PEER_ID_CHARS_MAX, parse,
 };

@@ -13,13 +13,9 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::error::{ErrorCode, ParseError};
+use super::message_id::{ID_BYTES_MAX, MessageId};
+use crate::base::room_code::ROOM_CODE_BYTES_MAX;
 use crate::rooms::{Join, RawJson, TokenHash};
-
-/// Bytes of an `id` as it stands in the message, quotes and escapes included.
-pub const ID_BYTES_MAX: usize = 128;
-
-/// Bytes of a `room_code`.
-pub const ROOM_CODE_BYTES_MAX: usize = 64;
 
 /// Characters of a `peer_id`.
 pub const PEER_ID_CHARS_MAX: usize = 128;
@@ -41,11 +37,6 @@ pub struct Message<'a> {
     /// What the client asks for.
     pub action: ClientAction<'a>,
 }
-
-/// What a client calls one of its messages: the JSON text of a string or an integer, at most
-/// [`ID_BYTES_MAX`] bytes. It is given back as it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MessageId<'a>(Cow<'a, str>);
 
 /// An action and the fields that it uses (protocol, *Client to server*).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,18 +80,6 @@ pub fn parse(text: &str) -> Result<Message<'_>, ParseError<'_>> {
     match fields.action() {
         Ok(action) => Ok(Message { id, action }),
         Err(refusal) => Err(refuse(refusal, id)),
-    }
-}
-
-impl MessageId<'_> {
-    /// The JSON text of the id.
-    pub fn as_json(&self) -> &str {
-        &self.0
-    }
-
-    /// The id, independent of the message's text.
-    pub fn to_owned(&self) -> MessageId<'static> {
-        MessageId(Cow::Owned(self.0.clone().into_owned()))
     }
 }
 
@@ -157,7 +136,7 @@ impl<'a> Fields<'a> {
             return Err(bad_message("`id` must be a string or an integer"));
         }
         within("id", id.len(), ID_BYTES_MAX, "bytes")?;
-        Ok(Some(MessageId(Cow::Borrowed(id))))
+        Ok(Some(MessageId::new(id)))
     }
 
     fn action(&self) -> Result<ClientAction<'a>, Refusal> {

@@ -9,10 +9,8 @@ use super::room::{PeerChange, Room, RoomView};
 use super::room_event::{Member, RoomEvent, RoomEventKind};
 use super::stored::StoredRoom;
 use crate::base::ids::ConnId;
+use crate::base::room_code::is_room_code;
 use crate::base::time::{Now, Timestamp};
-
-/// Longest code that a room can be made with, in bytes.
-const ROOM_CODE_BYTES_MAX: usize = 64;
 
 /// The answer to a create.
 #[derive(Clone, Copy, Debug)]
@@ -313,10 +311,4 @@ impl<W> Rooms<W> {
         room.tell(event, &change, here, out);
         self.settle(index, now, out);
     }
-}
-
-/// Whether a room may be made with this code; the store may have older ones with others.
-fn is_room_code(code: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    (1..=ROOM_CODE_BYTES_MAX).contains(&code.len()) && code.bytes().all(is_allowed)
 }

@@ -12,7 +12,7 @@ use crate::base::memory::MemoryBudget;
 use crate::base::metrics::Traffic;
 use crate::base::time::{Now, Timestamp};
 use crate::config::{Config, Peer};
-use crate::http::{Response, Upgrade};
+use crate::http::{ExtraFields, Response, Upgrade};
 use crate::ws::{CloseReason, Frame};
 
 /// What all connections come to.
@@ -111,7 +111,6 @@ impl Sessions {
     /// lower limit: it keeps out later ones.
     pub fn reconfigure(&mut self, config: &Config) {
         let limits = &config.limits;
-        self.encoder.set_allowed_origins(config.allowed_origins.clone());
         self.trusted_proxies = config.trusted_proxies.clone();
         self.connections_max = limits.connections_max as usize;
         self.connections_per_ip_max = limits.connections_per_ip_max;
@@ -121,6 +120,11 @@ impl Sessions {
         for conn in self.ids() {
             self.arm(conn);
         }
+    }
+
+    /// From here on each answer to a request has what `extra_fields` adds.
+    pub fn set_extra_fields(&mut self, extra_fields: impl ExtraFields + 'static) {
+        self.encoder.set_extra_fields(Box::new(extra_fields));
     }
 
     /// From here on each answer to a request is the last one of its connection, and a connection

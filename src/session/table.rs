@@ -77,7 +77,7 @@ impl Sessions {
             slots: Slots::default(),
             pool: DecoderPool::default(),
             replies: Vec::new(),
-            encoder: ResponseEncoder::new(config.allowed_origins.clone()),
+            encoder: ResponseEncoder::default(),
             deadlines: TimerSet::default(),
             timeouts: Timeouts::from(limits),
             per_address: HashMap::new(),

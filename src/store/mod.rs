@@ -4,10 +4,13 @@
 //! What must hold across several servers on one database (one first user, a last administrator,
 //! a setup link that works once) is decided *in* the database, never by a lock in the process.
 
+mod chosen;
 #[cfg(feature = "mongodb")]
 pub mod mongo;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+
+pub use chosen::{backup, open};
 
 use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;
@@ -40,6 +43,9 @@ pub enum StoreError {
     /// What is stored, or where it is stored, is not as it should be; somebody has to look.
     #[error("{0}")]
     Damaged(String),
+    /// This build, or the store of these settings, cannot do it.
+    #[error("{0}")]
+    Unsupported(&'static str),
     /// A newer version of this server has written the data.
     #[error(
         "the data was written by a newer version of this server (schema {found}, known {known})"
@@ -88,6 +94,21 @@ pub enum Role {
     User,
     /// Manages the users as well.
     Admin,
+}
+
+impl Role {
+    /// Its name in the store, in JSON, in tokens and on the console.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role that has `name`, in lower case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::User, Self::Admin].into_iter().find(|role| role.as_str() == name)
+    }
 }
 
 /// What others see of a user. All free text.

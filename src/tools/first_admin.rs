@@ -1,17 +1,17 @@
-//! `sync-server setup URL`: makes the first administrator through a running server, as whoever has
-//! the setup token may. For containers: the image runs once more beside the server, and needs no
-//! shell or curl for it. Opens no store.
+//! `sync-server setup URL`: makes the first administrator through a running server, by means of
+//! the setup token. For containers: the image runs once more beside the server, and needs no shell
+//! or curl for it. Opens no store.
 
+use std::io;
 use std::thread;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::client::{AskError, Deadline, Server, ask, complaint};
 use crate::base::secret::Secret;
 use crate::config::{Config, InitialAdmin, UrlParts, public_url, url_parts};
 use crate::http::Answer;
-use crate::net::{Connection, Deadline};
-use crate::tools::client::{self, AskError};
 
 /// For everything together: a server that is started at the same time, and its database, need some
 /// time until they answer.
@@ -25,10 +25,10 @@ const SHOWN_CHARS_MAX: usize = 200;
 
 /// What came of it. Both are success, so that a set-up can be run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum FirstAdmin {
     /// There is an administrator now.
     Made,
-    /// There was a user already, whoever it is.
+    /// There was a user already, with whatever rights.
     AlreadyThere,
 }
 
@@ -41,7 +41,7 @@ pub enum FirstAdminError {
     /// A setting is missing that says who it is, or that it may be made.
     #[error("{0} is not set")]
     Unset(&'static str),
-    /// Nobody answers, or the answer is no HTTP.
+    /// There is no answer, or the answer is no HTTP.
     #[error("{url} gave no answer within 60 s: {error}")]
     Unreachable {
         /// As it was given.
@@ -69,8 +69,8 @@ pub enum FirstAdminError {
 ///
 /// # Errors
 /// [`FirstAdminError`], whatever keeps it from being known that there is a user.
-pub fn make(config: &Config, url: &str) -> Result<Outcome, FirstAdminError> {
-    let server = parts(url).ok_or(FirstAdminError::Url)?;
+pub fn make(config: &Config, url: &str) -> Result<FirstAdmin, FirstAdminError> {
+    let server = Server::Url(parts(url).ok_or(FirstAdminError::Url)?);
     let token = config.initial_setup_token.as_ref();
     let token = token.ok_or(FirstAdminError::Unset("INITIAL_SETUP_TOKEN"))?;
     let admin = config.initial_admin.as_ref();
@@ -79,7 +79,7 @@ pub fn make(config: &Config, url: &str) -> Result<Outcome, FirstAdminError> {
     let deadline = Deadline::after(LIMIT);
     loop {
         let limit = REQUEST_LIMIT.min(deadline.left());
-        let outcome = match ask(&server, &request, Deadline::after(limit)) {
+        let outcome = match ask_at(&server, &request, Deadline::after(limit)) {
             Ok(answer) => judge(url, &answer),
             Err(error) => Err(FirstAdminError::Unreachable { url: url.to_owned(), error }),
         };
@@ -106,12 +106,6 @@ struct Invitation<'a> {
     nickname: Option<&'a str>,
 }
 
-/// What an answer says that is no success.
-#[derive(Deserialize)]
-struct Complaint {
-    error: String,
-}
-
 /// The parts of `url`, if it is `http://HOST[:PORT]`.
 fn parts(url: &str) -> Option<UrlParts<'_>> {
     // What `public_url` would put right is not to be put right here.
@@ -120,38 +114,37 @@ fn parts(url: &str) -> Option<UrlParts<'_>> {
     (!parts.is_secure && parts.path.is_empty()).then_some(parts)
 }
 
-fn request(server: &UrlParts<'_>, token: &Secret, admin: &InitialAdmin) -> String {
+fn request(server: &Server<'_>, token: &Secret, admin: &InitialAdmin) -> String {
     let body = serde_json::to_string(&Invitation {
         email: &admin.email,
         password: admin.password.expose(),
         nickname: admin.nickname.as_deref(),
     })
     .expect("texts can be written as JSON");
-    format!(
-        "POST /api/auth/invite HTTP/1.1\r\nHost: {}\r\nX-Setup-Token: {}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        server.authority,
-        token.expose(),
-        body.len(),
-    )
+    server
+        .request("POST", "/api/auth/invite")
+        .field("X-Setup-Token", token.expose())
+        .field("Content-Type", "application/json")
+        .field("Content-Length", body.len())
+        .with_body(&body)
 }
 
-fn ask(server: &UrlParts<'_>, request: &str, deadline: Deadline) -> Result<Answer, AskError> {
-    let mut connection = Connection::open_by_name(server.host, server.port, deadline)?;
-    client::ask(&mut connection, request).map(|(answer, _)| answer)
+fn ask_at(server: &Server<'_>, request: &str, deadline: Deadline) -> Result<Answer, AskError> {
+    let mut wire = server.connect(deadline, REQUEST_LIMIT).map_err(io::Error::from)?;
+    ask(&mut wire, request).map(|(answer, _)| answer)
 }
 
 /// What `answer` means. Without a login, 401 says that a login is needed: there are users.
-fn judge(url: &str, answer: &Answer) -> Result<Outcome, FirstAdminError> {
+fn judge(url: &str, answer: &Answer) -> Result<FirstAdmin, FirstAdminError> {
     let url = url.to_owned();
     match answer.status {
-        200 | 201 => Ok(Outcome::Made),
-        401 => Ok(Outcome::AlreadyThere),
+        200 | 201 => Ok(FirstAdmin::Made),
+        401 => Ok(FirstAdmin::AlreadyThere),
         403 => Err(FirstAdminError::Token(url)),
         status => {
-            let message = match serde_json::from_slice::<Complaint>(&answer.body) {
-                Ok(complaint) => complaint.error.escape_debug().take(SHOWN_CHARS_MAX).collect(),
-                Err(_) => "is this a sync server?".to_owned(),
+            let message = match complaint(answer) {
+                Some(text) => text.escape_debug().take(SHOWN_CHARS_MAX).collect(),
+                None => "is this a sync server?".to_owned(),
             };
             Err(FirstAdminError::Refused { url, status, message })
         }
@@ -215,7 +208,7 @@ mod tests {
              {body}",
             body.len()
         );
-        let server = parts("http://[::1]").expect("a server");
+        let server = Server::Url(parts("http://[::1]").expect("a server"));
         assert_eq!(request(&server, &Secret::new("t0ken"), &admin), expected);
         let nameless = InitialAdmin { nickname: None, ..admin };
         assert!(!request(&server, &Secret::new("t"), &nameless).contains("nickname"));
@@ -227,9 +220,9 @@ mod tests {
             let error = judge("http://s", &answer(status, body)).expect_err("a refusal");
             (error.may_pass(), error.to_string())
         };
-        assert_eq!(judge("http://s", &answer(200, "{}")).expect("success"), Outcome::Made);
+        assert_eq!(judge("http://s", &answer(200, "{}")).expect("success"), FirstAdmin::Made);
         let there = judge("http://s", &answer(401, "{}")).expect("success");
-        assert_eq!(there, Outcome::AlreadyThere);
+        assert_eq!(there, FirstAdmin::AlreadyThere);
         let line = "http://s has another INITIAL_SETUP_TOKEN, or none";
         assert_eq!(error(403, "{}"), (false, line.to_owned()));
         let line = "http://s answered 400: No \\u{7} e-mail";

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sync_server::api::Cors;
 use sync_server::base::memory::MemoryBudget;
 use sync_server::base::time::{Now, Timestamp, UnixMillis};
 use sync_server::config::Config;
@@ -47,8 +48,10 @@ impl World {
         };
         let engine = Engine::new(Arc::clone(&config), budget.clone(), Box::new(entropy), true);
         let now = Now { at: start(), unix: UnixMillis(1_700_000_000_000) };
+        let mut sessions = Sessions::new(&config, budget.clone());
+        sessions.set_extra_fields(Cors::new(config.allowed_origins.clone()));
         let mut world = Self {
-            driver: Driver::new(Sessions::new(&config, budget.clone()), engine),
+            driver: Driver::new(sessions, engine),
             network: Network::new(now, budget),
             ended: None,
         };

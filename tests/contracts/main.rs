@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use sync_server::http::ROUTES;
+use sync_server::api::ROUTES;
 use sync_server::protocol::ErrorCode;
 
 use support::{Server, WebSocketClient, finish, finish_step_by_step, installed};

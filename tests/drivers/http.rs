@@ -1,12 +1,12 @@
 //! A connection that speaks HTTP, from its bytes to the answers that it could be given.
 
 use super::pieces;
+use sync_server::api::{Cors, check_upgrade, credentials, route, websocket_url};
 use sync_server::base::time::UnixMillis;
 use sync_server::config::{AllowedOrigins, Peer, TrustedProxies, client_address};
 use sync_server::http::{
     BODY_BYTES_MAX, HEAD_BYTES_MAX, HttpError, Request, RequestParser, Response, ResponseContext,
-    ResponseEncoder, Stage, check_upgrade, credentials, forwarded_for, forwarded_host, is_secure,
-    parse_json, route,
+    ResponseEncoder, Stage, parse_json,
 };
 
 /// What a parser may keep: a head with its marks, and a body's buffer after its last doubling.
@@ -71,7 +71,8 @@ pub(crate) fn check_stream(stream: &[u8], lengths: &[u8]) {
 fn look_at(outcome: &Outcome) {
     let listed = AllowedOrigins::parse("https://a,null").expect("two origins");
     for origins in [AllowedOrigins::Any, listed] {
-        let mut encoder = ResponseEncoder::new(origins.clone());
+        let mut encoder = ResponseEncoder::default();
+        encoder.set_extra_fields(Box::new(Cors::new(origins.clone())));
         for request in &outcome.requests {
             look_at_request(request, &origins, &mut encoder);
         }
@@ -88,11 +89,11 @@ fn look_at_request(request: &Request, origins: &AllowedOrigins, encoder: &mut Re
     assert!(!format!("{request:?}").contains('\n'), "one line for a log");
     let context = ResponseContext::of(request);
     match route(request.method(), request.path()) {
-        Ok(_) => check_answer(&Response::preflight(), &context, encoder),
+        Ok(_) => check_answer(&Response::no_content(), &context, encoder),
         Err(error) => check_answer(&Response::from(&error), &context, encoder),
     }
     match check_upgrade(request, origins) {
-        Ok(upgrade) => {
+        Ok((upgrade, _)) => {
             let mut out = Vec::new();
             encoder.encode_upgrade(&upgrade, UnixMillis(0), &mut out);
             assert_eq!(check_head(&out).0, 101);
@@ -101,9 +102,9 @@ fn look_at_request(request: &Request, origins: &AllowedOrigins, encoder: &mut Re
     }
     let token = credentials(request, origins);
     assert!(token.is_none_or(|token| !token.expose().is_empty()));
-    let _values = (request.query_value("token"), forwarded_host(request), is_secure(request));
+    let _values = (request.query_value("token"), websocket_url(request, None, true));
     let proxies = TrustedProxies::parse("10.0.0.0/8, ::1").expect("a network and an address");
-    let hops = forwarded_for(request).unwrap_or_default();
+    let hops = request.joined_header("x-forwarded-for").unwrap_or_default();
     let _client = client_address(Peer::Local, &hops, &proxies);
     if let Err(message) = parse_json::<Option<serde_json::Value>>(request) {
         assert!(message.len() < 300, "an error does not repeat a long body");

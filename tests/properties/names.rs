@@ -6,12 +6,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use sync_server::accounts::token::{InvalidToken, Tokens};
+use sync_server::api::{AccountRoute, Route, route};
 use sync_server::base::hex;
 use sync_server::base::ids::{ConnId, RoomKey};
+use sync_server::base::room_code::is_room_code;
 use sync_server::base::secret::Secret;
 use sync_server::base::time::{Now, UnixMillis};
 use sync_server::config::{Config, HostAuth, SyncWriters};
-use sync_server::http::{AccountRoute, Route, is_room_code, query_value, route};
+use sync_server::http::query_value;
 use sync_server::rooms::{
     Create, CreateDone, Event, NodeId, Output, RoomChange, Rooms, RoomsConfig, StoreUnavailable,
     StoredRoom, TokenHash,

@@ -117,12 +117,12 @@ impl Certificate {
     /// The JSON at `path` of the server at `to`, asked over TLS as `localhost`.
     #[cfg(feature = "tls")]
     pub(crate) fn ask(&self, to: SocketAddr, path: &str) -> serde_json::Value {
-        use sync_server::net;
         use sync_server::tools::client;
         let authority = fs::read(self.file()).expect("it was made");
-        let connection = net::Connection::open(to, net::Deadline::after(crate::support::DEADLINE));
+        let connection =
+            client::Connection::open(to, client::Deadline::after(crate::support::DEADLINE));
         let connection = connection.expect("it listens");
-        let mut stream = net::start_tls(connection, "localhost", Some(&authority)).expect("TLS");
+        let mut stream = client::start_tls(connection, "localhost", Some(&authority)).expect("TLS");
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\r\n",
             to.port()

@@ -1,11 +1,11 @@
 //! Tests of the whole way from bytes to bytes. Those of one function alone stand beside it.
 
+mod bodies;
 mod conditional;
 mod limits;
 mod mutations;
 mod requests;
 mod responses;
-mod routes;
 mod upgrades;
 
 use super::{HttpError, Request, RequestParser, Stage};

@@ -28,12 +28,12 @@ pub(super) fn user(document: &Document) -> Result<User, StoreError> {
     let setup_token = text(document, "setup_token").map(Secret::new);
     let setup_expires_at = date(document, "setup_expires_at")
         .or_else(|| setup_token.as_ref().map(|_| UnixMillis(created_at.0 + SETUP_LINK_MS)));
-    let is_admin = text(document, "role").is_some_and(|role| role.eq_ignore_ascii_case("admin"));
+    let role = text(document, "role").map(|role| role.to_ascii_lowercase());
     Ok(User {
         user_id: text(document, "user_id").unwrap_or_else(|| id.clone()),
         id,
         email,
-        role: if is_admin { Role::Admin } else { Role::User },
+        role: role.and_then(|role| Role::from_name(&role)).unwrap_or_default(),
         password_hash: text(document, "password_hash").map(Secret::new),
         created_at,
         setup_token,
@@ -83,7 +83,7 @@ pub(super) fn from_user(user: &User) -> Document {
     doc! {
         "user_id": &user.user_id,
         "email": &user.email,
-        "role": role_name(user.role),
+        "role": user.role.as_str(),
         "password_hash": user.password_hash.as_ref().map(Secret::expose),
         "created_at": user.created_at.rfc3339(),
         "setup_token": user.setup_token.as_ref().map(Secret::expose),
@@ -130,7 +130,7 @@ pub(super) fn user_changes(change: &UserChange) -> Document {
         set.insert("email", email);
     }
     if let Some(role) = change.role {
-        set.insert("role", role_name(role));
+        set.insert("role", role.as_str());
     }
     if let Some(is_active) = change.is_active {
         set.insert("is_active", is_active);
@@ -175,13 +175,6 @@ pub(super) fn escaped(text: &str) -> String {
         pattern.push(character);
     }
     pattern
-}
-
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Admin => "admin",
-        Role::User => "user",
-    }
 }
 
 fn text(document: &Document, field: &str) -> Option<String> {

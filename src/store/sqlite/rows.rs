@@ -22,7 +22,7 @@ macro_rules! user_params {
         rusqlite::named_params! {
             ":user_id": $user.user_id,
             ":email": $user.email,
-            ":role": $crate::store::sqlite::rows::role_name($user.role),
+            ":role": $user.role.as_str(),
             ":password_hash": $user.password_hash.as_ref().map(Secret::expose),
             ":created_at": $user.created_at.0,
             ":setup_token": $user.setup_token.as_ref().map(Secret::expose),
@@ -86,10 +86,7 @@ pub(super) fn read_state(row: &Row<'_>) -> Result<AccountState, Error> {
     Ok(AccountState {
         version: u64::try_from(version)
             .map_err(|error| Error::FromSqlConversionFailure(0, Type::Integer, error.into()))?,
-        role: match row.get_ref("role")?.as_str()? {
-            "admin" => Role::Admin,
-            _ => Role::User,
-        },
+        role: Role::from_name(row.get_ref("role")?.as_str()?).unwrap_or_default(),
         is_active: row.get("is_active")?,
     })
 }
@@ -124,13 +121,6 @@ pub(super) fn host_auth_name(host_auth: HostAuth) -> &'static str {
     match host_auth {
         HostAuth::PeerId => "peer_id",
         HostAuth::Token => "token",
-    }
-}
-
-pub(super) fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Admin => "admin",
-        Role::User => "user",
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 const SEVERITY_COLUMNS: usize = 8;
 /// See [`SEVERITY_COLUMNS`].
 const SUBJECT_COLUMNS: usize = 10;
-/// Characters of a text. Parts of it may come from a server that nobody knows.
+/// Characters of a text. Parts of it may come from an unknown server.
 const TEXT_CHARS_MAX: usize = 600;
 
 /// How much it matters.

@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::base::time::UnixMillis;
 use crate::config::{Config, Limits};
 use crate::net::{FILES_RESERVED, FileLimit};
-use crate::tools::healthcheck::Health;
+use crate::tools::client::HealthAnswer;
 
 /// What the program needs beside what clients make it keep: itself, its store, and one password
 /// that is being hashed, in bytes.
@@ -30,7 +30,7 @@ const SKEW_SECONDS_MAX: u64 = 300;
 
 /// How much memory there is, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Memory {
+pub(super) struct MachineMemory {
     /// The smallest limit of the control groups.
     pub(super) group_limit: Option<u64>,
     /// What the machine has.
@@ -41,14 +41,14 @@ pub(super) struct Memory {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DataDirectory {
     pub(super) path: PathBuf,
-    /// Who asks: a user's number.
+    /// The number of the user who asks.
     pub(super) user: u32,
-    pub(super) place: Place,
+    pub(super) state: DirectoryState,
 }
 
 /// What is at its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum DirectoryState {
     /// A directory.
     Directory { owner: u32, is_writable: bool, free_bytes: u64, has_free_files: bool },
     /// Nothing. `parent` is the nearest directory above that exists.
@@ -61,12 +61,12 @@ pub(super) enum Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Port {
     /// A sync server, here.
-    Running(Health, String),
-    /// Nobody; the address can be listened on.
+    Running(HealthAnswer, String),
+    /// Nothing; the address can be listened on.
     Free(String),
     /// The system chooses one at each start.
     Any,
-    /// Somebody else, or the address cannot be had: one line.
+    /// Another program, or the address cannot be had: one line.
     Unusable(String),
 }
 
@@ -112,7 +112,7 @@ pub(super) fn judge_open_files(limit: FileLimit, limits: &Limits) -> Finding {
     }
 }
 
-pub(super) fn judge_memory(memory: Memory, limits: &Limits) -> Finding {
+pub(super) fn judge_memory(memory: MachineMemory, limits: &Limits) -> Finding {
     let subject = "memory";
     let budget = limits.memory_budget_bytes as u64;
     let needed = budget + PROGRAM_BYTES;
@@ -144,17 +144,17 @@ pub(super) fn judge_data_directory(directory: &DataDirectory) -> Vec<Finding> {
     let subject = "data";
     let path = directory.path.display();
     let user = directory.user;
-    match &directory.place {
-        Place::Blocked(why) => vec![Finding::problem(
+    match &directory.state {
+        DirectoryState::Blocked(why) => vec![Finding::problem(
             subject,
             format!("{path}: {why}; DATA_DIR must name a directory that the server may write to"),
         )],
-        Place::Missing { parent, is_parent_writable: true } => {
+        DirectoryState::Missing { parent, is_parent_writable: true } => {
             let parent = parent.display();
             let text = format!("{path} is not there; the first start makes it in {parent}");
             vec![Finding::ok(subject, text)]
         }
-        Place::Missing { parent, is_parent_writable: false } => vec![Finding::problem(
+        DirectoryState::Missing { parent, is_parent_writable: false } => vec![Finding::problem(
             subject,
             format!(
                 "{path} is not there, and user {user} may not make it in {}: make it, and give \
@@ -162,14 +162,14 @@ pub(super) fn judge_data_directory(directory: &DataDirectory) -> Vec<Finding> {
                 parent.display()
             ),
         )],
-        Place::Directory { is_writable: false, owner, .. } => vec![Finding::problem(
+        DirectoryState::Directory { is_writable: false, owner, .. } => vec![Finding::problem(
             subject,
             format!(
                 "{path} belongs to user {owner} and cannot be written to by user {user}: give it \
                  to the server's user (chown -R USER {path}), mount it writable, or set DATA_DIR"
             ),
         )],
-        &Place::Directory { owner, free_bytes, has_free_files, .. } => {
+        &DirectoryState::Directory { owner, free_bytes, has_free_files, .. } => {
             let mut findings = vec![judge_free_space(directory, free_bytes, has_free_files)];
             if owner != user {
                 findings.push(Finding::warning(

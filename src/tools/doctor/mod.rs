@@ -13,20 +13,10 @@ mod store;
 
 pub use finding::{Finding, Severity, Tally};
 
+use crate::cli::Examination;
 use crate::config::{Config, url_parts};
 use crate::net::{file_limit, unix_now};
 use machine::Port;
-
-/// What to look at beside the settings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Examination {
-    /// The public address, as [`public_url`](crate::config::public_url) gives it; `None`:
-    /// `PUBLIC_URL`.
-    pub url: Option<String>,
-    /// Whether to try how long a WebSocket may be silent. Takes more than twice
-    /// `PING_INTERVAL_SECONDS`, but a minute at most.
-    pub is_slow: bool,
-}
 
 /// Looks at everything, and says each finding as soon as it is there. Each wait is bounded;
 /// together they take less than two minutes, with [`Examination::is_slow`] less than three.

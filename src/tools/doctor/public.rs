@@ -3,12 +3,10 @@
 
 use std::net::IpAddr;
 
-use serde::Deserialize;
-
-use super::Finding;
+use super::finding::{Finding, Severity};
 use crate::config::UrlParts;
 use crate::http::Answer;
-use crate::tools::healthcheck::Health;
+use crate::tools::client::{HealthAnswer, WhoamiAnswer};
 
 /// Between what two answers of one server say of its uptime, in seconds.
 const UPTIME_SECONDS_APART_MAX: u64 = 15;
@@ -32,14 +30,6 @@ pub(super) enum Trouble {
     NoTls,
     /// No HTTP, or not in time.
     Http(String),
-}
-
-/// `GET /api/whoami` (see the README).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct Whoami {
-    pub(super) address: IpAddr,
-    pub(super) forwarded: String,
-    pub(super) websocket_url: String,
 }
 
 /// How the attempt to open a WebSocket ended.
@@ -70,7 +60,7 @@ pub(super) struct PublicFacts {
     /// The answer to `GET /health`.
     pub(super) health: Result<Answer, Trouble>,
     /// What the server that runs here says of itself, if there is one.
-    pub(super) local: Option<Health>,
+    pub(super) local: Option<HealthAnswer>,
     /// The answer to `GET /api/whoami`, and our end's address on the way there.
     pub(super) whoami: Result<(Answer, IpAddr), Trouble>,
     pub(super) opened: Opened,
@@ -80,10 +70,10 @@ pub(super) struct PublicFacts {
     pub(super) ping_interval_seconds: u64,
 }
 
-/// What to say of `url`. If nobody or somebody else answers there, that and nothing more.
+/// What to say of `url`. If no sync server answers there, that and nothing more.
 pub(super) fn judge_public(url: UrlParts<'_>, facts: &PublicFacts) -> Vec<Finding> {
     let health = judge_health(url, facts);
-    if health.severity != super::Severity::Ok {
+    if health.severity != Severity::Ok {
         return vec![health];
     }
     let mut findings = vec![health];
@@ -93,11 +83,6 @@ pub(super) fn judge_public(url: UrlParts<'_>, facts: &PublicFacts) -> Vec<Findin
     findings
 }
 
-/// What `answer` says of the asker, if it is that of a sync server.
-pub(super) fn read_whoami(answer: &Answer) -> Option<Whoami> {
-    serde_json::from_slice(&answer.body).ok().filter(|_| answer.status == 200)
-}
-
 fn judge_health(url: UrlParts<'_>, facts: &PublicFacts) -> Finding {
     let subject = "address";
     let shown = shown(url);
@@ -105,7 +90,7 @@ fn judge_health(url: UrlParts<'_>, facts: &PublicFacts) -> Finding {
         Ok(answer) => answer,
         Err(trouble) => return judge_trouble(url, trouble),
     };
-    let Some(health) = Health::read(answer) else {
+    let Some(health) = HealthAnswer::read(answer) else {
         return Finding::problem(subject, format!("{shown}{}", stranger(answer)));
     };
     if let Some(local) = &facts.local
@@ -181,7 +166,7 @@ fn judge_client(url: UrlParts<'_>, facts: &PublicFacts) -> Vec<Finding> {
         Ok((answer, own)) => (answer, own.to_canonical()),
         Err(trouble) => return vec![judge_trouble(url, trouble)],
     };
-    let Some(whoami) = read_whoami(answer) else {
+    let Some(whoami) = WhoamiAnswer::read(answer) else {
         let text = format!(
             "GET /api/whoami answers {}: have the proxy pass it on, or update the server behind it",
             answer.status
@@ -194,7 +179,7 @@ fn judge_client(url: UrlParts<'_>, facts: &PublicFacts) -> Vec<Finding> {
     findings
 }
 
-fn judge_address(whoami: &Whoami, own: IpAddr, has_proxy: bool) -> Finding {
+fn judge_address(whoami: &WhoamiAnswer, own: IpAddr, has_proxy: bool) -> Finding {
     let subject = "client";
     let seen = whoami.address.to_canonical();
     match whoami.forwarded.as_str() {
@@ -236,7 +221,7 @@ fn judge_address(whoami: &Whoami, own: IpAddr, has_proxy: bool) -> Finding {
 }
 
 /// `None` if clients are told to connect where they should.
-fn judge_websocket_url(url: UrlParts<'_>, whoami: &Whoami) -> Option<Finding> {
+fn judge_websocket_url(url: UrlParts<'_>, whoami: &WhoamiAnswer) -> Option<Finding> {
     let scheme = if url.is_secure { "wss" } else { "ws" };
     let expected = format!("{scheme}://{}{}/ws", url.authority, url.path);
     if whoami.websocket_url.eq_ignore_ascii_case(&expected) {

@@ -1,6 +1,6 @@
 //! What is to be said of the store. Pure: facts in, findings out.
 
-use super::Finding;
+use super::finding::Finding;
 use crate::store::StoreError;
 
 /// The store that the settings ask for, as it was found.
@@ -10,13 +10,15 @@ pub(super) enum StoreFacts {
     Embedded(Result<Option<(u64, bool)>, StoreError>),
     /// `MongoDB`: its hosts, and whether it answered.
     MongoDb { hosts: String, answer: Result<(), StoreError> },
-    /// The build cannot do what the settings ask for.
-    NotBuilt(&'static str),
 }
 
 pub(super) fn judge_store(facts: &StoreFacts) -> Finding {
     let subject = "store";
     match facts {
+        StoreFacts::Embedded(Err(StoreError::Unsupported(why)))
+        | StoreFacts::MongoDb { answer: Err(StoreError::Unsupported(why)), .. } => {
+            Finding::problem(subject, *why)
+        }
         StoreFacts::Embedded(Ok(None)) => {
             Finding::ok(subject, "SQLite; the first start makes sync.db")
         }
@@ -53,7 +55,6 @@ pub(super) fn judge_store(facts: &StoreFacts) -> Finding {
                  user and password in MONGODB_URI right?"
             ),
         ),
-        StoreFacts::NotBuilt(why) => Finding::problem(subject, *why),
     }
 }
 
@@ -77,7 +78,11 @@ mod tests {
             (StoreFacts::Embedded(Err(away())), Problem, "try again"),
             (mongo(Ok(())), FINE, "MongoDB at db:27017 answers"),
             (mongo(Err(away())), Problem, "MongoDB at db:27017: no MongoDB server answers: is"),
-            (StoreFacts::NotBuilt("no MongoDB in this build"), Problem, "no MongoDB in"),
+            (
+                mongo(Err(StoreError::Unsupported("no MongoDB in this build"))),
+                Problem,
+                "no MongoDB in",
+            ),
         ];
         for (facts, severity, part) in table {
             let finding = judge_store(&facts);

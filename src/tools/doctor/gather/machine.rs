@@ -10,85 +10,81 @@ use rustix::process::geteuid;
 
 use crate::config::Config;
 use crate::net::Listener;
+use crate::tools::client::Server;
 use crate::tools::doctor::cgroup;
-use crate::tools::doctor::machine::{DataDirectory, Memory, Place, Port};
-use crate::tools::healthcheck::{self, HealthcheckError, Target};
+use crate::tools::doctor::machine::{DataDirectory, DirectoryState, MachineMemory, Port};
+use crate::tools::healthcheck::{self, HealthcheckError};
 
 /// The memory there is. What the system does not say is not known.
-pub(in crate::tools::doctor) fn memory() -> Memory {
+pub(in crate::tools::doctor) fn memory() -> MachineMemory {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let limits = cgroup::limit_files(&groups).into_iter().filter_map(|file| {
         let text = fs::read_to_string(file).ok()?;
         cgroup::limit(&text)
     });
-    Memory { group_limit: limits.min(), machine: machine_memory() }
+    MachineMemory { group_limit: limits.min(), machine: machine_memory() }
 }
 
 /// What there is at `path`, or could be.
 pub(in crate::tools::doctor) fn data_directory(path: &Path) -> DataDirectory {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let place = place(&path);
-    DataDirectory { path, user: geteuid().as_raw(), place }
+    let state = state(&path);
+    DataDirectory { path, user: geteuid().as_raw(), state }
 }
 
 /// What there is at the port, or at the Unix socket.
 pub(in crate::tools::doctor) fn port(config: &Config) -> Port {
-    match healthcheck::ask(config) {
-        Ok(health) => {
-            let address = healthcheck::local_address(&config.bind_addr, config.port);
-            Port::Running(health, address.to_string())
-        }
-        Err(HealthcheckError::UnknownPort) => Port::Any,
-        Err(HealthcheckError::NobodyThere(address)) => free_port(config, &address),
+    let Some(server) = Server::local(&config.bind_addr, config.port) else { return Port::Any };
+    match healthcheck::check(config) {
+        Ok(health) => Port::Running(health, server.to_string()),
+        Err(HealthcheckError::Absent(_)) => free_port(config, &server),
         Err(error) => Port::Unusable(error.to_string()),
     }
 }
 
-/// Whether a server could listen, where nobody does.
-fn free_port(config: &Config, address: &Target) -> Port {
-    match address {
+/// Whether a server could listen at `address`, where none does.
+fn free_port(config: &Config, address: &Server<'_>) -> Port {
+    let Server::Unix(path) = address else {
         // As the server does it; the socket is closed again at once.
-        Target::Tcp(_) => match Listener::bind(&config.bind_addr, config.port) {
+        return match Listener::bind(&config.bind_addr, config.port) {
             Ok(listener) => Port::Free(listener.to_string()),
             Err(error) => Port::Unusable(error.to_string()),
-        },
-        // Here listening would leave a trace: a file, or one less.
-        Target::Unix(path) => {
-            let directory = path.parent().unwrap_or(path);
-            if directory.is_dir() && is_writable(directory) {
-                Port::Free(address.to_string())
-            } else {
-                let directory = directory.display();
-                Port::Unusable(format!("{directory} is no directory that one may write to"))
-            }
-        }
+        };
+    };
+    // Here listening would leave a trace: a file, or one less.
+    let directory = path.parent().unwrap_or(path);
+    if directory.is_dir() && is_writable(directory) {
+        Port::Free(address.to_string())
+    } else {
+        let directory = directory.display();
+        Port::Unusable(format!("{directory} is no directory that one may write to"))
     }
 }
 
-fn place(path: &Path) -> Place {
+fn state(path: &Path) -> DirectoryState {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => match statvfs(path) {
-            Ok(system) => Place::Directory {
+            Ok(system) => DirectoryState::Directory {
                 owner: found.uid(),
                 is_writable: is_writable(path),
                 free_bytes: system.f_bavail.saturating_mul(system.f_frsize),
                 // Some file systems do not count files, and have 0 of 0.
                 has_free_files: system.f_files == 0 || system.f_favail > 0,
             },
-            Err(error) => Place::Blocked(error.to_string()),
+            Err(error) => DirectoryState::Blocked(error.to_string()),
         },
-        Ok(_) => Place::Blocked("it is no directory".to_owned()),
+        Ok(_) => DirectoryState::Blocked("it is no directory".to_owned()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let existing = path.ancestors().skip(1).find(|parent| parent.exists());
             match existing {
-                Some(parent) => Place::Missing {
+                Some(parent) => DirectoryState::Missing {
                     parent: parent.to_owned(),
                     is_parent_writable: parent.is_dir() && is_writable(parent),
                 },
-                None => Place::Blocked(error.to_string()),
+                None => DirectoryState::Blocked(error.to_string()),
             }
         }
-        Err(error) => Place::Blocked(error.to_string()),
+        Err(error) => DirectoryState::Blocked(error.to_string()),
     }
 }
 

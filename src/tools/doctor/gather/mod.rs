@@ -17,14 +17,6 @@ use crate::store::StoreError;
 /// The store that the settings ask for, and the clock of its server if it has one.
 pub(super) fn store(config: &Config) -> (StoreFacts, Option<OtherClock>) {
     match &config.mongodb_uri {
-        Some(_) if !cfg!(feature = "mongodb") => {
-            let why = "this build has no MongoDB: unset MONGODB_URI, or take one that has";
-            (StoreFacts::NotBuilt(why), None)
-        }
-        None if !cfg!(feature = "sqlite") => {
-            let why = "this build has no embedded store: set MONGODB_URI";
-            (StoreFacts::NotBuilt(why), None)
-        }
         Some(uri) => mongodb(uri, &config.db_name),
         None => (StoreFacts::Embedded(embedded(&config.data_dir)), None),
     }
@@ -44,7 +36,8 @@ fn mongodb(uri: &Secret, database: &str) -> (StoreFacts, Option<OtherClock>) {
 
 #[cfg(not(feature = "mongodb"))]
 fn mongodb(_: &Secret, _: &str) -> (StoreFacts, Option<OtherClock>) {
-    let answer = Err(StoreError::Unavailable("not in this build".to_owned()));
+    let why = "this build has no MongoDB: unset MONGODB_URI, or take one that has";
+    let answer = Err(StoreError::Unsupported(why));
     (StoreFacts::MongoDb { hosts: String::new(), answer }, None)
 }
 
@@ -59,5 +52,5 @@ fn embedded(dir: &Path) -> Result<Option<(u64, bool)>, StoreError> {
 
 #[cfg(not(feature = "sqlite"))]
 fn embedded(_: &Path) -> Result<Option<(u64, bool)>, StoreError> {
-    Err(StoreError::Unavailable("not in this build".to_owned()))
+    Err(StoreError::Unsupported("this build has no embedded store: set MONGODB_URI"))
 }

@@ -44,7 +44,7 @@ fn memory_must_hold_the_budget_and_the_program() {
     const MIB: u64 = 1 << 20;
     let limits = Limits::default();
     let check_memory = |group: Option<u64>, machine: Option<u64>, severity, part| {
-        let memory = Memory {
+        let memory = MachineMemory {
             group_limit: group.map(|mebibytes| mebibytes * MIB),
             machine: machine.map(|mebibytes| mebibytes * MIB),
         };
@@ -62,43 +62,44 @@ fn memory_must_hold_the_budget_and_the_program() {
     check_memory(Some(0), Some(512), Problem, "raise it to 40 MiB at least");
     // What is advised is allowed.
     let large = Limits { send_queue_bytes_max: 48 << 20, ..Limits::default() };
-    let memory = Memory { group_limit: Some(79 * MIB), machine: None };
+    let memory = MachineMemory { group_limit: Some(79 * MIB), machine: None };
     check(&judge_memory(memory, &large), Warning, "raise it to 80 MiB at least");
 }
 
 #[test]
 fn a_data_directory_is_there_or_can_be_made() {
-    let check_place = |user, place, expected: &[(Severity, &str)]| {
-        let directory = DataDirectory { path: "/data".into(), user, place };
+    let check_place = |user, state, expected: &[(Severity, &str)]| {
+        let directory = DataDirectory { path: "/data".into(), user, state };
         let findings = judge_data_directory(&directory);
         assert_eq!(findings.len(), expected.len(), "{findings:?}");
         for (finding, (severity, part)) in findings.iter().zip(expected) {
             check(finding, *severity, part);
         }
     };
-    let place = |is_writable, free_mebibytes: u64, has_free_files| {
+    let state = |is_writable, free_mebibytes: u64, has_free_files| {
         let free_bytes = free_mebibytes << 20;
-        Place::Directory { owner: 7, is_writable, free_bytes, has_free_files }
+        DirectoryState::Directory { owner: 7, is_writable, free_bytes, has_free_files }
     };
-    let missing = |is_parent_writable| Place::Missing { parent: "/".into(), is_parent_writable };
-    check_place(7, place(true, 256, true), &[(Ok, "/data is writable, 256 MiB are free")]);
-    check_place(7, place(true, 255, true), &[(Warning, "make room")]);
-    check_place(7, place(true, 32, true), &[(Warning, "make room")]);
-    check_place(7, place(true, 31, true), &[(Problem, "make room")]);
-    check_place(7, place(true, 999, false), &[(Problem, "takes no further file")]);
+    let missing =
+        |is_parent_writable| DirectoryState::Missing { parent: "/".into(), is_parent_writable };
+    check_place(7, state(true, 256, true), &[(Ok, "/data is writable, 256 MiB are free")]);
+    check_place(7, state(true, 255, true), &[(Warning, "make room")]);
+    check_place(7, state(true, 32, true), &[(Warning, "make room")]);
+    check_place(7, state(true, 31, true), &[(Problem, "make room")]);
+    check_place(7, state(true, 999, false), &[(Problem, "takes no further file")]);
     let foreign = "/data belongs to user 7, and this is user 0";
-    check_place(0, place(true, 999, true), &[(Ok, "writable"), (Warning, foreign)]);
+    check_place(0, state(true, 999, true), &[(Ok, "writable"), (Warning, foreign)]);
     let denied = "belongs to user 7 and cannot be written to by user 8";
-    check_place(8, place(false, 999, true), &[(Problem, denied)]);
+    check_place(8, state(false, 999, true), &[(Problem, denied)]);
     check_place(7, missing(true), &[(Ok, "the first start makes it in /")]);
     check_place(7, missing(false), &[(Problem, "user 7 may not make it in /")]);
-    let blocked = Place::Blocked("it is no directory".to_owned());
+    let blocked = DirectoryState::Blocked("it is no directory".to_owned());
     check_place(7, blocked, &[(Problem, "/data: it is no directory; DATA_DIR must")]);
 }
 
 #[test]
 fn a_port_is_ours_or_free() {
-    let health = |version: &str| -> Health {
+    let health = |version: &str| -> HealthAnswer {
         let text = format!(
             r#"{{"status":"healthy","version":"{version}","store":"ok","rooms":0,
                 "connections":1,"uptime_seconds":1}}"#

@@ -1,5 +1,5 @@
-//! TLS as a client, for those who ask a server at an https address. The server itself speaks
-//! none. The only user of `rustls`.
+//! TLS as a client, for a server at an https address. The server itself speaks none. The only user
+//! of `rustls`.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::Connection;
+use super::connection::Connection;
 
 /// Names a file of certificates.
 const AUTHORITIES_VARIABLE: &str = "SSL_CERT_FILE";
@@ -55,7 +55,7 @@ pub fn start_tls(
 ///
 /// # Errors
 /// Those of reading that file, which the error names.
-pub fn authorities() -> io::Result<Option<Vec<u8>>> {
+pub(super) fn authorities() -> io::Result<Option<Vec<u8>>> {
     let Some(file) = env::var_os(AUTHORITIES_VARIABLE) else { return Ok(None) };
     fs::read(&file).map(Some).map_err(|error| {
         io::Error::new(error.kind(), format!("{AUTHORITIES_VARIABLE}={}: {error}", file.display()))

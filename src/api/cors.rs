@@ -1,17 +1,53 @@
-//! Which pages may read our answers (the Fetch standard's CORS protocol), and which may open a
-//! WebSocket.
+//! Origins: which pages may read our answers (the Fetch standard's CORS protocol), and which of
+//! them are this server's own.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
+use crate::base::authority::{Authority, split_url, usual_port};
 use crate::config::AllowedOrigins;
+use crate::http::{ExtraFields, ResponseContext};
 
-/// For every origin that may read at all.
-const EXPOSED: &[u8] = b"Access-Control-Expose-Headers: Retry-After\r\n";
-/// The answer to a preflight request: what a page may then send. A browser may remember it for
+/// What a page may send, as the answer to a preflight request says. A browser may remember it for
 /// two hours, the longest that any of them does.
-const PREFLIGHT: &[u8] = b"Access-Control-Allow-Methods: GET, POST, PUT, DELETE\r\n\
-    Access-Control-Allow-Headers: Content-Type, Authorization, X-Setup-Token\r\n\
-    Access-Control-Max-Age: 7200\r\n";
+const PREFLIGHT: [(&str, &[u8]); 3] = [
+    ("Access-Control-Allow-Methods", b"GET, POST, PUT, DELETE"),
+    ("Access-Control-Allow-Headers", b"Content-Type, Authorization, X-Setup-Token"),
+    ("Access-Control-Max-Age", b"7200"),
+];
+
+/// The fields that tell a browser whether the page that asked may read the answer.
+#[derive(Clone, Debug)]
+pub struct Cors {
+    allowed_origins: AllowedOrigins,
+}
+
+impl Cors {
+    /// Pages of `allowed_origins` may read.
+    pub const fn new(allowed_origins: AllowedOrigins) -> Self {
+        Self { allowed_origins }
+    }
+}
+
+impl ExtraFields for Cors {
+    fn write(&self, context: &ResponseContext, add: &mut dyn FnMut(&str, &[u8])) {
+        match &self.allowed_origins {
+            AllowedOrigins::Any => add("Access-Control-Allow-Origin", b"*"),
+            listed @ AllowedOrigins::List(_) => {
+                // Without it a cache would give one origin's answer to another.
+                add("Vary", b"Origin");
+                let origin = context.origin().filter(|origin| is_listed(listed, origin));
+                let Some(origin) = origin else { return };
+                add("Access-Control-Allow-Origin", origin);
+                add("Access-Control-Allow-Credentials", b"true");
+            }
+        }
+        if context.is_options() {
+            for (name, value) in PREFLIGHT {
+                add(name, value);
+            }
+        } else {
+            add("Access-Control-Expose-Headers", b"Retry-After");
+        }
+    }
+}
 
 /// Whether `origin` stands in the list; `*` lists none by name.
 pub(super) fn is_listed(origins: &AllowedOrigins, origin: &[u8]) -> bool {
@@ -26,53 +62,25 @@ pub(super) fn is_listed(origins: &AllowedOrigins, origin: &[u8]) -> bool {
 /// Whether `origin` is `scheme://host`, give or take the scheme's usual port. The scheme itself
 /// does not count: behind a proxy we cannot know which one the browser used.
 pub(super) fn is_own_origin(origin: &[u8], host: &str) -> bool {
-    let Some((scheme, origin_host)) =
-        str::from_utf8(origin).ok().and_then(|origin| origin.split_once("://"))
-    else {
-        return false;
-    };
-    let usual_port = match scheme {
-        "https" => ":443",
-        "http" => ":80",
-        _ => return false,
-    };
-    let without_port = |host| str::strip_suffix(host, usual_port).unwrap_or(host);
-    without_port(origin_host).eq_ignore_ascii_case(without_port(host))
+    let parts = str::from_utf8(origin).ok().and_then(split_url);
+    let Some((scheme, own, "")) = parts else { return false };
+    let Some(usual) = usual_port(scheme) else { return false };
+    let port = |authority: Authority<'_>| authority.port.unwrap_or(usual);
+    match (Authority::parse(own), Authority::parse(host)) {
+        (Some(own), Some(asked)) => {
+            own.host.eq_ignore_ascii_case(asked.host) && port(own) == port(asked)
+        }
+        _ => false,
+    }
 }
 
 /// Whether `host` names no domain: it is an address or `localhost`, perhaps with a port. Such a
-/// name cannot be made to lead here by somebody else; a page of a foreign domain that resolves to
+/// name cannot be made to lead here by another party; a page of a foreign domain that resolves to
 /// an address of this network is of the "same origin" too (DNS rebinding).
 pub(super) fn names_no_domain(host: &str) -> bool {
-    let bare = match host.rsplit_once(':') {
-        Some((bare, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => bare,
-        _ => host,
-    };
-    let unbracketed = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    bare.eq_ignore_ascii_case("localhost")
-        || bare.parse::<Ipv4Addr>().is_ok()
-        || unbracketed.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
-}
-
-/// Appends the fields that tell a browser whether the page at `origin` may read this answer.
-pub(super) fn write_fields(
-    origins: &AllowedOrigins,
-    origin: Option<&[u8]>,
-    is_preflight: bool,
-    out: &mut Vec<u8>,
-) {
-    match (origins, origin) {
-        (AllowedOrigins::Any, _) => out.extend_from_slice(b"Access-Control-Allow-Origin: *\r\n"),
-        (AllowedOrigins::List(_), origin) => {
-            // Without it a cache would give one origin's answer to another.
-            out.extend_from_slice(b"Vary: Origin\r\n");
-            let Some(origin) = origin.filter(|origin| is_listed(origins, origin)) else { return };
-            out.extend_from_slice(b"Access-Control-Allow-Origin: ");
-            out.extend_from_slice(origin);
-            out.extend_from_slice(b"\r\nAccess-Control-Allow-Credentials: true\r\n");
-        }
-    }
-    out.extend_from_slice(if is_preflight { PREFLIGHT } else { EXPOSED });
+    Authority::parse(host).is_some_and(|authority| {
+        authority.address().is_some() || authority.host.eq_ignore_ascii_case("localhost")
+    })
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! Names become addresses, within a deadline. For those who ask servers; the event loop asks none.
+//! Names become addresses, within a deadline.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc;
 use std::thread;
 
-use super::Deadline;
+use super::deadline::Deadline;
 
 /// Addresses of one name that are looked at.
 const ADDRESSES_MAX: usize = 8;
@@ -17,7 +17,7 @@ const ADDRESSES_MAX: usize = 8;
 ///
 /// # Errors
 /// That of the resolver, or [`ErrorKind::TimedOut`].
-pub fn resolve(host: &str, port: u16, deadline: Deadline) -> io::Result<Vec<SocketAddr>> {
+pub(super) fn resolve(host: &str, port: u16, deadline: Deadline) -> io::Result<Vec<SocketAddr>> {
     if deadline.left().is_zero() {
         return Err(ErrorKind::TimedOut.into());
     }
@@ -27,7 +27,7 @@ pub fn resolve(host: &str, port: u16, deadline: Deadline) -> io::Result<Vec<Sock
     let (sender, receiver) = mpsc::channel();
     thread::Builder::new().name("resolver".to_owned()).spawn(move || {
         let found = (name.as_str(), port).to_socket_addrs();
-        let _nobody_waits = sender.send(found.map(|all| all.take(ADDRESSES_MAX).collect()));
+        let _unawaited = sender.send(found.map(|all| all.take(ADDRESSES_MAX).collect()));
     })?;
     let timed_out = |_| io::Error::from(ErrorKind::TimedOut);
     let found: Vec<SocketAddr> = receiver.recv_timeout(deadline.left()).map_err(timed_out)??;

@@ -1,15 +1,11 @@
-//! Asks a server one thing over HTTP/1.1, as its clients do: for the health check, the
-//! doctor and the set-up of containers.
+//! One request over HTTP/1.1, and its answer.
 //!
 //! Knows no socket: it reads from and writes to what it is given, which says when to give up.
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind, Read, Write};
 
-use tungstenite::WebSocket;
-use tungstenite::handshake::client::generate_key;
-use tungstenite::handshake::derive_accept_key;
-use tungstenite::protocol::{Role, WebSocketConfig};
-
+use crate::base::secret::Secret;
 use crate::http::{Answer, AnswerError, parse_answer};
 
 /// Read at a time.
@@ -26,13 +22,44 @@ pub enum AskError {
     Answer(#[from] AnswerError),
 }
 
+/// The head of a request, to which fields can be added; they may be secrets.
+#[derive(Debug)]
+pub struct RequestHead(Secret);
+
+impl RequestHead {
+    /// A request for `path` of the server that is called `host`.
+    pub(super) fn new(method: &str, path: &str, host: &str) -> Self {
+        Self(Secret::new(format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n")))
+    }
+
+    /// Adds a field.
+    #[must_use]
+    pub fn field(self, name: &str, value: impl Display) -> Self {
+        Self(Secret::new(format!("{}{name}: {value}\r\n", self.0.expose())))
+    }
+
+    /// The whole request, after whose answer the connection ends.
+    pub fn with_body(self, body: &str) -> String {
+        format!("{}Connection: close\r\n\r\n{body}", self.0.expose())
+    }
+
+    /// The whole request, after whose answer the connection is a WebSocket (RFC 6455, 4.1).
+    pub(super) fn with_upgrade(self, key: &str) -> String {
+        format!(
+            "{}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: {key}\r\n\r\n",
+            self.0.expose()
+        )
+    }
+}
+
 /// Sends `request`, which is no `HEAD`, and reads its answer. Also returns what came behind it:
 /// after a 101, the first bytes of the other protocol.
 ///
 /// # Errors
 /// [`AskError`]. What is read of an answer is bounded (see [`parse_answer`]).
 pub fn ask(stream: &mut (impl Read + Write), request: &str) -> Result<(Answer, Vec<u8>), AskError> {
-    // Who answers without reading may have closed already; then the answer is what counts.
+    // A server may answer without reading, and close; then the answer is what counts.
     let sent = stream.write_all(request.as_bytes()).and_then(|()| stream.flush());
     let mut bytes = Vec::new();
     loop {
@@ -48,49 +75,6 @@ pub fn ask(stream: &mut (impl Read + Write), request: &str) -> Result<(Answer, V
             return Ok((answer, rest));
         }
     }
-}
-
-/// Why there is no WebSocket.
-#[derive(Debug, thiserror::Error)]
-pub enum UpgradeError {
-    /// There is no answer.
-    #[error(transparent)]
-    Ask(#[from] AskError),
-    /// The answer is not 101.
-    #[error("it answered {} and not 101", .0.status)]
-    Refused(Answer),
-    /// The answer is not to this request (RFC 6455, 4.1).
-    #[error("the key of the handshake is wrong")]
-    Key,
-}
-
-/// Makes `stream` a WebSocket, by the request that begins with `head`: its line, `Host` and
-/// whatever else it needs, each with its line end. Longer messages than `message_bytes_max` are
-/// errors.
-///
-/// # Errors
-/// [`UpgradeError`].
-pub fn upgrade<S: Read + Write>(
-    mut stream: S,
-    head: &str,
-    message_bytes_max: usize,
-) -> Result<WebSocket<S>, UpgradeError> {
-    let key = generate_key();
-    let request = format!(
-        "{head}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: {key}\r\n\r\n"
-    );
-    let (answer, rest) = ask(&mut stream, &request)?;
-    if answer.status != 101 {
-        return Err(UpgradeError::Refused(answer));
-    }
-    if answer.field("sec-websocket-accept") != Some(&derive_accept_key(key.as_bytes())) {
-        return Err(UpgradeError::Key);
-    }
-    let config = WebSocketConfig::default()
-        .max_message_size(Some(message_bytes_max))
-        .max_frame_size(Some(message_bytes_max));
-    Ok(WebSocket::from_partially_read(stream, rest, Role::Client, Some(config)))
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! A connection to a server, for the health check and the doctor: it blocks, but all its waiting
-//! together ends at one moment. The event loop never uses it.
+//! A connection to a server. It blocks, but all its waiting together ends at one moment.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -8,7 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::{Deadline, resolve};
+use super::deadline::Deadline;
 
 /// An open connection. Reading and writing fail with [`ErrorKind::TimedOut`] once the deadline is
 /// over, and with nothing else for that reason.
@@ -42,21 +41,6 @@ impl Connection {
         stream.connect(&SockAddr::unix(path)?).map_err(as_timeout)?;
         stream.set_nonblocking(false)?;
         Ok(Self { stream, deadline })
-    }
-
-    /// Connects to the first address of `host`, a name or an address, that takes the connection.
-    ///
-    /// # Errors
-    /// Those of the look-up and, of the last address, those of [`Self::open`].
-    pub fn open_by_name(host: &str, port: u16, deadline: Deadline) -> io::Result<Self> {
-        let mut failure = None;
-        for address in resolve(host, port, deadline)? {
-            match Self::open(address, deadline) {
-                Ok(connection) => return Ok(connection),
-                Err(error) => failure = Some(error),
-            }
-        }
-        Err(failure.unwrap_or_else(|| io::Error::new(ErrorKind::NotFound, "it has no address")))
     }
 
     /// Sets another end for all further waiting.
@@ -126,18 +110,6 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_looked_up_and_each_of_its_addresses_tried() {
-        // On no other address: not on the IPv6 one that the name may have as well.
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("it is bound").port();
-        let deadline = Deadline::after(Duration::from_secs(10));
-        Connection::open_by_name("localhost", port, deadline).expect("it listens");
-        drop(listener);
-        Connection::open_by_name("localhost", port, deadline).expect_err("nobody listens");
-        Connection::open_by_name("no host", port, deadline).expect_err("no name");
-    }
-
-    #[test]
     fn a_unix_socket_is_no_different() {
         let name = format!("sync-server-connection-{}.sock", std::process::id());
         let path = std::env::temp_dir().join(name);
@@ -147,7 +119,7 @@ mod tests {
         connection.write_all(b"x").expect("there is room for it");
         let late = connection.read(&mut [0; 16]).expect_err("nobody writes");
         let full = loop {
-            // Whoever is let in waits in the backlog, also after this drops it.
+            // A connection that is let in waits in the backlog, also after this drops it.
             if let Err(error) = open() {
                 break error;
             }

@@ -1,14 +1,10 @@
-//! Methods and paths, and bodies.
+//! Methods and paths.
 
-use serde::Deserialize;
-
-use super::request;
-use crate::http::AccountRoute::*;
-use crate::http::RouteError::*;
-use crate::http::{
-    AdminRoute, ROUTES, Response, Route, forwarded_for, forwarded_host, is_room_code, is_secure,
-    parse_json, route,
-};
+use crate::api::AccountRoute::*;
+use crate::api::RouteError::*;
+use crate::api::{AdminRoute, ROUTES, Route, route};
+use crate::base::room_code::is_room_code;
+use crate::http::Response;
 
 fn room(code: &str) -> Route {
     Route::Room { code: Some(code.to_owned()) }
@@ -147,47 +143,4 @@ fn what_no_room_can_be_called_is_no_code() {
         let unknown = Ok(Route::Room { code: None });
         assert_eq!(route("GET", &format!("/api/rooms/{code}")), unknown, "{code}");
     }
-}
-
-#[test]
-fn json_bodies_are_optional_but_not_arbitrary() {
-    #[derive(Debug, Default, Deserialize, PartialEq)]
-    struct Body {
-        a: Option<u8>,
-    }
-    let parse = |body: &str| {
-        let raw =
-            format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-        parse_json::<Body>(&request(raw))
-    };
-    for (body, a) in [
-        ("", None),
-        (" \r\n", None),
-        ("{}", None),
-        (r#"{"a":null}"#, None),
-        (r#" {"a":1,"b":[2]} "#, Some(1)),
-    ] {
-        assert_eq!(parse(body), Ok(Body { a }), "{body}");
-    }
-    let deep = "[".repeat(1000);
-    for body in ["{", "[1]x", "1", "null", r#"{"a":-1}"#, r#"{"a":1}}"#, "a=1", "\0", &deep] {
-        let error = parse(body).expect_err(body);
-        assert!(error.starts_with("Invalid JSON: ") && error.lines().count() == 1, "{error}");
-    }
-}
-
-#[test]
-fn the_first_word_of_a_chain_of_proxies_is_about_the_client() {
-    let proxied = |fields: &str| request(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
-    let chain = proxied(
-        "X-Forwarded-For: 10.0.0.1, ::1\r\nX-Forwarded-For: 10.0.0.2\r\n\
-         X-Forwarded-Host: sync.example.com, b\r\nX-Forwarded-Proto: HTTPS, http\r\n",
-    );
-    assert_eq!(forwarded_for(&chain).as_deref(), Some("10.0.0.1, ::1, 10.0.0.2"));
-    assert_eq!(forwarded_host(&chain), Some("sync.example.com"));
-    assert!(is_secure(&chain));
-    let plain = proxied("X-Forwarded-Proto: http\r\nX-Forwarded-Host: a/b\r\n");
-    assert_eq!((forwarded_host(&plain), is_secure(&plain)), (None, false));
-    let none = proxied("");
-    assert_eq!((forwarded_for(&none), is_secure(&none)), (None, false));
 }

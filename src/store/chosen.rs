@@ -1,0 +1,49 @@
+//! The store that the settings ask for.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Store, StoreError};
+use crate::config::Config;
+
+/// Opens the store of `config`. `MongoDB` is not waited for.
+///
+/// # Errors
+/// [`StoreError::Unsupported`] if this build has no such store, and those of opening it.
+pub fn open(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
+    match &config.mongodb_uri {
+        #[cfg(feature = "mongodb")]
+        Some(uri) => {
+            use super::mongo::MongoStore;
+            let workers = config.limits.worker_threads;
+            Ok(Arc::new(MongoStore::connect(uri, &config.db_name, workers)?))
+        }
+        #[cfg(not(feature = "mongodb"))]
+        Some(_) => {
+            Err(StoreError::Unsupported("MONGODB_URI is set, but this build has no MongoDB"))
+        }
+        #[cfg(feature = "sqlite")]
+        None => Ok(Arc::new(super::sqlite::SqliteStore::open(&config.data_dir)?)),
+        #[cfg(not(feature = "sqlite"))]
+        None => Err(StoreError::Unsupported("this build has no embedded store: set MONGODB_URI")),
+    }
+}
+
+/// Copies the embedded store of `config` to the new file `target`, also while it is in use.
+///
+/// # Errors
+/// [`StoreError::Unsupported`] if there is no embedded store, and those of copying it.
+#[cfg(feature = "sqlite")]
+pub fn backup(config: &Config, target: &Path) -> Result<(), StoreError> {
+    if config.mongodb_uri.is_some() {
+        let advice = "the data is in MongoDB: use mongodump to copy it";
+        return Err(StoreError::Unsupported(advice));
+    }
+    super::sqlite::backup(&config.data_dir, target)
+}
+
+/// As with `SQLite`, in a build that has nothing to copy.
+#[cfg(not(feature = "sqlite"))]
+pub fn backup(_: &Config, _: &Path) -> Result<(), StoreError> {
+    Err(StoreError::Unsupported("this build has no embedded store"))
+}
