@@ -20,8 +20,8 @@ use sync_server::engine::{Engine, Job, Outcome};
 use sync_server::http::RequestParser;
 use sync_server::protocol;
 use sync_server::rooms::{
-    Action, Event, Join, Output, RawJson, RoomChange, Rooms, RoomsConfig, Snapshot,
-    StoreUnavailable,
+    Action, Event, Join, Output, RawJson, RoomChange, Rooms, RoomsConfig, StoreUnavailable,
+    StoredRoom,
 };
 use sync_server::session::{Driver, Sessions, Transport};
 
@@ -246,7 +246,7 @@ impl Output for Heard {
     }
     fn dismissed(&mut self, _: RoomKey, _: &[ConnId]) {}
     fn delete(&mut self, _: RoomKey, _: &str, _: &str) {}
-    fn persist(&mut self, _: Snapshot<'_>) {}
+    fn persist(&mut self, _: RoomKey, _: u64, _: StoredRoom) {}
     fn durable(&mut self, _: RoomKey, _: u64) {}
     fn not_durable(&mut self, _: RoomKey) {}
     fn fresh_room_id(&mut self) -> String {

@@ -21,7 +21,7 @@ use sync_server::base::ids::{ConnId, JobId};
 use sync_server::base::memory::MemoryBudget;
 use sync_server::base::time::{Now, Timestamp, UnixMillis};
 use sync_server::config::Config;
-use sync_server::engine::{Engine, Job, Outcome, RoomToSave};
+use sync_server::engine::{Engine, Job, Outcome};
 use sync_server::rooms::StoredRoom;
 use sync_server::session::{Dispatch, Driver, Ended, Sessions, Transport};
 use sync_server::store::StoreError;
@@ -147,7 +147,7 @@ struct Network {
     connected: u64,
     jobs: Vec<(JobId, Job)>,
     outcomes: Vec<(JobId, Outcome)>,
-    store: HashMap<String, RoomToSave>,
+    store: HashMap<String, StoredRoom>,
     /// All logs of clients that are gone.
     logs: Vec<BTreeMap<String, Vec<(u64, u64)>>>,
     trace: Vec<String>,
@@ -422,8 +422,8 @@ impl Network {
         let outcome = match job {
             Job::FindRoom { .. } if away => Outcome::FoundRoom(Err(unavailable())),
             Job::FindRoom { room_code } => Outcome::FoundRoom(Ok(self.find(&room_code))),
-            Job::SaveRoom(_) if away => Outcome::SavedRoom(Err(unavailable())),
-            Job::SaveRoom(room) => {
+            Job::SaveRoom { .. } if away => Outcome::SavedRoom(Err(unavailable())),
+            Job::SaveRoom { room, .. } => {
                 self.store.insert(room.room_code.clone(), *room);
                 Outcome::SavedRoom(Ok(()))
             }
@@ -434,16 +434,7 @@ impl Network {
     }
 
     fn find(&self, code: &str) -> Option<StoredRoom> {
-        let room = self.store.get(code).or_else(|| self.store.get(&code.to_uppercase()))?;
-        Some(StoredRoom {
-            room_code: room.room_code.clone(),
-            room_id: Some(room.room_id.clone()),
-            host_id: Some(room.host_id.clone()),
-            host_auth: room.host_auth,
-            host_token: room.host_token,
-            document: room.document.clone(),
-            created_at: room.created_at,
-        })
+        self.store.get(code).or_else(|| self.store.get(&code.to_uppercase())).cloned()
     }
 
     fn pass_time(&mut self) {

@@ -5,14 +5,14 @@ use log::{info, warn};
 use super::acks::Acks;
 use super::context::Context;
 use super::draw::Draw;
-use super::job::{Job, RoomToSave};
+use super::job::Job;
 use super::jobs::Jobs;
 use super::replies::Replies;
 use super::waiting::Waiting;
 use crate::base::ids::{ConnId, RoomKey};
 use crate::base::time::Now;
 use crate::protocol::{ErrorCode, Reply};
-use crate::rooms::{Event, Output, RoomChange, Snapshot, StoreUnavailable};
+use crate::rooms::{Event, Output, RoomChange, StoreUnavailable, StoredRoom};
 use crate::session::Sessions;
 use crate::ws::{CloseReason, Frame};
 
@@ -86,10 +86,9 @@ impl Output for Effects<'_> {
         self.start(Job::DeleteRoom { room_code, room_id }, Waiting::Delete(room));
     }
 
-    fn persist(&mut self, snapshot: Snapshot<'_>) {
-        let waiting = Waiting::Save(snapshot.key, snapshot.revision);
-        let room = RoomToSave::of(&snapshot, self.now.unix);
-        self.start(Job::SaveRoom(Box::new(room)), waiting);
+    fn persist(&mut self, key: RoomKey, revision: u64, room: StoredRoom) {
+        let job = Job::SaveRoom { room: Box::new(room), now: self.now.unix };
+        self.start(job, Waiting::Save(key, revision));
     }
 
     fn durable(&mut self, room: RoomKey, revision: u64) {

@@ -4,8 +4,7 @@ use crate::accounts::{AccountReply, AccountRequest, AuthError, Identity};
 use crate::base::metrics::ProcessFacts;
 use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;
-use crate::config::HostAuth;
-use crate::rooms::{Document, Snapshot, StoredRoom, TokenHash};
+use crate::rooms::StoredRoom;
 use crate::store::StoreError;
 
 /// Something that may block.
@@ -17,7 +16,12 @@ pub enum Job {
         room_code: String,
     },
     /// Store a room.
-    SaveRoom(Box<RoomToSave>),
+    SaveRoom {
+        /// As it is now.
+        room: Box<StoredRoom>,
+        /// When that is.
+        now: UnixMillis,
+    },
     /// Delete what is stored of a room.
     DeleteRoom {
         /// The room's code.
@@ -71,35 +75,15 @@ pub enum Outcome {
     Probed(Result<(), StoreError>),
 }
 
-/// A room on its way to the store, with bytes shared with the room itself.
-#[derive(Clone, Debug)]
-pub struct RoomToSave {
-    /// The room's code.
-    pub room_code: String,
-    /// Its permanent id.
-    pub room_id: String,
-    /// Its host, empty while nobody has claimed it.
-    pub host_id: String,
-    /// How a host proves itself.
-    pub host_auth: HostAuth,
-    /// Hash of the creator's token.
-    pub host_token: Option<TokenHash>,
-    /// The frame that holds the document.
-    pub document: Option<Document>,
-    /// When it was made.
-    pub created_at: UnixMillis,
-    /// When it was last changed.
-    pub updated_at: UnixMillis,
-}
-
 impl Job {
     /// Bytes of memory behind it that nobody else counts: a document counts for itself.
     pub(super) fn held_bytes(&self) -> usize {
         match self {
             Self::FindRoom { room_code } => room_code.capacity(),
-            Self::SaveRoom(room) => {
-                let RoomToSave { room_code, room_id, host_id, .. } = &**room;
-                size_of::<RoomToSave>() + room_code.len() + room_id.len() + host_id.len()
+            Self::SaveRoom { room, .. } => {
+                let StoredRoom { room_code, room_id, host_id, .. } = &**room;
+                let ids = [room_id, host_id].into_iter().flatten();
+                size_of::<StoredRoom>() + room_code.len() + ids.map(String::len).sum::<usize>()
             }
             Self::DeleteRoom { room_code, room_id } => room_code.capacity() + room_id.capacity(),
             Self::Account { request, .. } => request.held_bytes(),
@@ -112,20 +96,5 @@ impl Job {
     /// Whether it computes a password hash: 19 MiB and a tenth of a second.
     pub(super) fn needs_hash(&self) -> bool {
         matches!(self, Self::Account { request, .. } if request.needs_hash())
-    }
-}
-
-impl RoomToSave {
-    pub(super) fn of(snapshot: &Snapshot<'_>, now: UnixMillis) -> Self {
-        Self {
-            room_code: snapshot.room_code.to_owned(),
-            room_id: snapshot.room_id.to_owned(),
-            host_id: snapshot.host_id.to_owned(),
-            host_auth: snapshot.host_auth,
-            host_token: snapshot.host_token,
-            document: snapshot.document.cloned(),
-            created_at: snapshot.created_at,
-            updated_at: now,
-        }
     }
 }

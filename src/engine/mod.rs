@@ -42,4 +42,4 @@ mod waiting;
 
 pub use application::Engine;
 pub use draw::Entropy;
-pub use job::{Job, Outcome, RoomToSave};
+pub use job::{Job, Outcome};

@@ -5,12 +5,11 @@
 //! deletion waits for a write of the room that is under way, which would else come after it, and
 //! for lookups that may bring back what is about to be deleted.
 
-use super::Rooms;
 use super::answer::{CloseDone, RoomError};
-use super::deadlines::Armed;
 use super::event::{Output, RoomChange};
 use super::locate::{Located, Place};
-use super::room::Room;
+use super::registry::Rooms;
+use super::room::{Armed, Room};
 use crate::base::ids::RoomKey;
 use crate::base::time::Now;
 
@@ -55,13 +54,14 @@ impl<W> Rooms<W> {
         let key = self.table.key(index);
         let members = self.table[index].connections().to_vec();
         for &conn in &members {
-            self.membership.leave(conn);
+            self.membership.remove(conn);
         }
         let room = &mut self.table[index];
         self.document_bytes -= room.document_bytes();
         room.begin_closing();
         self.closing.insert(index);
-        self.deadlines.rearm(index, &mut room.armed, Armed::Nothing);
+        self.arm(index, Armed::Nothing);
+        let room = &self.table[index];
         out.dismissed(key, &members);
         out.room_changed(room.code(), RoomChange::Closed);
         if room.saving.is_off() {

@@ -1,31 +1,13 @@
 //! What the rooms tell their members, borrowed from the room's own state, and what they ask of
 //! the engine around them.
 
-use std::ops::Deref;
-
-use super::action::{Document, RawJson, TokenHash};
-use super::{RoomView, StoreUnavailable};
+use super::action::{Document, RawJson};
+use super::answer::StoreUnavailable;
+use super::peer::Peer;
+use super::room::RoomView;
+use super::room_event::RoomEvent;
+use super::stored::StoredRoom;
 use crate::base::ids::{ConnId, RoomKey};
-use crate::base::time::UnixMillis;
-use crate::config::HostAuth;
-
-/// A member as the others see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// 1–128 characters, chosen by the client or drawn by the server.
-    pub id: Box<str>,
-    /// When the peer's first connection joined.
-    pub joined_at: UnixMillis,
-    /// At least one of its connections joined as host.
-    pub is_host: bool,
-    /// What its newest connection said of itself.
-    pub metadata: Metadata,
-}
-
-/// JSON text that a peer shows of itself; it reads as the text. `null`, what most connections
-/// have, takes no memory of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Metadata(Option<Box<str>>);
 
 /// A message to members (protocol, *Server to client*).
 #[derive(Clone, Copy, Debug)]
@@ -66,48 +48,6 @@ pub enum Event<'a> {
     },
 }
 
-/// A room as it is to be stored.
-#[derive(Clone, Copy, Debug)]
-pub struct Snapshot<'a> {
-    /// Names the room in [`Rooms::saved`](super::Rooms::saved).
-    pub key: RoomKey,
-    /// Which state of it this is.
-    pub revision: u64,
-    /// The room's code.
-    pub room_code: &'a str,
-    /// The room's permanent id.
-    pub room_id: &'a str,
-    /// Empty while nobody has claimed the room.
-    pub host_id: &'a str,
-    /// How a host proves itself.
-    pub host_auth: HostAuth,
-    /// Hash of the creator's token, if there is one.
-    pub host_token: Option<TokenHash>,
-    /// The document, if the room has one.
-    pub document: Option<&'a Document>,
-    /// When the room was made.
-    pub created_at: UnixMillis,
-}
-
-/// A room as the store had it, answer to [`Output::lookup`].
-#[derive(Clone, Debug)]
-pub struct StoredRoom {
-    /// The code under which it is stored.
-    pub room_code: String,
-    /// `None` in rooms written by the old backend; a fresh one is drawn.
-    pub room_id: Option<String>,
-    /// `None` in rooms written by the old backend: the first who joins as host becomes it.
-    pub host_id: Option<String>,
-    /// How a host proves itself.
-    pub host_auth: HostAuth,
-    /// Hash of the creator's token, if there is one.
-    pub host_token: Option<TokenHash>,
-    /// The document, if there is one.
-    pub document: Option<Document>,
-    /// When the room was made.
-    pub created_at: UnixMillis,
-}
-
 /// Where effects go, in order, while the rooms are borrowed: membership cannot change under a
 /// fan-out. An implementation must not call back into the rooms.
 pub trait Output {
@@ -117,6 +57,11 @@ pub trait Output {
     /// `event` to each of `to` but `except`, in that order.
     fn broadcast(&mut self, to: &[ConnId], except: Option<ConnId>, event: &Event<'_>);
 
+    /// `event` of the room `room_code` was accepted here and is delivered next. A broker would
+    /// publish it to the other servers, which deliver it by
+    /// [`Rooms::deliver_event`](super::Rooms::deliver_event).
+    fn accepted(&mut self, _room_code: &str, _event: &RoomEvent<'_>) {}
+
     /// Ask the store for `room_code`, as it is and then upper-cased; its answer ends with
     /// [`Rooms::lookup_done`](super::Rooms::lookup_done). At most one is under way for one code.
     ///
@@ -125,7 +70,7 @@ pub trait Output {
     /// The store cannot be asked at present.
     fn lookup(&mut self, room_code: &str) -> Result<(), StoreUnavailable>;
 
-    /// The room is closed under these members, who are in no room any more. What was to be made
+    /// The room is closed under these members, which are in no room any more. What was to be made
     /// durable of it never will be.
     fn dismissed(&mut self, room: RoomKey, members: &[ConnId]);
 
@@ -134,9 +79,9 @@ pub trait Output {
     /// way then.
     fn delete(&mut self, room: RoomKey, room_code: &str, room_id: &str);
 
-    /// Store this; answer with [`Rooms::saved`](super::Rooms::saved). At most one is under way
-    /// for one room.
-    fn persist(&mut self, snapshot: Snapshot<'_>);
+    /// Store `room` as it is at `revision`; answer with [`Rooms::saved`](super::Rooms::saved). At
+    /// most one is under way for one room.
+    fn persist(&mut self, key: RoomKey, revision: u64, room: StoredRoom);
 
     /// Everything up to `revision` of this room is durably stored now.
     fn durable(&mut self, room: RoomKey, revision: u64);
@@ -167,18 +112,4 @@ pub enum RoomChange {
     Closed,
     /// Is not stored any longer: another room owns its code in the store.
     Conflicted,
-}
-
-impl From<&str> for Metadata {
-    fn from(json: &str) -> Self {
-        Self((json != "null").then(|| json.into()))
-    }
-}
-
-impl Deref for Metadata {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        self.0.as_deref().unwrap_or("null")
-    }
 }

@@ -1,12 +1,13 @@
-//! What a request does to its room, and what every change of a room ends with.
+//! What a request, an action of a member, or an event of another server does to its room.
 
-use super::Rooms;
-use super::action::{Create, Document, Join, RawJson};
+use super::action::{Action, Create, Document, Join, RawJson};
 use super::answer::{Done, RoomError};
-use super::deadlines::Armed;
-use super::event::{Output, RoomChange, StoredRoom};
+use super::event::{Output, RoomChange};
 use super::locate::{Located, Place};
-use super::room::{Room, RoomEvent, RoomView};
+use super::registry::Rooms;
+use super::room::{PeerChange, Room, RoomView};
+use super::room_event::{Member, RoomEvent, RoomEventKind};
+use super::stored::StoredRoom;
 use crate::base::ids::ConnId;
 use crate::base::room_code::is_room_code;
 use crate::base::time::{Now, Timestamp};
@@ -23,6 +24,62 @@ pub enum CreateDone<'a> {
 }
 
 impl<W> Rooms<W> {
+    /// Does what a member asks for.
+    ///
+    /// # Errors
+    ///
+    /// As the variants of [`RoomError`] say; nothing has changed then.
+    pub fn handle(
+        &mut self,
+        from: ConnId,
+        action: Action<'_>,
+        now: Now,
+        out: &mut impl Output,
+    ) -> Result<Done, RoomError> {
+        debug_assert!(!self.lookups.is_waiting(from), "{from} has a request that waits");
+        match action {
+            Action::Broadcast { data } => self.broadcast(from, data, now, out),
+            Action::SyncDocument { document } => self.sync_document(from, document, now, out),
+            Action::RequestSync => self.request_sync(from, out),
+            Action::Leave => {
+                self.leave(from, now, out).then_some(Done::Now).ok_or(RoomError::NotInRoom)
+            }
+        }
+    }
+
+    /// Lets an event happen that another server has accepted for its room `room_code`. It has no
+    /// effect on a room that is not in memory or is being closed, nor where it does not fit: a
+    /// member comes in as one peer, and goes before it comes in as another one.
+    pub fn deliver_event(
+        &mut self,
+        room_code: &str,
+        event: &RoomEvent<'_>,
+        now: Now,
+        out: &mut impl Output,
+    ) {
+        debug_assert!(
+            event.from.node != self.config.node,
+            "what happens here is delivered at once"
+        );
+        let Some(index) = self.table.find(room_code) else { return };
+        let room = &self.table[index];
+        let fits = match &event.kind {
+            RoomEventKind::Joined(joiner) => {
+                room.peer_of(event.from).is_none_or(|peer| *peer.id == *joiner.peer_id)
+            }
+            _ => true,
+        };
+        if fits && !room.is_closing() {
+            self.deliver(index, event, now, out);
+        }
+    }
+
+    /// The connection is gone: out of its room, and its request waits no more.
+    pub fn disconnect(&mut self, conn: ConnId, now: Now, out: &mut impl Output) {
+        self.lookups.cancel(conn);
+        self.leave(conn, now, out);
+    }
+
     /// Lets a connection into a room, out of the one that it is in.
     ///
     /// A join that fails leaves the connection where it was. While a join waits for the store the
@@ -125,8 +182,13 @@ impl<W> Rooms<W> {
         now: Now,
         out: &mut impl Output,
     ) -> Result<Done, RoomError> {
-        let index = self.membership.room_of(from).ok_or(RoomError::NotInRoom)?;
-        self.deliver(index, RoomEvent::Data { from, data }, now, out);
+        let index = self.room_index(from)?;
+        let room = &self.table[index];
+        let event = room.accept_data(self.member(from), data)?;
+        out.accepted(room.code(), &event);
+        // It borrows from the room, which it does not change.
+        room.tell(&event, &PeerChange::None, self.config.node, out);
+        self.settle(index, now, out);
         Ok(Done::Now)
     }
 
@@ -138,9 +200,11 @@ impl<W> Rooms<W> {
         now: Now,
         out: &mut impl Output,
     ) -> Result<Done, RoomError> {
-        let index = self.membership.room_of(from).ok_or(RoomError::NotInRoom)?;
-        let event = self.table[index].accept_document(from, document, &self.config)?;
-        self.deliver(index, event, now, out);
+        let index = self.room_index(from)?;
+        let room = &self.table[index];
+        let event = room.accept_document(self.member(from), document, &self.config)?;
+        out.accepted(room.code(), &event);
+        self.deliver(index, &event, now, out);
         Ok(self.table[index].saving.promise(self.table.key(index)))
     }
 
@@ -150,73 +214,19 @@ impl<W> Rooms<W> {
         from: ConnId,
         out: &mut impl Output,
     ) -> Result<Done, RoomError> {
-        let index = self.membership.room_of(from).ok_or(RoomError::NotInRoom)?;
+        let index = self.room_index(from)?;
         self.table[index].send_document(from, out);
         Ok(Done::Now)
     }
 
     /// Takes a connection out of its room. Returns whether it was in one.
     pub(super) fn leave(&mut self, conn: ConnId, now: Now, out: &mut impl Output) -> bool {
-        let Some(index) = self.membership.room_of(conn) else { return false };
-        self.deliver(index, RoomEvent::Left { conn }, now, out);
-        true
-    }
-
-    /// What every change of a room ends with: a write that is due starts, and the deadlines learn
-    /// what the room waits for now.
-    pub(super) fn settle(&mut self, index: u32, now: Now, out: &mut impl Output) {
-        let key = self.table.key(index);
-        let room = &mut self.table[index];
-        if self.is_draining {
-            room.saving.hurry();
-        }
-        if room.save_due().is_some_and(|at| at <= now.at) {
-            out.persist(room.snapshot(key));
-            room.saving.started(now.at);
-            self.saves_under_way += 1;
-        }
-        let deadline = room.deadline();
-        self.deadlines.rearm(index, &mut room.armed, deadline);
-        if cfg!(debug_assertions) {
-            self.check_room(index);
-        }
-    }
-
-    /// When the room that is empty longest has been so for long enough, and its index.
-    pub(super) fn next_expiry(&self) -> Option<(Timestamp, u32)> {
-        let (since, index) = self.deadlines.longest_idle()?;
-        Some((since + self.config.idle_timeout?, index))
-    }
-
-    /// Ends the idle time of a room.
-    pub(super) fn expire(&mut self, index: u32, now: Now, out: &mut impl Output) {
-        let room = &mut self.table[index];
-        if self.lookups.concern(room.code()) {
-            // Somebody asks for it, so its idle time starts again.
-            room.touch(now.at);
-            self.settle(index, now, out);
-        } else {
-            self.forget(index, RoomChange::Expired, out);
-        }
-    }
-
-    /// Drops a room from memory.
-    pub(super) fn forget(&mut self, index: u32, change: RoomChange, out: &mut impl Output) {
-        let mut room = self.table.remove(index);
-        debug_assert!(room.connections().is_empty() && room.saving.may_forget());
-        self.deadlines.rearm(index, &mut room.armed, Armed::Nothing);
-        self.document_bytes -= room.document_bytes();
-        out.room_changed(room.code(), change);
-    }
-
-    /// Panics if an invariant of one room does not hold.
-    pub(super) fn check_room(&self, index: u32) {
+        let Ok(index) = self.room_index(conn) else { return false };
         let room = &self.table[index];
-        room.check_invariants();
-        assert_eq!(self.table.find(room.code()), Some(index));
-        assert_eq!(self.closing.contains(&index), room.is_closing());
-        let mut seated = room.connections().iter().map(|&conn| self.membership.room_of(conn));
-        assert!(seated.all(|place| place == Some(index)), "members of {} are in it", room.code());
+        let Ok(event) = room.accept_leave(self.member(conn)) else { return false };
+        out.accepted(room.code(), &event);
+        self.deliver(index, &event, now, out);
+        true
     }
 
     /// Brings a stored room to memory. The caller settles it.
@@ -232,7 +242,7 @@ impl<W> Rooms<W> {
         Ok(self.open(room, RoomChange::Restored, out))
     }
 
-    /// Makes the room that somebody joins. The caller settles it.
+    /// Makes the room of a join. The caller settles it.
     fn auto_create(
         &mut self,
         join: &Join<'_>,
@@ -242,12 +252,6 @@ impl<W> Rooms<W> {
         self.ensure_space(out)?;
         let room = Room::auto_created(join, &out.fresh_room_id(), self.config.store, now);
         Ok(self.open(room, RoomChange::Created, out))
-    }
-
-    /// Sees to it that one more room fits into memory.
-    pub(super) fn ensure_space(&mut self, out: &mut impl Output) -> Result<(), RoomError> {
-        let has_space = self.table.len() < self.config.rooms_max as usize;
-        if has_space || self.evict_idle(out) { Ok(()) } else { Err(RoomError::TooManyRooms) }
     }
 
     fn open(&mut self, room: Box<Room>, change: RoomChange, out: &mut impl Output) -> u32 {
@@ -265,25 +269,46 @@ impl<W> Rooms<W> {
         now: Now,
         out: &mut impl Output,
     ) -> Result<Done, RoomError> {
-        let event = self.table[index].accept_join(from, join, &self.config)?;
-        if !self.table[index].seats(from, &join.peer_id) {
+        let member = self.member(from);
+        let event = self.table[index].accept_join(member, join, now.unix, &self.config)?;
+        if !self.table[index].seats(member, &join.peer_id) {
             self.leave(from, now, out);
         }
-        self.deliver(index, event, now, out);
+        out.accepted(self.table[index].code(), &event);
+        self.deliver(index, &event, now, out);
         Ok(Done::Now)
     }
 
-    /// Lets an accepted event happen. A broker would come between the two.
-    fn deliver(&mut self, index: u32, event: RoomEvent<'_>, now: Now, out: &mut impl Output) {
-        match event {
-            RoomEvent::Joined { conn, .. } => self.membership.enter(conn, index),
-            RoomEvent::Left { conn } => self.membership.leave(conn),
-            RoomEvent::Data { .. } | RoomEvent::Document { .. } => {}
+    /// The index of the room that a connection is in.
+    fn room_index(&self, conn: ConnId) -> Result<u32, RoomError> {
+        self.membership.get(conn).copied().ok_or(RoomError::NotInRoom)
+    }
+
+    /// The connection as a member of rooms that other servers may have too.
+    fn member(&self, conn: ConnId) -> Member {
+        Member { node: self.config.node, conn }
+    }
+
+    /// Lets an event happen, whichever server has accepted it: it changes the room, and then the
+    /// audience is told.
+    pub(super) fn deliver(
+        &mut self,
+        index: u32,
+        event: &RoomEvent<'_>,
+        now: Now,
+        out: &mut impl Output,
+    ) {
+        let here = self.config.node;
+        match (&event.kind, event.from.connected_to(here)) {
+            (RoomEventKind::Joined(_), Some(conn)) => drop(self.membership.insert(conn, index)),
+            (RoomEventKind::Left, Some(conn)) => drop(self.membership.remove(conn)),
+            _ => {}
         }
         let room = &mut self.table[index];
         self.document_bytes -= room.document_bytes();
-        room.deliver(event, now, out);
+        let change = room.apply(event, here, now.at);
         self.document_bytes += room.document_bytes();
+        room.tell(event, &change, here, out);
         self.settle(index, now, out);
     }
 }

@@ -1,60 +1,86 @@
-//! One room. What happens to it goes through two steps: an action is *accepted* (checked against
-//! the room, which it does not change; the result is the room's next event), and the event is
-//! *delivered* (it changes the room and is handed to the members). All members see the events in
-//! the order of delivery.
+//! One room: what makes it this room, its members, its document, and how an event changes them.
+//! What may happen is checked in `accept`, and told to the members in `deliver`.
 
 use std::sync::Arc;
 
-use subtle::ConstantTimeEq;
-
-use super::RoomsConfig;
-use super::action::{Create, Document, Join, RawJson, TokenHash};
-use super::answer::RoomError;
-use super::deadlines::Armed;
-use super::event::{Event, Output, Peer, Snapshot, StoredRoom};
-use super::members::{Entry, Members};
+use super::action::{Create, Document, Join, TokenHash};
+use super::audience::Audience;
+use super::peer::Peer;
 use super::persistence::Saving;
-use crate::base::ids::{ConnId, RoomKey};
+use super::presence::Presence;
+use super::room_event::{Joiner, Member, NodeId, RoomEvent, RoomEventKind};
+use super::stored::StoredRoom;
+use crate::base::ids::ConnId;
 use crate::base::time::{Now, Timestamp, UnixMillis};
-use crate::config::{HostAuth, SyncWriters};
+use crate::config::HostAuth;
 
 /// A room in memory.
 #[derive(Clone, Debug)]
 pub(super) struct Room {
     /// Tells it from other rooms that used its slot; set by the table.
     pub(super) generation: u32,
-    identity: Identity,
+    identity: RoomIdentity,
     created_at: UnixMillis,
     document: Option<Document>,
-    presence: Presence,
+    occupancy: Occupancy,
     pub(super) saving: Saving,
-    /// What is noted of this room in the deadlines.
+    /// What it stands in the sets of timers with.
     pub(super) armed: Armed,
+}
+
+/// What a room waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Armed {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Its next write at this time.
+    Save(Timestamp),
+    /// The end of its idle time. It has nothing to write and has been empty since this time.
+    Idle(Timestamp),
 }
 
 /// What makes a room this room; stored with it.
 #[derive(Clone, Debug)]
-struct Identity {
+pub(super) struct RoomIdentity {
     code: Arc<str>,
     room_id: Box<str>,
-    /// Empty while nobody has claimed the room.
-    host_id: Box<str>,
-    host_auth: HostAuth,
-    host_token: Option<TokenHash>,
+    /// Empty while the room is unclaimed.
+    pub(super) host_id: Box<str>,
+    pub(super) host_auth: HostAuth,
+    pub(super) host_token: Option<TokenHash>,
 }
 
-/// Who is there.
+/// Whether there are members.
 #[derive(Clone, Debug)]
-enum Presence {
-    /// Nobody, since this time.
+enum Occupancy {
+    /// None, since this time.
     Empty { since: Timestamp },
-    /// Nobody, and nobody comes: the room is being closed.
+    /// None, and none is let in: the room is being closed.
     Closing {
         /// The store was asked to delete it.
         is_deleting: bool,
     },
-    /// Invariant: at least one connection. Boxed: a room that waits for people costs little.
+    /// At least one. Boxed: a room that waits for members costs little.
     Live(Box<Members>),
+}
+
+/// The members of a room. Invariant: those of this server are its audience, in the same order.
+#[derive(Clone, Debug, Default)]
+struct Members {
+    presence: Presence,
+    audience: Audience,
+}
+
+/// What an event changed of the peers that are there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PeerChange {
+    /// Nothing.
+    None,
+    /// The peer of the event's member came.
+    Came,
+    /// This peer went.
+    Went(Peer),
 }
 
 /// A room as others may see it; cheap to copy.
@@ -63,29 +89,22 @@ pub struct RoomView<'a> {
     room: &'a Room,
 }
 
-/// What happens to a room next. Whoever delivers it need not have accepted it.
-#[derive(Debug)]
-pub(super) enum RoomEvent<'a> {
-    /// A connection comes in, or asks afresh from the seat that it has.
-    Joined {
-        conn: ConnId,
-        peer_id: &'a str,
-        /// It has host rights.
-        is_host: bool,
-        metadata: RawJson<'a>,
-    },
-    /// A connection goes.
-    Left { conn: ConnId },
-    /// A broadcast.
-    Data { from: ConnId, data: RawJson<'a> },
-    /// A new document.
-    Document { from: ConnId, document: Document },
+impl Armed {
+    /// When the room is to be written, if it waits for that.
+    pub(super) fn save(self) -> Option<Timestamp> {
+        if let Self::Save(at) = self { Some(at) } else { None }
+    }
+
+    /// Since when the room is idle, if it waits for the end of that.
+    pub(super) fn idle(self) -> Option<Timestamp> {
+        if let Self::Idle(since) = self { Some(since) } else { None }
+    }
 }
 
 impl Room {
-    /// A room that somebody asked for by a create.
+    /// A room that a create asked for.
     pub(super) fn created(create: &Create<'_>, store: bool, now: Now) -> Box<Self> {
-        let identity = Identity {
+        let identity = RoomIdentity {
             code: create.room_code.into(),
             room_id: create.room_id.into(),
             host_id: create.host_id.into(),
@@ -95,10 +114,10 @@ impl Room {
         Self::with(identity, now.unix, Saving::created(store), now.at)
     }
 
-    /// A room that comes to be because somebody joins it. Nobody was given a token for it, so
-    /// none can be asked for.
+    /// A room that comes to be by a join. No token was given out for it, so none can be asked
+    /// for.
     pub(super) fn auto_created(join: &Join<'_>, room_id: &str, store: bool, now: Now) -> Box<Self> {
-        let identity = Identity {
+        let identity = RoomIdentity {
             code: (*join.room_code).into(),
             room_id: room_id.into(),
             host_id: if join.is_host { (*join.peer_id).into() } else { "".into() },
@@ -115,7 +134,7 @@ impl Room {
         at: Timestamp,
     ) -> Box<Self> {
         let room_id = stored.room_id.as_deref().or(fresh_id).unwrap_or_default();
-        let identity = Identity {
+        let identity = RoomIdentity {
             code: stored.room_code.as_str().into(),
             room_id: room_id.into(),
             host_id: stored.host_id.as_deref().unwrap_or_default().into(),
@@ -131,7 +150,7 @@ impl Room {
     }
 
     fn with(
-        identity: Identity,
+        identity: RoomIdentity,
         created_at: UnixMillis,
         saving: Saving,
         at: Timestamp,
@@ -141,7 +160,7 @@ impl Room {
             identity,
             created_at,
             document: None,
-            presence: Presence::Empty { since: at },
+            occupancy: Occupancy::Empty { since: at },
             saving,
             armed: Armed::Nothing,
         })
@@ -157,9 +176,35 @@ impl Room {
         Arc::clone(&self.identity.code)
     }
 
-    /// All connections, in the order of their joins.
+    /// The connections to this server that hear the room, in the order of their joins.
     pub(super) fn connections(&self) -> &[ConnId] {
-        self.members().map_or(&[], Members::connections)
+        match &self.occupancy {
+            Occupancy::Empty { .. } | Occupancy::Closing { .. } => &[],
+            Occupancy::Live(members) => members.audience.connections(),
+        }
+    }
+
+    /// The members, on whichever server, if there are any.
+    pub(super) fn presence(&self) -> Option<&Presence> {
+        match &self.occupancy {
+            Occupancy::Empty { .. } | Occupancy::Closing { .. } => None,
+            Occupancy::Live(members) => Some(&members.presence),
+        }
+    }
+
+    /// The peer that a member belongs to; nothing for one that is not here.
+    pub(super) fn peer_of(&self, member: Member) -> Option<&Peer> {
+        self.presence()?.peer_of(member)
+    }
+
+    /// What makes the room this room.
+    pub(super) fn identity(&self) -> &RoomIdentity {
+        &self.identity
+    }
+
+    /// The document, if the room has one.
+    pub(super) fn document(&self) -> Option<&Document> {
+        self.document.as_ref()
     }
 
     /// The room as others may see it.
@@ -168,16 +213,15 @@ impl Room {
     }
 
     /// The room as it is to be stored.
-    pub(super) fn snapshot(&self, key: RoomKey) -> Snapshot<'_> {
-        Snapshot {
-            key,
-            revision: self.saving.revision(),
-            room_code: &self.identity.code,
-            room_id: &self.identity.room_id,
-            host_id: &self.identity.host_id,
-            host_auth: self.identity.host_auth,
-            host_token: self.identity.host_token,
-            document: self.document.as_ref(),
+    pub(super) fn stored(&self) -> StoredRoom {
+        let RoomIdentity { code, room_id, host_id, host_auth, host_token } = &self.identity;
+        StoredRoom {
+            room_code: code.to_string(),
+            room_id: Some(room_id.to_string()),
+            host_id: (!host_id.is_empty()).then(|| host_id.to_string()),
+            host_auth: *host_auth,
+            host_token: *host_token,
+            document: self.document.clone(),
             created_at: self.created_at,
         }
     }
@@ -194,187 +238,108 @@ impl Room {
 
     /// What the room waits for.
     pub(super) fn deadline(&self) -> Armed {
-        match (self.save_due(), &self.presence) {
+        match (self.save_due(), self.empty_since()) {
             (Some(at), _) => Armed::Save(at),
-            (None, &Presence::Empty { since }) if self.saving.may_forget() => Armed::Idle(since),
+            (None, Some(since)) if self.saving.may_forget() => Armed::Idle(since),
             (None, _) => Armed::Nothing,
         }
     }
 
     /// Lets the idle time of an empty room start again.
     pub(super) fn touch(&mut self, at: Timestamp) {
-        if let Presence::Empty { since } = &mut self.presence {
+        if let Occupancy::Empty { since } = &mut self.occupancy {
             *since = at;
         }
     }
 
-    /// The room is being closed: its document goes, and nobody is in it.
+    /// The room is being closed: its document goes, and so do its members.
     pub(super) fn begin_closing(&mut self) {
         self.document = None;
-        self.presence = Presence::Closing { is_deleting: false };
+        self.occupancy = Occupancy::Closing { is_deleting: false };
     }
 
     /// Whether the room is being closed.
     pub(super) fn is_closing(&self) -> bool {
-        matches!(self.presence, Presence::Closing { .. })
+        matches!(self.occupancy, Occupancy::Closing { .. })
     }
 
     /// Notes that the store is asked to delete the room. Returns whether that is news.
     pub(super) fn begin_deleting(&mut self) -> bool {
-        match &mut self.presence {
-            Presence::Closing { is_deleting } => !std::mem::replace(is_deleting, true),
-            Presence::Empty { .. } | Presence::Live(_) => false,
+        match &mut self.occupancy {
+            Occupancy::Closing { is_deleting } => !std::mem::replace(is_deleting, true),
+            Occupancy::Empty { .. } | Occupancy::Live(_) => false,
         }
     }
 
-    /// Whether `conn` is in the room as `peer_id`.
-    pub(super) fn seats(&self, conn: ConnId, peer_id: &str) -> bool {
-        self.peer_of(conn).is_some_and(|peer| *peer.id == *peer_id)
+    /// Whether `member` is in the room as `peer_id`.
+    pub(super) fn seats(&self, member: Member, peer_id: &str) -> bool {
+        self.peer_of(member).is_some_and(|peer| *peer.id == *peer_id)
     }
 
-    /// Checks a join. A connection that is in the room already always finds a place.
-    pub(super) fn accept_join<'a>(
-        &self,
-        conn: ConnId,
-        join: &'a Join<'_>,
-        config: &RoomsConfig,
-    ) -> Result<RoomEvent<'a>, RoomError> {
-        let is_full = self.connections().len() >= config.peers_per_room_max as usize;
-        if is_full && self.peer_of(conn).is_none() {
-            return Err(RoomError::RoomFull);
-        }
-        Ok(RoomEvent::Joined {
-            conn,
-            peer_id: &join.peer_id,
-            is_host: self.grants_host(join, config.host_auth),
-            metadata: RawJson(&join.metadata),
-        })
-    }
-
-    /// Checks a new document of a member.
-    pub(super) fn accept_document(
-        &self,
-        from: ConnId,
-        document: Document,
-        config: &RoomsConfig,
-    ) -> Result<RoomEvent<'static>, RoomError> {
-        let is_host = self.members().is_some_and(|members| members.is_host(from));
-        if config.sync_writers == SyncWriters::Host && !is_host {
-            return Err(RoomError::HostOnly);
-        }
-        Ok(RoomEvent::Document { from, document })
-    }
-
-    /// Lets an event happen.
-    pub(super) fn deliver(&mut self, event: RoomEvent<'_>, now: Now, out: &mut impl Output) {
-        match event {
-            RoomEvent::Joined { conn, peer_id, is_host, metadata } => {
-                let entry = Entry { conn, peer_id, is_host, metadata: metadata.0, at: now.unix };
-                self.deliver_joined(entry, out);
-            }
-            RoomEvent::Left { conn } => self.deliver_left(conn, now, out),
-            RoomEvent::Data { from, data } => {
-                let Some(peer) = self.peer_of(from) else { return };
-                self.tell_others(from, &Event::Data { from: &peer.id, data }, out);
-            }
-            RoomEvent::Document { from, document } => {
-                self.document = Some(document);
+    /// Lets an event change the room; `here` is the server that does. The members are told next.
+    pub(super) fn apply(
+        &mut self,
+        event: &RoomEvent<'_>,
+        here: NodeId,
+        at: Timestamp,
+    ) -> PeerChange {
+        match &event.kind {
+            RoomEventKind::Joined(joiner) => self.seat(event.from, joiner, here),
+            RoomEventKind::Left => self.unseat(event.from, here, at),
+            RoomEventKind::Data { .. } => PeerChange::None,
+            RoomEventKind::Document(document) => {
+                self.document = Some(document.clone());
                 self.saving.changed();
-                let document = self.document.as_ref();
-                self.tell_others(from, &Event::DocumentSync { document }, out);
+                PeerChange::None
             }
         }
-    }
-
-    /// Sends the document to a member that asked for it.
-    pub(super) fn send_document(&self, to: ConnId, out: &mut impl Output) {
-        out.send(to, &Event::DocumentSync { document: self.document.as_ref() });
     }
 
     /// Panics if an invariant does not hold.
-    pub(super) fn check_invariants(&self) {
+    pub(super) fn check_invariants(&self, here: NodeId) {
         assert_eq!(self.armed, self.deadline(), "room {} has a stale deadline", self.code());
-        if let Presence::Live(members) = &self.presence {
-            assert!(!members.connections().is_empty(), "a live room has members");
-            members.check_invariants();
+        if let Some(presence) = self.presence() {
+            presence.check_invariants();
+            let members = presence.members().iter();
+            assert!(
+                members.filter_map(|one| one.connected_to(here)).eq(self.connections().to_vec())
+            );
         }
     }
 
-    fn members(&self) -> Option<&Members> {
-        match &self.presence {
-            Presence::Empty { .. } | Presence::Closing { .. } => None,
-            Presence::Live(members) => Some(members),
+    fn empty_since(&self) -> Option<Timestamp> {
+        match self.occupancy {
+            Occupancy::Empty { since } => Some(since),
+            Occupancy::Live(_) | Occupancy::Closing { .. } => None,
         }
     }
 
-    fn peer_of(&self, conn: ConnId) -> Option<&Peer> {
-        self.members()?.peer_of(conn)
-    }
-
-    /// Whether a joiner gets the host rights that it asks for. A room that nobody has claimed is
-    /// there to be claimed.
-    fn grants_host(&self, join: &Join<'_>, server: HostAuth) -> bool {
-        let Identity { host_id, host_auth, host_token, .. } = &self.identity;
-        let has_token = match (join.host_token, host_token) {
-            (Some(given), Some(expected)) => bool::from(given.0.ct_eq(&expected.0)),
-            _ => false,
-        };
-        // Where no token was ever given out, the server-wide rule would lock everybody out.
-        let needs_token =
-            *host_auth == HostAuth::Token || (server == HostAuth::Token && host_token.is_some());
-        let is_named = host_id.is_empty() || **host_id == *join.peer_id;
-        join.is_host && is_named && (has_token || !needs_token)
-    }
-
-    /// The joiner gets the room as it is, itself included; the others hear of it afterwards.
-    fn deliver_joined(&mut self, entry: Entry<'_>, out: &mut impl Output) {
-        if entry.is_host && self.identity.host_id.is_empty() {
-            self.identity.host_id = entry.peer_id.into();
+    fn seat(&mut self, member: Member, joiner: &Joiner<'_>, here: NodeId) -> PeerChange {
+        debug_assert!(!self.is_closing(), "no member is let into such a room");
+        if joiner.is_host && self.identity.host_id.is_empty() {
+            self.identity.host_id = (*joiner.peer_id).into();
             self.saving.changed();
         }
-        let is_first = self.presence.members_mut().enter(entry).is_some();
-        let (conn, peer_id) = (entry.conn, entry.peer_id);
-        out.send(conn, &Event::Connected { peer_id, room_code: self.code() });
-        out.send(conn, &Event::RoomInfo { room: self.view() });
-        if self.document.is_some() {
-            self.send_document(conn, out);
+        if !matches!(self.occupancy, Occupancy::Live(_)) {
+            self.occupancy = Occupancy::Live(Box::default());
         }
-        if is_first && let Some(peer) = self.peer_of(conn) {
-            self.tell_others(conn, &Event::PeerJoined { peer }, out);
+        let Occupancy::Live(members) = &mut self.occupancy else { return PeerChange::None };
+        if let Some(conn) = member.connected_to(here) {
+            members.audience.enter(conn);
         }
+        if members.presence.enter(member, joiner) { PeerChange::Came } else { PeerChange::None }
     }
 
-    fn deliver_left(&mut self, conn: ConnId, now: Now, out: &mut impl Output) {
-        let Presence::Live(members) = &mut self.presence else { return };
-        let left = members.leave(conn);
-        if members.connections().is_empty() {
-            self.presence = Presence::Empty { since: now.at };
-        } else if let Some(peer) = left {
-            self.tell_others(conn, &Event::PeerLeft { peer_id: &peer.id }, out);
+    fn unseat(&mut self, member: Member, here: NodeId, at: Timestamp) -> PeerChange {
+        let Occupancy::Live(members) = &mut self.occupancy else { return PeerChange::None };
+        if let Some(conn) = member.connected_to(here) {
+            members.audience.leave(conn);
         }
-    }
-
-    /// To every connection but `from`; to nobody at no cost.
-    fn tell_others(&self, from: ConnId, event: &Event<'_>, out: &mut impl Output) {
-        match self.connections() {
-            [] => {}
-            [only] if *only == from => {}
-            members => out.broadcast(members, Some(from), event),
+        let left = members.presence.leave(member);
+        if members.presence.members().is_empty() {
+            self.occupancy = Occupancy::Empty { since: at };
         }
-    }
-}
-
-impl Presence {
-    /// The members, to let one more in.
-    fn members_mut(&mut self) -> &mut Members {
-        debug_assert!(!matches!(self, Self::Closing { .. }), "nobody is let into such a room");
-        if !matches!(self, Self::Live(_)) {
-            *self = Self::Live(Box::default());
-        }
-        match self {
-            Self::Live(members) => members,
-            Self::Empty { .. } | Self::Closing { .. } => unreachable!("it was made live above"),
-        }
+        left.map_or(PeerChange::None, PeerChange::Went)
     }
 }
 
@@ -389,24 +354,24 @@ impl<'a> RoomView<'a> {
         &self.room.identity.room_id
     }
 
-    /// Empty while nobody has claimed the room.
+    /// Empty while the room is unclaimed.
     pub fn host_id(self) -> &'a str {
         &self.room.identity.host_id
     }
 
-    /// Who is there, in the order of their first joins.
+    /// The peers that are there, in the order of their first joins.
     pub fn peers(self) -> impl ExactSizeIterator<Item = &'a Peer> {
-        self.room.members().map_or(&[][..], Members::peers).iter()
+        self.room.presence().map_or(&[][..], Presence::peers).iter()
     }
 
     /// How many peers are there.
     pub fn peer_count(self) -> usize {
-        self.room.members().map_or(0, |members| members.peers().len())
+        self.room.presence().map_or(0, |presence| presence.peers().len())
     }
 
     /// How many connections these peers have.
     pub fn connection_count(self) -> usize {
-        self.room.connections().len()
+        self.room.presence().map_or(0, |presence| presence.members().len())
     }
 
     /// Whether the room has a document.
@@ -429,12 +394,9 @@ impl<'a> RoomView<'a> {
         self.room.saving.is_stored()
     }
 
-    /// Since when nobody is there; `None` if somebody is.
+    /// Since when the room has no members; `None` if it has.
     pub fn empty_since(self) -> Option<Timestamp> {
-        match self.room.presence {
-            Presence::Empty { since } => Some(since),
-            Presence::Live(_) | Presence::Closing { .. } => None,
-        }
+        self.room.empty_since()
     }
 
     /// When the room was made.
@@ -443,6 +405,6 @@ impl<'a> RoomView<'a> {
     }
 }
 
-// With its strings and its entries in the tables, a room that nobody is in takes about twice that,
+// With its strings and its entries in the tables, a room without members takes about twice that,
 // and its document.
 const _: () = assert!(size_of::<Room>() <= 200);

@@ -15,6 +15,10 @@
 //!     bob = now                     the answer, at once or later
 //! ```
 //!
+//! `0 given: R id=i host=ann doc=d ann* tab/ann bob` is a room with members, whose coming is not
+//! told: with an id it is a stored one, else it is made. A connection is called as its peer if
+//! there is no other name before a slash.
+//!
 //! A peer that is host has a star. `clock:` lines are `tick` (the timeout is handled), `next`
 //! (when does it want to be called), `flush` and `evict`.
 
@@ -24,6 +28,7 @@ mod hosts;
 mod joining;
 mod request;
 mod storing;
+mod travel;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -34,11 +39,14 @@ use bytes::Bytes;
 
 use self::request::{Answer, Desire, Request, ask};
 use super::*;
-use crate::base::time::UnixMillis;
+use crate::base::ids::{ConnId, RoomKey};
+use crate::base::time::{Now, Timestamp, UnixMillis};
+use crate::config::{HostAuth, SyncWriters};
 
 /// The defaults with an idle time of a minute, and small limits.
 pub(super) fn config() -> RoomsConfig {
     RoomsConfig {
+        node: NodeId(0),
         rooms_max: 3,
         peers_per_room_max: 4,
         idle_timeout: Some(Duration::from_secs(60)),
@@ -93,6 +101,8 @@ struct Recorder {
     /// Codes of the rooms that were to be saved.
     codes: BTreeMap<RoomKey, String>,
     fresh_ids: u32,
+    /// What was accepted, with the code of its room.
+    accepted: Vec<(String, RoomEvent<'static>)>,
 }
 
 impl Player {
@@ -108,6 +118,7 @@ impl Player {
         let now = Now { at: Timestamp::from_millis(ms), unix };
         let words: Vec<&str> = what.split(' ').collect();
         match who {
+            "given" => self.given(time, &words),
             "store" => self.answer(&words, now),
             "clock" => self.tick(&words, now),
             _ => {
@@ -117,6 +128,35 @@ impl Player {
         }
         self.rooms.check_invariants();
         std::mem::take(&mut self.out.lines)
+    }
+
+    /// A room with members, without a word of how it came to be.
+    fn given(&mut self, time: &str, words: &[&str]) {
+        let (facts, members): (Vec<&str>, Vec<&str>) =
+            words[1..].iter().partition(|word| word.contains('='));
+        let code = words[0];
+        let host = value(&facts, "host");
+        let create = host.map(|host| format!("{time} http: create {code} by {host}"));
+        let join = |member: &str| {
+            let peer = member.trim_end_matches('*');
+            let (conn, peer) = peer.split_once('/').unwrap_or((peer, peer));
+            let host = if member.ends_with('*') { " host" } else { "" };
+            format!("{time} {conn}: join {code} as {peer}{host}")
+        };
+        let mut requests = create.into_iter().chain(members.into_iter().map(join));
+        self.play(&requests.next().expect("a host or a member"));
+        if self.rooms.config.store {
+            let is_stored = value(&facts, "id").is_some();
+            let found = if is_stored {
+                format!("has {code} {}", facts.join(" "))
+            } else {
+                "missing".into()
+            };
+            self.play(&format!("{time} store: {code} {found}"));
+        }
+        for request in requests {
+            self.play(&request);
+        }
     }
 
     fn act(&mut self, conn: ConnId, who: &str, words: &[&str], now: Now) {
@@ -296,6 +336,10 @@ impl Output for Recorder {
         self.lines.push(format!("{} < {}", names.join(" "), event.describe()));
     }
 
+    fn accepted(&mut self, room_code: &str, event: &RoomEvent<'_>) {
+        self.accepted.push((room_code.to_owned(), event.clone().into_owned()));
+    }
+
     fn lookup(&mut self, room_code: &str) -> Result<(), StoreUnavailable> {
         self.lines.push(format!("? {room_code}"));
         Ok(())
@@ -311,13 +355,14 @@ impl Output for Recorder {
         self.lines.push(format!("- {room_code} id={room_id}").trim_end().to_owned());
     }
 
-    fn persist(&mut self, snapshot: Snapshot<'_>) {
-        self.codes.insert(snapshot.key, snapshot.room_code.to_owned());
-        let mut line = format!("> {}#{}", snapshot.room_code, snapshot.revision);
-        write!(line, " id={} host={}", snapshot.room_id, snapshot.host_id).unwrap();
-        if let Some(document) = snapshot.document {
+    fn persist(&mut self, key: RoomKey, revision: u64, room: StoredRoom) {
+        let (room_id, host_id) = (room.room_id.unwrap_or_default(), room.host_id);
+        let mut line = format!("> {}#{revision} id={room_id}", room.room_code);
+        write!(line, " host={}", host_id.unwrap_or_default()).unwrap();
+        if let Some(document) = &room.document {
             write!(line, " doc={}", text(document)).unwrap();
         }
+        self.codes.insert(key, room.room_code);
         self.lines.push(line);
     }
 

@@ -9,7 +9,7 @@ use log::{info, warn};
 use crate::accounts::{AccountError, Service};
 use crate::base::memory::MemoryBudget;
 use crate::base::time::UnixMillis;
-use crate::engine::{Job, Outcome, RoomToSave};
+use crate::engine::{Job, Outcome};
 use crate::protocol;
 use crate::rooms::{StoredRoom, TokenHash};
 use crate::store::{RoomRecord, Store, StoreError};
@@ -38,7 +38,7 @@ impl Backend {
     pub fn run(&self, job: Job) -> Outcome {
         match job {
             Job::FindRoom { room_code } => Outcome::FoundRoom(self.find_room(&room_code)),
-            Job::SaveRoom(room) => Outcome::SavedRoom(self.save_room(&room)),
+            Job::SaveRoom { room, now } => Outcome::SavedRoom(self.save_room(*room, now)),
             Job::DeleteRoom { room_code, room_id } => {
                 Outcome::DeletedRoom(self.store.delete_room(&room_code, &room_id))
             }
@@ -78,17 +78,17 @@ impl Backend {
         }
     }
 
-    fn save_room(&self, room: &RoomToSave) -> Result<(), StoreError> {
+    fn save_room(&self, room: StoredRoom, now: UnixMillis) -> Result<(), StoreError> {
         let document = room.document.as_ref().map(protocol::document_text).transpose();
         self.store.save_room(&RoomRecord {
-            room_code: room.room_code.clone(),
-            room_id: Some(room.room_id.clone()),
-            host_id: (!room.host_id.is_empty()).then(|| room.host_id.clone()),
+            room_code: room.room_code,
+            room_id: room.room_id,
+            host_id: room.host_id,
             host_auth: room.host_auth,
             host_token_hash: room.host_token.map(|hash| hash.0),
             document: document.map_err(|error| StoreError::Damaged(error.to_string()))?,
             created_at: room.created_at,
-            updated_at: room.updated_at,
+            updated_at: now,
         })
     }
 

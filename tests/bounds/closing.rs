@@ -17,7 +17,7 @@ fn is_lookup((_, job): &(JobId, Job)) -> bool {
 }
 
 fn is_save((_, job): &(JobId, Job)) -> bool {
-    matches!(job, Job::SaveRoom(_))
+    matches!(job, Job::SaveRoom { .. })
 }
 
 fn is_deletion((_, job): &(JobId, Job)) -> bool {

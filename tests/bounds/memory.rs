@@ -183,7 +183,7 @@ fn joins_and_acknowledgements_that_wait_for_the_store_are_counted() {
     let waiting = world.used_bytes() - joined;
     assert!(waiting >= 100_000, "{waiting}");
     while let Some(index) =
-        world.network.jobs.iter().position(|(_, job)| matches!(job, Job::SaveRoom(_)))
+        world.network.jobs.iter().position(|(_, job)| matches!(job, Job::SaveRoom { .. }))
     {
         world.end_job(index, Outcome::SavedRoom(Ok(())));
         world.pass_until(after(2));

@@ -15,8 +15,8 @@ use sync_server::base::time::{Now, UnixMillis};
 use sync_server::config::{Config, HostAuth, SyncWriters};
 use sync_server::http::query_value;
 use sync_server::rooms::{
-    Create, CreateDone, Event, Output, RoomChange, Rooms, RoomsConfig, Snapshot, StoreUnavailable,
-    TokenHash,
+    Create, CreateDone, Event, NodeId, Output, RoomChange, Rooms, RoomsConfig, StoreUnavailable,
+    StoredRoom, TokenHash,
 };
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -37,7 +37,7 @@ impl Output for Silence {
     }
     fn dismissed(&mut self, _: RoomKey, _: &[ConnId]) {}
     fn delete(&mut self, _: RoomKey, _: &str, _: &str) {}
-    fn persist(&mut self, _: Snapshot<'_>) {}
+    fn persist(&mut self, _: RoomKey, _: u64, _: StoredRoom) {}
     fn durable(&mut self, _: RoomKey, _: u64) {}
     fn not_durable(&mut self, _: RoomKey) {}
     fn fresh_room_id(&mut self) -> String {
@@ -70,6 +70,7 @@ fn respell(code: &str, how: &[bool]) -> String {
 /// The code of the room in which somebody ends who asks for `asked` when there is only `made`.
 fn found(made: &str, asked: &str) -> Option<String> {
     let mut rooms = Rooms::new(RoomsConfig {
+        node: NodeId(0),
         rooms_max: 2,
         peers_per_room_max: 1,
         idle_timeout: None,

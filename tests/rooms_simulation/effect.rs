@@ -6,7 +6,7 @@ use sync_server::base::ids::{ConnId, RoomKey};
 use sync_server::config::HostAuth;
 use sync_server::rooms::{
     CloseDone, CreateDone, Document, Done, Event, Output, Peer, RoomChange, RoomError, RoomView,
-    Snapshot, StoreUnavailable,
+    StoreUnavailable, StoredRoom,
 };
 
 /// One effect, or the answer to a request.
@@ -164,19 +164,19 @@ impl Output for Recorder {
         self.deletions.push((room, room_code.to_owned(), room_id.to_owned()));
     }
 
-    fn persist(&mut self, snapshot: Snapshot<'_>) {
+    fn persist(&mut self, key: RoomKey, revision: u64, room: StoredRoom) {
         let image = Image {
-            code: snapshot.room_code.to_owned(),
-            room_id: Some(snapshot.room_id.to_owned()),
-            host_id: Some(snapshot.host_id.to_owned()),
-            needs_token: snapshot.host_auth == HostAuth::Token,
-            token: snapshot.host_token.map(|token| token.0[31]),
-            document: snapshot.document.map(text),
-            created_at: snapshot.created_at.0,
+            code: room.room_code,
+            room_id: room.room_id,
+            host_id: Some(room.host_id.unwrap_or_default()),
+            needs_token: room.host_auth == HostAuth::Token,
+            token: room.host_token.map(|token| token.0[31]),
+            document: room.document.as_ref().map(text),
+            created_at: room.created_at.0,
         };
-        self.codes.insert(snapshot.key, image.code.clone());
+        self.codes.insert(key, image.code.clone());
         self.effects.push(Effect::Persist(image.clone()));
-        self.saves.push(Save { key: snapshot.key, revision: snapshot.revision, image });
+        self.saves.push(Save { key, revision, image });
     }
 
     fn durable(&mut self, room: RoomKey, revision: u64) {

@@ -4,9 +4,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::request::{Answer, Desire, Request, ask};
-use super::{Recorder, TIMEOUTS_PER_CALL, auth, check, config, document, memory};
-use crate::base::ids::ConnId;
+use super::{Recorder, auth, check, config, document, memory};
+use crate::base::ids::{ConnId, RoomKey};
+use crate::base::time::{Now, Timestamp};
 use crate::rooms::lookups::LOOKUPS_MAX;
+use crate::rooms::upkeep::TIMEOUTS_PER_CALL;
 use crate::rooms::*;
 
 fn conn(index: usize) -> ConnId {
@@ -65,7 +67,7 @@ impl Output for Counter {
     }
     fn dismissed(&mut self, _: RoomKey, _: &[ConnId]) {}
     fn delete(&mut self, _: RoomKey, _: &str, _: &str) {}
-    fn persist(&mut self, _: Snapshot<'_>) {}
+    fn persist(&mut self, _: RoomKey, _: u64, _: StoredRoom) {}
     fn durable(&mut self, _: RoomKey, _: u64) {}
     fn not_durable(&mut self, _: RoomKey) {}
     fn fresh_room_id(&mut self) -> String {
@@ -81,13 +83,7 @@ fn an_empty_room_leaves_memory_after_its_idle_time() {
     check(
         config(),
         r"
-        0 http: create R by ann
-            ? R
-            http = waits
-        5 store: R missing
-            + R created
-            > R#1 id=id-1 host=ann
-            http = created R id=id-1 host=ann
+        5 given: R host=ann
         60_005 clock: tick
         60_100 store: failed R#1
         61_100 clock: tick
@@ -110,13 +106,7 @@ fn the_idle_time_starts_when_the_last_one_leaves() {
     check(
         memory(),
         r"
-        0 http: create R by ann
-            + R created
-            http = created R id=id-1 host=ann
-        50_000 ann: join R as ann
-            ann < connected ann R
-            ann < room R host=ann [ann]
-            ann = now
+        50_000 given: R host=ann ann
         60_000 clock: next
             at never, 0 unsaved
         70_000 ann: leave
@@ -138,9 +128,7 @@ fn rooms_can_stay_for_ever() {
     check(
         RoomsConfig { idle_timeout: None, ..memory() },
         r"
-        0 http: create R by ann
-            + R created
-            http = created R id=id-1 host=ann
+        0 given: R host=ann
         1 clock: next
             at never, 0 unsaved
         9_000_000 clock: tick
@@ -153,9 +141,7 @@ fn without_a_store_a_full_memory_takes_no_more_rooms() {
     check(
         RoomsConfig { rooms_max: 1, auto_create: true, ..memory() },
         r"
-        0 http: create R by ann
-            + R created
-            http = created R id=id-1 host=ann
+        0 given: R host=ann
         1 http: create S by ann
             http = Too many rooms, try again later
         2 ann: join S as ann
@@ -174,27 +160,9 @@ fn a_full_memory_lets_the_longest_empty_stored_room_go() {
     check(
         RoomsConfig { rooms_max: 3, idle_timeout: None, ..config() },
         r"
-        0 a: join A as a
-            ? A
-            a = waits
-        0 store: A has A id=a host=h
-            + A restored
-            a < connected a A
-            a < room A host=h [a]
-            a = now
-        1 http: create B by h
-            ? B
-            http = waits
-        1 store: B has B id=b host=h
-            + B restored
-            http = restored B id=b host=h
-        2 http: create C by h
-            ? C
-            http = waits
-        2 store: C missing
-            + C created
-            > C#1 id=id-1 host=h
-            http = created C id=id-1 host=h
+        0 given: A id=a host=h a
+        1 given: B id=b host=h
+        2 given: C host=h
         3 b: join D as b
             ? D
             b = waits
@@ -361,13 +329,7 @@ fn a_key_of_a_room_that_came_back_is_another_one() {
     check(
         config(),
         r"
-        0 http: create R by ann
-            ? R
-            http = waits
-        0 store: R missing
-            + R created
-            > R#1 id=id-1 host=ann
-            http = created R id=id-1 host=ann
+        0 given: R host=ann
         1 store: saved R#1
             durable R#1
         2 clock: evict

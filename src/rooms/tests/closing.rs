@@ -7,21 +7,7 @@ fn everybody_goes_and_what_is_stored_is_deleted() {
     check(
         config(),
         r"
-        0 a: join R as a host
-            ? R
-            a = waits
-        0 store: R has R id=i host=a doc=d
-            + R restored
-            a < connected a R
-            a < room R host=a [a*]
-            a < document d
-            a = now
-        1 b: join R as b
-            b < connected b R
-            b < room R host=a [a* b]
-            b < document d
-            a < joined b at 1
-            b = now
+        0 given: R id=i host=a doc=d a* b
         2 admin: close R
             dismissed a b
             + R closed
@@ -46,14 +32,7 @@ fn nobody_gets_in_until_it_is_deleted() {
     check(
         config(),
         r"
-        0 a: join R as a host
-            ? R
-            a = waits
-        0 store: R has R id=i host=a
-            + R restored
-            a < connected a R
-            a < room R host=a [a*]
-            a = now
+        0 given: R id=i host=a a*
         1 admin: close r
             ? r
             admin = waits
@@ -92,17 +71,7 @@ fn a_write_under_way_comes_before_the_deletion() {
     check(
         config(),
         r"
-        0 a: create R by a
-            ? R
-            a = waits
-        0 store: R missing
-            + R created
-            > R#1 id=id-1 host=a
-            a = created R id=id-1 host=a
-        1 a: join R as a host
-            a < connected a R
-            a < room R host=a [a*]
-            a = now
+        0 given: R host=a a*
         2 a: sync d1
             a = when durable R#2
         3 admin: close R
@@ -124,13 +93,7 @@ fn a_write_under_way_comes_before_the_deletion() {
     check(
         config(),
         r"
-        0 a: create R by a
-            ? R
-            a = waits
-        0 store: R missing
-            + R created
-            > R#1 id=id-1 host=a
-            a = created R id=id-1 host=a
+        0 given: R host=a
         3 admin: close R
             dismissed
             + R closed
@@ -211,11 +174,7 @@ fn what_is_not_stored_goes_at_once() {
     check(
         RoomsConfig { auto_create: true, ..memory() },
         r"
-        0 a: join R as a host
-            + R created
-            a < connected a R
-            a < room R host=a [a*]
-            a = now
+        0 given: R a*
         1 admin: close r
             dismissed a
             + R closed
@@ -232,13 +191,7 @@ fn what_is_not_stored_goes_at_once() {
     check(
         config(),
         r"
-        0 a: create R by a drawn
-            ? R
-            a = waits
-        0 store: R missing
-            + R created
-            > R#1 id=id-1 host=a
-            a = created R id=id-1 host=a
+        0 given: R host=a
         1 store: conflict R#1
             never durable R
             + R conflicted

@@ -9,9 +9,7 @@ fn only_the_rooms_host_id_makes_a_host() {
     check(
         memory(),
         r"
-        0 http: create R by ann
-            + R created
-            http = created R id=id-1 host=ann
+        0 given: R host=ann
         1 eve: join R as eve host
             eve < connected eve R
             eve < room R host=ann [eve]
@@ -35,9 +33,7 @@ fn host_rights_belong_to_a_connection_and_show_on_the_peer() {
     check(
         memory(),
         r"
-        0 http: create R by ann
-            + R created
-            http = created R id=id-1 host=ann
+        0 given: R host=ann
         1 guest: join R as ann
             guest < connected ann R
             guest < room R host=ann [ann]
@@ -185,15 +181,7 @@ fn every_member_may_write_if_the_server_says_so() {
     check(
         RoomsConfig { sync_writers: SyncWriters::Any, auto_create: true, ..memory() },
         r"
-        0 ann: join R as ann
-            + R created
-            ann < connected ann R
-            ann < room R host= [ann]
-            ann = now
-        1 tab: join R as ann
-            tab < connected ann R
-            tab < room R host= [ann]
-            tab = now
+        1 given: R ann tab/ann
         2 ann: sync d
             tab < document d
             ann = now

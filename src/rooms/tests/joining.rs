@@ -102,11 +102,7 @@ fn tabs_of_one_peer_are_one_peer() {
     check(
         auto(),
         r"
-        0 bob: join R as bob
-            + R created
-            bob < connected bob R
-            bob < room R host= [bob]
-            bob = now
+        0 given: R bob
         10 tab1: join R as ann metadata=1
             tab1 < connected ann R
             tab1 < room R host= [bob ann1]
@@ -183,16 +179,7 @@ fn joining_the_same_room_again_is_quiet() {
     check(
         auto(),
         r"
-        0 ann: join R as ann host
-            + R created
-            ann < connected ann R
-            ann < room R host=ann [ann*]
-            ann = now
-        1 bob: join R as bob
-            bob < connected bob R
-            bob < room R host=ann [ann* bob]
-            ann < joined bob at 1
-            bob = now
+        1 given: R ann* bob
         2 ann: sync d
             bob < document d
             ann = now
@@ -217,16 +204,7 @@ fn joining_the_same_room_as_somebody_else_is_leaving_and_joining() {
     check(
         auto(),
         r"
-        0 ann: join R as ann
-            + R created
-            ann < connected ann R
-            ann < room R host= [ann]
-            ann = now
-        1 bob: join R as bob
-            bob < connected bob R
-            bob < room R host= [ann bob]
-            ann < joined bob at 1
-            bob = now
+        1 given: R ann bob
         2 ann: join R as eve
             bob < left ann
             ann < connected eve R
@@ -247,16 +225,7 @@ fn joining_another_room_leaves_the_old_one() {
     check(
         auto(),
         r"
-        0 ann: join R as ann
-            + R created
-            ann < connected ann R
-            ann < room R host= [ann]
-            ann = now
-        1 bob: join R as bob
-            bob < connected bob R
-            bob < room R host= [ann bob]
-            ann < joined bob at 1
-            bob = now
+        1 given: R ann bob
         2 bob: join S as bob
             + S created
             ann < left bob
@@ -275,30 +244,8 @@ fn a_join_that_fails_leaves_the_connection_where_it_was() {
     check(
         RoomsConfig { peers_per_room_max: 2, ..memory() },
         r#"
-        0 http: create R by h
-            + R created
-            http = created R id=id-1 host=h
-        0 http: create FULL by h
-            + FULL created
-            http = created FULL id=id-1 host=h
-        1 a: join FULL as a
-            a < connected a FULL
-            a < room FULL host=h [a]
-            a = now
-        1 b: join FULL as b
-            b < connected b FULL
-            b < room FULL host=h [a b]
-            a < joined b at 1
-            b = now
-        2 ann: join R as ann
-            ann < connected ann R
-            ann < room R host=h [ann]
-            ann = now
-        3 bob: join R as bob
-            bob < connected bob R
-            bob < room R host=h [ann bob]
-            ann < joined bob at 3
-            bob = now
+        1 given: FULL host=h a b
+        3 given: R host=h ann bob
         4 bob: join FULL as bob
             bob = Room is full
         5 bob: join NOWHERE as bob
@@ -346,11 +293,7 @@ fn asking_for_the_document_says_if_there_is_none() {
     check(
         auto(),
         r"
-        0 ann: join R as ann host
-            + R created
-            ann < connected ann R
-            ann < room R host=ann [ann*]
-            ann = now
+        0 given: R ann*
         1 ann: ask
             ann < document none
             ann = now

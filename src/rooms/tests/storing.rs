@@ -211,21 +211,7 @@ fn who_waits_for_another_room_is_still_in_the_old_one() {
     check(
         RoomsConfig { auto_create: true, ..config() },
         r"
-        0 ann: join R as ann
-            ? R
-            ann = waits
-        0 bob: join R as bob
-            bob = waits
-        1 store: R missing
-            + R created
-            ann < connected ann R
-            ann < room R host= [ann]
-            > R#1 id=fresh-1 host=
-            ann = now
-            bob < connected bob R
-            bob < room R host= [ann bob]
-            ann < joined bob at 1
-            bob = now
+        0 given: R id=r ann bob
         2 bob: join S as bob
             ? S
             bob = waits
@@ -266,13 +252,7 @@ fn the_spelling_that_exists_wins_over_the_one_in_memory() {
     check(
         config(),
         r"
-        0 http: create TEAM by eve
-            ? TEAM
-            http = waits
-        1 store: TEAM missing
-            + TEAM created
-            > TEAM#1 id=id-1 host=eve
-            http = created TEAM id=id-1 host=eve
+        0 given: TEAM host=eve
         2 ann: join team as ann
             ? team
             ann = waits
@@ -386,14 +366,7 @@ fn documents_are_written_at_once_and_then_once_a_second() {
     check(
         config(),
         r"
-        0 ann: join R as ann host
-            ? R
-            ann = waits
-        1 store: R has R id=i host=ann
-            + R restored
-            ann < connected ann R
-            ann < room R host=ann [ann*]
-            ann = now
+        0 given: R id=i host=ann ann*
         5_000 ann: sync a
             > R#2 id=i host=ann doc=a
             ann = when durable R#2
@@ -432,14 +405,7 @@ fn a_failed_write_is_tried_again_less_and_less_often() {
     check(
         config(),
         r"
-        0 ann: join R as ann host
-            ? R
-            ann = waits
-        0 store: R has R id=i host=ann
-            + R restored
-            ann < connected ann R
-            ann < room R host=ann [ann*]
-            ann = now
+        0 given: R id=i host=ann ann*
         0 ann: sync a
             > R#2 id=i host=ann doc=a
             ann = when durable R#2
@@ -491,17 +457,7 @@ fn a_room_whose_code_is_anothers_in_the_store_lives_in_memory_only() {
     check(
         config(),
         r"
-        0 http: create R by ann drawn
-            ? R
-            http = waits
-        0 store: R down
-            + R created
-            > R#1 id=id-1 host=ann
-            http = created R id=id-1 host=ann
-        1 ann: join R as ann host
-            ann < connected ann R
-            ann < room R host=ann [ann*]
-            ann = now
+        0 given: R host=ann ann*
         2 ann: sync a
             ann = when durable R#2
         3 store: conflict R#1
@@ -527,22 +483,8 @@ fn shutting_down_writes_everything_that_is_not_stored() {
     check(
         config(),
         r"
-        0 a: join A as a host
-            ? A
-            a = waits
-        0 store: A has A id=i host=a
-            + A restored
-            a < connected a A
-            a < room A host=a [a*]
-            a = now
-        0 b: join B as b host
-            ? B
-            b = waits
-        0 store: B has B id=j host=b
-            + B restored
-            b < connected b B
-            b < room B host=b [b*]
-            b = now
+        0 given: A id=i host=a a*
+        0 given: B id=j host=b b*
         10 a: sync a1
             > A#2 id=i host=a doc=a1
             a = when durable A#2

@@ -11,7 +11,7 @@ use sync_server::base::ids::{ConnId, RoomKey};
 use sync_server::base::time::{Now, Timestamp, UnixMillis};
 use sync_server::config::{HostAuth, SyncWriters};
 use sync_server::rooms::{
-    Action, Create, Document, Done, Join, Located, RawJson, Rooms, RoomsConfig, SaveError,
+    Action, Create, Document, Done, Join, Located, NodeId, RawJson, Rooms, RoomsConfig, SaveError,
     StoreUnavailable, StoredRoom, TokenHash,
 };
 
@@ -75,6 +75,7 @@ impl<D: Draw> Simulation<D> {
     /// What is drawn from `source`, which is called `name` should it fail.
     pub(crate) fn new(name: String, mut source: D, is_loud: bool) -> Self {
         let config = RoomsConfig {
+            node: NodeId(0),
             rooms_max: source.pick(&[2, 3, 6]),
             peers_per_room_max: source.pick(&[1, 3, 5]),
             idle_timeout: source.pick(&[None, Some(2), Some(20)]).map(Duration::from_secs),
