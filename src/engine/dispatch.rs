@@ -1,6 +1,5 @@
 //! What the sessions call: requests, messages, the ends of connections and of jobs, and time.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use super::application::Engine;
@@ -13,14 +12,23 @@ use crate::api;
 use crate::base::ids::{ConnId, JobId};
 use crate::base::time::{Now, Timestamp};
 use crate::http::Request;
-use crate::rooms::StoreUnavailable;
+use crate::rooms::{RoomEvent, StoreUnavailable};
 use crate::session::{Dispatch, Sessions};
 use crate::ws::CloseReason;
+
+/// What happens to a room because another server has accepted it.
+#[derive(Clone, Debug)]
+pub struct RemoteEvent {
+    /// The room's own spelling of its code.
+    pub room_code: String,
+    /// What happens.
+    pub event: RoomEvent<'static>,
+}
 
 impl Dispatch for Engine {
     type Job = Job;
     type Outcome = Outcome;
-    type Event = Infallible;
+    type Event = RemoteEvent;
 
     fn request(&mut self, sessions: &mut Sessions, conn: ConnId, request: Request, now: Now) {
         self.answer(&mut Context { sessions, conn, now }, &request);
@@ -41,8 +49,9 @@ impl Dispatch for Engine {
         rooms.disconnect(conn, now, &mut effects);
     }
 
-    fn event(&mut self, _: &mut Sessions, event: Infallible, _: Now) {
-        match event {}
+    fn event(&mut self, sessions: &mut Sessions, remote: RemoteEvent, now: Now) {
+        let (rooms, mut effects) = self.split(sessions, now);
+        rooms.deliver_event(&remote.room_code, &remote.event, now, &mut effects);
     }
 
     fn turned(&mut self, took: Duration) {

@@ -41,5 +41,6 @@ mod upgrades;
 mod waiting;
 
 pub use application::Engine;
+pub use dispatch::RemoteEvent;
 pub use draw::Entropy;
 pub use job::{Job, Outcome};
