@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use log::info;
+
 use super::application::Engine;
 use super::context::Context;
 use super::job::{Job, Outcome};
 use super::shutdown::Shutdown;
 use super::store_health::{lookup_error, save_error};
-use super::waiting::Waiting;
+use super::waiting::{RoomRequest, Waiting};
 use crate::api;
 use crate::base::ids::{ConnId, JobId};
 use crate::base::time::{Now, Timestamp};
 use crate::http::Request;
-use crate::rooms::{RoomEvent, StoreUnavailable};
+use crate::rooms::{Located, RoomEvent, StoreUnavailable, StoredRoom};
 use crate::session::{Dispatch, Sessions};
 use crate::ws::CloseReason;
 
@@ -55,7 +57,7 @@ impl Dispatch for Engine {
     }
 
     fn turned(&mut self, took: Duration) {
-        self.gauges.turned(took);
+        self.turns.observe(took);
     }
 
     fn job_done(&mut self, sessions: &mut Sessions, job: JobId, outcome: Outcome, now: Now) {
@@ -102,7 +104,12 @@ impl Dispatch for Engine {
     }
 
     fn shut_down(&mut self, sessions: &mut Sessions, now: Now) {
-        self.begin_shutdown(sessions, now);
+        let (rooms, mut effects) = self.split(sessions, now);
+        rooms.flush_all(now, &mut effects);
+        let shutdown = Shutdown::begin(sessions, self.shutdown_grace(), now.at);
+        info!("closing {} connections, {} rooms to store", shutdown.left(), self.rooms.unsaved());
+        self.shutdown = Some(shutdown);
+        self.close_next(sessions, now);
     }
 
     fn is_finished(&self) -> bool {
@@ -181,6 +188,44 @@ impl Engine {
             }
             Waiting::Revocations => self.revocations.ended(),
             Waiting::Save(..) | Waiting::Delete(_) | Waiting::Probe | Waiting::Metrics(_) => {}
+        }
+    }
+
+    /// The lookup of `code` has ended, in whichever way; each request that waited for it goes on.
+    fn looked_up(
+        &mut self,
+        sessions: &mut Sessions,
+        code: &str,
+        found: Result<Option<&StoredRoom>, StoreUnavailable>,
+        now: Now,
+    ) {
+        let (rooms, mut effects) = self.split(sessions, now);
+        for (conn, request) in rooms.lookup_done(code, &mut effects) {
+            // Each anew: an earlier request may have brought the room to memory.
+            let located = self.rooms.located(code, found);
+            self.go_on_located(&mut Context { sessions, conn, now }, located, request);
+        }
+    }
+
+    fn go_on_located(&mut self, cx: &mut Context<'_>, located: Located<'_>, request: RoomRequest) {
+        let answer = match request {
+            RoomRequest::Join { join, id } => {
+                self.enter(cx, located, &join, id.as_ref());
+                cx.sessions.resume(cx.conn);
+                return;
+            }
+            RoomRequest::Create(creation) => self.create_located(cx, located, creation),
+            RoomRequest::View(address) => self.view_located(cx, located, address).into(),
+            RoomRequest::Close => self.close_located(cx, located),
+        };
+        self.respond(cx, answer);
+    }
+
+    /// While the server stops: closes the connections that are due.
+    fn close_next(&mut self, sessions: &mut Sessions, now: Now) {
+        let is_stored = self.rooms.unsaved() == 0;
+        if let Some(shutdown) = &mut self.shutdown {
+            shutdown.close_next(sessions, is_stored, now);
         }
     }
 

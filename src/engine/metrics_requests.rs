@@ -62,7 +62,7 @@ impl Engine {
             job_durations: self.jobs.durations(),
             jobs_late: self.jobs.late(),
             store_ok: self.store.is_ok(),
-            turns: self.gauges.turns().clone(),
+            turns: self.turns.clone(),
             process,
         }
     }
