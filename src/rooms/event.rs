@@ -87,7 +87,8 @@ pub trait Output {
     fn durable(&mut self, room: RoomKey, revision: u64);
 
     /// Nothing of this room that is not durable by now ever will be: another room owns its code
-    /// in the store. Said once; later changes are [`Done::NotDurable`] at once.
+    /// in the store. Said once; later changes are
+    /// [`Done::NotDurable`](super::Done::NotDurable) at once.
     fn not_durable(&mut self, room: RoomKey);
 
     /// A fresh permanent room id.
