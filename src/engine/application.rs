@@ -96,7 +96,7 @@ impl Engine {
     /// From here on the settings are `new`, but for those that take effect only at the start:
     /// these are named in the log if they differ. Limits hold for what comes later; connections,
     /// and what is in memory, stay.
-    pub fn reconfigure(&mut self, sessions: &mut Sessions, new: Config) {
+    pub fn reconfigure(&mut self, sessions: &mut Sessions, new: &Config) {
         let (config, waiting) = self.config.reloaded(new);
         for name in waiting {
             warn!("{name} has changed: it takes effect at the next start");
