@@ -3,6 +3,9 @@
 //!
 //! Each check is a function from texts to faults, and its test begins with texts that have one.
 
+#[path = "support/manual.rs"]
+mod manual;
+
 use std::fs;
 use std::path::Path;
 
@@ -491,7 +494,7 @@ const WRITE_MANUAL: &str = "WRITE_MANUAL";
 
 #[test]
 fn the_manual_page_is_that_of_this_version() {
-    let page = sync_server::cli::render_manual();
+    let page = manual::render_manual();
     if std::env::var_os(WRITE_MANUAL).is_some() {
         fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(MANUAL), &page).expect("it is ours");
     }
