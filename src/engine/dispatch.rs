@@ -81,7 +81,7 @@ impl Dispatch for Engine {
             self.jobs.poll_timeout(),
             self.closings.poll_timeout(),
             self.store.poll_timeout(),
-            self.config.require_auth.then(|| self.revocations.poll_timeout()),
+            self.config.require_auth.then_some(self.revocations.due_at),
             self.shutdown.as_ref().and_then(Shutdown::poll_timeout),
         ];
         deadlines.into_iter().flatten().min()
@@ -186,7 +186,7 @@ impl Engine {
             Waiting::Login(conn, _) => {
                 self.respond(&mut Context { sessions, conn, now }, api::store_unavailable());
             }
-            Waiting::Revocations => self.revocations.ended(),
+            Waiting::Revocations => self.revocations.is_running = false,
             Waiting::Save(..) | Waiting::Delete(_) | Waiting::Probe | Waiting::Metrics(_) => {}
         }
     }
