@@ -92,9 +92,9 @@ impl World {
     }
 
     /// The settings become those of `config`, as far as they can.
-    pub(crate) fn reload(&mut self, config: Config) {
+    pub(crate) fn reload(&mut self, config: &Config) {
         let (engine, sessions) = self.driver.parts_mut();
-        engine.reconfigure(sessions, &config);
+        engine.reconfigure(sessions, config);
         self.turn();
     }
 
