@@ -127,15 +127,21 @@ impl Engine {
     }
 
     fn health(&self, cx: &Context<'_>, is_ready: bool) -> Response {
+        let (code, status) = if is_ready {
+            (Status::OK, "healthy")
+        } else {
+            (Status::SERVICE_UNAVAILABLE, "unavailable")
+        };
         let health = Health {
-            is_ready,
+            status,
             rooms: self.rooms.rooms(),
             connections: cx.sessions.len(),
-            uptime: cx.now.at.since(Timestamp(0)),
+            uptime_seconds: cx.now.at.since(Timestamp(0)).as_secs(),
+            version: env!("CARGO_PKG_VERSION"),
             store: self.store.as_str(),
-            at: cx.now.unix,
+            timestamp: cx.now.unix.rfc3339(),
         };
-        Response::from(&health)
+        Response::json(code, &health)
     }
 
     /// The client's address: what a trusted proxy says, else the socket's.
