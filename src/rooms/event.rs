@@ -3,10 +3,10 @@
 
 use super::action::{Document, RawJson};
 use super::answer::StoreUnavailable;
-use super::peer::Peer;
+use super::data::Peer;
+use super::data::StoredRoom;
 use super::room::RoomView;
 use super::room_event::RoomEvent;
-use super::stored::StoredRoom;
 use crate::base::ids::{ConnId, RoomKey};
 
 /// A message to members (protocol, *Server to client*).
