@@ -8,8 +8,7 @@ use super::error::HttpError;
 use super::limits::{
     BODY_BYTES_MAX, CHUNK_EXTENSION_BYTES_MAX, CHUNK_SIZE_DIGITS_MAX, TRAILER_BYTES_MAX,
 };
-use super::percent::hex_digit;
-use super::syntax::{is_field_byte, is_token_byte};
+use super::syntax::{hex_digit, is_field_byte, is_token_byte};
 
 /// Where in a chunked body a decoder is.
 #[derive(Debug, Default)]

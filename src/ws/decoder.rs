@@ -6,23 +6,20 @@
 //! share the spare contexts of one [`DecoderPool`], and only a connection in the middle of a
 //! message has one of its own.
 //!
-//! tungstenite reads ahead and does not say whether it holds half a frame. Therefore `boundary`
+//! tungstenite reads ahead and does not say whether it holds half a frame. Therefore a [`Boundary`]
 //! follows the frames beside it, and a context is fed at most one frame at a time. The caller can
 //! stop after any message: what follows is still in its hands.
 
-mod boundary;
-
-use std::io::{self, Read, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::mem;
 
 use bytes::Bytes;
-use tungstenite::protocol::frame::Utf8Bytes;
 use tungstenite::protocol::frame::coding::{Control, OpCode};
+use tungstenite::protocol::frame::{FrameHeader, Utf8Bytes};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
 use super::close::CloseReason;
-use boundary::Boundary;
 
 /// What a context's read buffer begins with, and what it takes in at once. tungstenite zero-fills
 /// that much before each read: small messages pay for more, and big ones do not notice less.
@@ -34,6 +31,10 @@ const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Spare contexts that are kept. One serves all whose messages come whole; a few more are for
 /// messages that end in a later read than they began.
 const SPARES_MAX: usize = 8;
+
+/// The longest header of a client's frame: two bytes, a 64-bit length, a masking key (RFC 6455,
+/// 5.2).
+const HEADER_BYTES_MAX: usize = 14;
 
 /// What a client sent: a whole message or a control frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +103,26 @@ struct Context {
     frame_bytes_most: usize,
     /// The longest payload that the read buffer had to hold.
     buffer_bytes: usize,
+}
+
+/// A place in a stream of frames.
+#[derive(Debug, Default)]
+struct Boundary {
+    /// What has come of a header that is not complete yet: the first `header_bytes`.
+    header: [u8; HEADER_BYTES_MAX],
+    /// Invariant: below [`HEADER_BYTES_MAX`], and 0 within a payload.
+    header_bytes: u8,
+    /// Bytes of the current payload that are still to come.
+    payload_bytes_left: u64,
+}
+
+/// How far one call went.
+#[derive(Debug)]
+struct Step {
+    /// Bytes that belong to the current frame; at least 1.
+    bytes: usize,
+    /// Kind and payload length of the frame whose header ended here.
+    header: Option<(OpCode, usize)>,
 }
 
 /// The stream that a context sees: one piece of input, and no end of it.
@@ -289,6 +310,52 @@ impl Context {
             // tungstenite documents that a read never returns one.
             Message::Frame(_) => Err(CloseReason::Internal),
         }
+    }
+}
+
+impl Boundary {
+    /// No byte of a frame has come whose end has not.
+    fn is_between_frames(&self) -> bool {
+        self.header_bytes == 0 && self.payload_bytes_left == 0
+    }
+
+    /// Goes to the end of the current frame, or of `input`, which is not empty.
+    ///
+    /// # Errors
+    ///
+    /// The header has an opcode that does not exist.
+    #[expect(clippy::cast_possible_truncation, reason = "header lengths are at most 14")]
+    fn advance(&mut self, input: &[u8]) -> Result<Step, CloseReason> {
+        debug_assert!(!input.is_empty());
+        if self.payload_bytes_left > 0 {
+            return Ok(Step { bytes: self.skip_payload(input), header: None });
+        }
+        let known = usize::from(self.header_bytes);
+        let copied = input.len().min(HEADER_BYTES_MAX - known);
+        self.header[known..known + copied].copy_from_slice(&input[..copied]);
+        let mut cursor = Cursor::new(&self.header[..known + copied]);
+        let parsed = FrameHeader::parse(&mut cursor).map_err(|error| CloseReason::from(&error))?;
+        let Some((header, payload_bytes)) = parsed else {
+            debug_assert_eq!(copied, input.len(), "no header is longer than the longest");
+            self.header_bytes += copied as u8;
+            return Ok(Step { bytes: copied, header: None });
+        };
+        // It ends behind what was known of it, or it would have been complete before.
+        let header_bytes = cursor.position() as usize - known;
+        self.header_bytes = 0;
+        self.payload_bytes_left = payload_bytes;
+        let payload_bytes = usize::try_from(payload_bytes).unwrap_or(usize::MAX);
+        Ok(Step {
+            bytes: header_bytes + self.skip_payload(&input[header_bytes..]),
+            header: Some((header.opcode, payload_bytes)),
+        })
+    }
+
+    fn skip_payload(&mut self, input: &[u8]) -> usize {
+        let left = usize::try_from(self.payload_bytes_left).unwrap_or(usize::MAX);
+        let skipped = left.min(input.len());
+        self.payload_bytes_left -= skipped as u64;
+        skipped
     }
 }
 
