@@ -61,7 +61,7 @@ pub enum Incoming {
 ///   everything away.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    state: State,
+    state: Progress,
 }
 
 /// Spare contexts for the connections that begin a message; one pool serves all connections.
@@ -71,16 +71,16 @@ pub struct DecoderPool {
     /// most [`SPARES_MAX`], each between two messages, with a buffer of at most
     /// [`SPARE_BUFFER_BYTES_MAX`].
     #[expect(clippy::vec_box, reason = "a context goes in and out as the box it is used in")]
-    spares: Vec<Box<Context>>,
+    spares: Vec<Box<MessageContext>>,
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum Progress {
     /// Between two messages.
     #[default]
     Idle,
     /// In the middle of a message or of a control frame.
-    Unfinished(Box<Context>),
+    Unfinished(Box<MessageContext>),
     /// We have sent a Close: only frame headers are looked at.
     Discarding(Boundary),
     /// The peer has sent a Close, or what cannot be read.
@@ -89,7 +89,7 @@ enum State {
 
 /// tungstenite's state and what we have to know beside it.
 #[derive(Debug)]
-struct Context {
+struct MessageContext {
     tungstenite: WebSocketContext,
     boundary: Boundary,
     /// The message has come in part: at least one frame of it is complete, its last one is not.
@@ -118,7 +118,7 @@ struct Boundary {
 
 /// How far one call went.
 #[derive(Debug)]
-struct Step {
+struct Advance {
     /// Bytes that belong to the current frame; at least 1.
     bytes: usize,
     /// Kind and payload length of the frame whose header ended here.
@@ -156,17 +156,17 @@ impl Decoder {
             return Ok(None);
         }
         // An error, and the peer's Close after ours, leave it at that.
-        let mut context = match mem::replace(&mut self.state, State::Finished) {
-            State::Idle => pool.take(),
-            State::Unfinished(context) => context,
-            State::Discarding(mut boundary) => {
+        let mut context = match mem::replace(&mut self.state, Progress::Finished) {
+            Progress::Idle => pool.take(),
+            Progress::Unfinished(context) => context,
+            Progress::Discarding(mut boundary) => {
                 if discard(&mut boundary, input)? {
                     return Ok(Some(Incoming::Close(None)));
                 }
-                self.state = State::Discarding(boundary);
+                self.state = Progress::Discarding(boundary);
                 return Ok(None);
             }
-            State::Finished => {
+            Progress::Finished => {
                 *input = &[];
                 return Ok(None);
             }
@@ -174,12 +174,12 @@ impl Decoder {
         context.limit(message_bytes_max);
         let incoming = context.next(input, replies)?;
         self.state = match &incoming {
-            Some(Incoming::Close(_)) => State::Finished,
+            Some(Incoming::Close(_)) => Progress::Finished,
             _ if context.is_between_messages() => {
                 pool.give_back(context);
-                State::Idle
+                Progress::Idle
             }
-            _ => State::Unfinished(context),
+            _ => Progress::Unfinished(context),
         };
         Ok(incoming)
     }
@@ -189,8 +189,8 @@ impl Decoder {
     /// `Close(None)`, as soon as the header of the peer's Close is there.
     pub fn discard_until_close(&mut self) {
         self.state = match mem::take(&mut self.state) {
-            State::Idle => State::Discarding(Boundary::default()),
-            State::Unfinished(context) => State::Discarding(context.boundary),
+            Progress::Idle => Progress::Discarding(Boundary::default()),
+            Progress::Unfinished(context) => Progress::Discarding(context.boundary),
             other => other,
         };
     }
@@ -199,18 +199,18 @@ impl Decoder {
     /// context that holds it.
     pub fn held_bytes(&self) -> usize {
         match &self.state {
-            State::Unfinished(context) => context.held_bytes(),
-            State::Idle | State::Discarding(_) | State::Finished => 0,
+            Progress::Unfinished(context) => context.held_bytes(),
+            Progress::Idle | Progress::Discarding(_) | Progress::Finished => 0,
         }
     }
 }
 
 impl DecoderPool {
-    fn take(&mut self) -> Box<Context> {
-        self.spares.pop().unwrap_or_else(|| Box::new(Context::new()))
+    fn take(&mut self) -> Box<MessageContext> {
+        self.spares.pop().unwrap_or_else(|| Box::new(MessageContext::new()))
     }
 
-    fn give_back(&mut self, context: Box<Context>) {
+    fn give_back(&mut self, context: Box<MessageContext>) {
         debug_assert!(context.is_between_messages());
         if context.buffer_bytes <= SPARE_BUFFER_BYTES_MAX && self.spares.len() < SPARES_MAX {
             self.spares.push(context);
@@ -218,7 +218,7 @@ impl DecoderPool {
     }
 }
 
-impl Context {
+impl MessageContext {
     fn new() -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
@@ -325,10 +325,10 @@ impl Boundary {
     ///
     /// The header has an opcode that does not exist.
     #[expect(clippy::cast_possible_truncation, reason = "header lengths are at most 14")]
-    fn advance(&mut self, input: &[u8]) -> Result<Step, CloseReason> {
+    fn advance(&mut self, input: &[u8]) -> Result<Advance, CloseReason> {
         debug_assert!(!input.is_empty());
         if self.payload_bytes_left > 0 {
-            return Ok(Step { bytes: self.skip_payload(input), header: None });
+            return Ok(Advance { bytes: self.skip_payload(input), header: None });
         }
         let known = usize::from(self.header_bytes);
         let copied = input.len().min(HEADER_BYTES_MAX - known);
@@ -338,14 +338,14 @@ impl Boundary {
         let Some((header, payload_bytes)) = parsed else {
             debug_assert_eq!(copied, input.len(), "no header is longer than the longest");
             self.header_bytes += copied as u8;
-            return Ok(Step { bytes: copied, header: None });
+            return Ok(Advance { bytes: copied, header: None });
         };
         // It ends behind what was known of it, or it would have been complete before.
         let header_bytes = cursor.position() as usize - known;
         self.header_bytes = 0;
         self.payload_bytes_left = payload_bytes;
         let payload_bytes = usize::try_from(payload_bytes).unwrap_or(usize::MAX);
-        Ok(Step {
+        Ok(Advance {
             bytes: header_bytes + self.skip_payload(&input[header_bytes..]),
             header: Some((header.opcode, payload_bytes)),
         })
