@@ -6,7 +6,7 @@ use crate::accounts::{AccountReply, AccountRequest, SECURE_COOKIE};
 use crate::base::secret::Secret;
 use crate::base::throttle::RetryAfter;
 use crate::config::AllowedOrigins;
-use crate::http::{RETRY_AFTER, Request, Response, Status};
+use crate::http::{RETRY_AFTER_SECONDS, Request, Response, Status};
 
 /// What the accounts need of `request`.
 pub fn account_request(
@@ -40,7 +40,7 @@ pub fn account_request(
 pub fn account_response(reply: AccountReply, is_secure: bool) -> Response {
     let mut response = Response::json_text(Status::from_code(reply.status), reply.body);
     if reply.status == Status::SERVICE_UNAVAILABLE.code() {
-        response.set_header("Retry-After", RETRY_AFTER);
+        response = response.after(RETRY_AFTER_SECONDS);
     }
     if let Some(cookie) = &reply.set_cookie {
         let secure = if is_secure { SECURE_COOKIE } else { "" };
@@ -52,9 +52,7 @@ pub fn account_response(reply: AccountReply, is_secure: bool) -> Response {
 /// An address, or an e-mail at it, has failed to log in too often.
 pub fn too_many_failed_logins(wait: RetryAfter) -> Response {
     let message = "Too many failed logins; try again later";
-    let mut response = Response::error(Status::TOO_MANY_REQUESTS, message);
-    response.set_header("Retry-After", &wait.seconds().to_string());
-    response
+    Response::error(Status::TOO_MANY_REQUESTS, message).after(wait.seconds())
 }
 
 /// The request's token is none, or has ended.

@@ -1,11 +1,14 @@
-//! Where a request's token is (protocol, section 3), and when a cookie counts.
+//! Where a request's token is (protocol, section 3), when a cookie counts, and which requests
+//! become a WebSocket: from which pages, and in which subprotocol.
 
-use super::cors::{is_listed, is_own_origin};
+use super::cors::{is_listed, is_own_origin, names_no_domain};
 use crate::accounts::TOKEN_COOKIE;
 use crate::base::secret::Secret;
 use crate::config::AllowedOrigins;
-use crate::http::{Request, offered_subprotocols};
+use crate::http::{Request, Response, Status, Upgrade, offered_subprotocols};
 
+/// The one subprotocol spoken here (protocol, section 1).
+pub const SUBPROTOCOL: &str = "khun-phaen.v1";
 /// A subprotocol that begins so is a token. It is never echoed.
 const BEARER_PREFIX: &[u8] = b"bearer.";
 
@@ -24,12 +27,25 @@ pub fn credentials(request: &Request, allowed_origins: &AllowedOrigins) -> Optio
         .map(Secret::new)
 }
 
-/// The token of a request to become a WebSocket, which browsers let no page add a field to: from
-/// the subprotocols, else from `?token=`, else where [`credentials`] looks.
-pub(super) fn upgrade_credentials(
+/// Checks a request for `/ws`, and finds its token, of which it is not said whether it is valid.
+///
+/// # Errors
+/// The answer: that of [`Upgrade::of`], or 403 for an origin that is not listed.
+pub fn check_upgrade(
     request: &Request,
     allowed_origins: &AllowedOrigins,
-) -> Option<Secret> {
+) -> Result<(Upgrade, Option<Secret>), Response> {
+    let mut upgrade = Upgrade::of(request)?;
+    if !may_connect(request, allowed_origins) {
+        return Err(Response::error(Status::FORBIDDEN, "This origin may not connect"));
+    }
+    upgrade.speak(SUBPROTOCOL, request);
+    Ok((upgrade, upgrade_credentials(request, allowed_origins)))
+}
+
+/// The token of a request to become a WebSocket, which browsers let no page add a field to: from
+/// the subprotocols, else from `?token=`, else where [`credentials`] looks.
+fn upgrade_credentials(request: &Request, allowed_origins: &AllowedOrigins) -> Option<Secret> {
     let offered = offered_subprotocols(request)
         .find_map(|name| name.strip_prefix(BEARER_PREFIX).filter(|token| !token.is_empty()));
     offered
@@ -56,4 +72,23 @@ fn may_use_cookie(request: &Request, allowed_origins: &AllowedOrigins) -> bool {
     let Some(origin) = request.only_header("origin") else { return false };
     is_listed(allowed_origins, origin)
         || request.host().is_some_and(|host| is_own_origin(origin, host))
+}
+
+/// A page of any site can make a browser open a WebSocket here, but not hide whose page it is.
+fn may_connect(request: &Request, allowed_origins: &AllowedOrigins) -> bool {
+    match allowed_origins {
+        AllowedOrigins::Any => true,
+        AllowedOrigins::List(_) => {
+            !request.has_header("origin")
+                || request.only_header("origin").is_some_and(|origin| {
+                    is_listed(allowed_origins, origin) || is_own_page(request, origin)
+                })
+        }
+    }
+}
+
+/// Whether the page at `origin` is this server's own, opened by an address. One that is opened by a
+/// name is listed: by `PUBLIC_URL`.
+fn is_own_page(request: &Request, origin: &[u8]) -> bool {
+    request.host().is_some_and(|host| names_no_domain(host) && is_own_origin(origin, host))
 }

@@ -15,15 +15,11 @@ mod route;
 mod server;
 #[cfg(test)]
 mod tests;
-mod upgrade;
-mod url;
 mod whoami;
 
 pub use accounts::{account_request, account_response, not_logged_in, too_many_failed_logins};
 pub use cors::Cors;
-pub use credentials::credentials;
+pub use credentials::{SUBPROTOCOL, check_upgrade, credentials};
 pub use route::{AccountRoute, AdminRoute, Route, RouteError, route, routes};
 pub use server::{Health, busy, index, store_unavailable, too_many_connections};
-pub use upgrade::{SUBPROTOCOL, check_upgrade};
-pub use url::websocket_url;
-pub use whoami::whoami;
+pub use whoami::{websocket_url, whoami};

@@ -13,8 +13,8 @@ use crate::rooms::{RoomError, RoomView};
 
 /// Characters of a desired host id: the host joins as the peer of that id.
 const HOST_ID_CHARS_MAX: usize = PEER_ID_CHARS_MAX;
-/// The value of `Retry-After`, in seconds, when no room can be made.
-const ROOM_RETRY_AFTER: &str = "60";
+/// When to ask again if no room can be made.
+const ROOM_RETRY_AFTER_SECONDS: u64 = 60;
 
 /// What `POST /api/rooms` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,23 +85,20 @@ impl CreateRequest {
 
 /// A room was made.
 pub fn created(room: &RoomView<'_>, websocket_url: &str, host_token: &Secret) -> Response {
-    let mut answer = CreateAnswer::new(room, websocket_url);
-    answer.host_token = Some(host_token.expose());
-    Response::json(Status::CREATED, &answer)
+    let host_token = Some(host_token.expose());
+    Response::json(Status::CREATED, &CreateAnswer { host_token, ..answer(room, websocket_url) })
 }
 
 /// The desired room was there already.
 pub fn restored(room: &RoomView<'_>, websocket_url: &str) -> Response {
-    let mut answer = CreateAnswer::new(room, websocket_url);
-    answer.restored = Some(true);
-    answer.has_document = Some(room.has_document());
+    let (restored, has_document) = (Some(true), Some(room.has_document()));
+    let answer = CreateAnswer { restored, has_document, ..answer(room, websocket_url) };
     Response::json(Status::OK, &answer)
 }
 
 /// No room was made, for a reason that is not the client's.
 pub fn not_created(error: RoomError) -> Response {
-    room_error(Status::SERVICE_UNAVAILABLE, &error.to_string())
-        .with_header("Retry-After", ROOM_RETRY_AFTER)
+    room_error(Status::SERVICE_UNAVAILABLE, &error.to_string()).after(ROOM_RETRY_AFTER_SECONDS)
 }
 
 /// All codes that were drawn are in use.
@@ -111,12 +108,14 @@ pub fn no_free_code() -> Response {
 
 /// The client's address makes rooms too often.
 pub fn too_many_created(wait: RetryAfter) -> Response {
-    retry_after(wait, "Too many rooms created; try again later")
+    let message = "Too many rooms created; try again later";
+    room_error(Status::TOO_MANY_REQUESTS, message).after(wait.seconds())
 }
 
 /// The client's address has asked for too many rooms that do not exist.
 pub fn too_many_unknown(wait: RetryAfter) -> Response {
-    retry_after(wait, "Too many unknown rooms asked for")
+    let message = "Too many unknown rooms asked for";
+    room_error(Status::TOO_MANY_REQUESTS, message).after(wait.seconds())
 }
 
 /// A room, as every client may see it that knows its code.
@@ -131,25 +130,18 @@ pub fn not_found() -> Response {
     room_error(Status::NOT_FOUND, "Room not found")
 }
 
-impl<'a> CreateAnswer<'a> {
-    fn new(room: &'a RoomView<'_>, websocket_url: &'a str) -> Self {
-        Self {
-            success: true,
-            room_code: room.code(),
-            room_id: room.room_id(),
-            host_id: room.host_id(),
-            websocket_url,
-            host_token: None,
-            restored: None,
-            has_document: None,
-        }
+/// What is said of a room in any case.
+fn answer<'a>(room: &'a RoomView<'_>, websocket_url: &'a str) -> CreateAnswer<'a> {
+    CreateAnswer {
+        success: true,
+        room_code: room.code(),
+        room_id: room.room_id(),
+        host_id: room.host_id(),
+        websocket_url,
+        host_token: None,
+        restored: None,
+        has_document: None,
     }
-}
-
-fn retry_after(wait: RetryAfter, message: &str) -> Response {
-    let mut response = room_error(Status::TOO_MANY_REQUESTS, message);
-    response.set_header("Retry-After", &wait.seconds().to_string());
-    response
 }
 
 /// An error of the room routes.

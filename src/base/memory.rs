@@ -4,7 +4,7 @@
 //! [`MemoryBudget::replace`]). Bytes that many queues share report themselves: they are counted
 //! when they are made and taken off when their last clone goes, on whatever thread that happens.
 //!
-//! This module only counts. Who has to go when the budget is used up is decided elsewhere.
+//! This module only counts. Which connection goes when it is used up is decided elsewhere.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,8 +47,8 @@ impl MemoryBudget {
         self.limit.store(limit, Ordering::Relaxed);
     }
 
-    /// More is in use than may be. Nothing stops anybody from getting here: the count is for
-    /// deciding afterwards who goes.
+    /// More is in use than may be. Nothing prevents that: the count is for deciding afterwards
+    /// which connection goes.
     pub fn is_over(&self) -> bool {
         self.used() > self.limit()
     }

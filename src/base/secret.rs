@@ -7,8 +7,7 @@ use subtle::ConstantTimeEq;
 /// A token, password or URI with a password in it. Its only way out is [`Secret::expose`], so
 /// that a reader can find every place where it leaves.
 ///
-/// Two are compared in a time that depends on their lengths only: whoever writes `==` has not
-/// to think of it.
+/// `==` compares two in a time that depends on their lengths only.
 #[derive(Clone)]
 pub struct Secret(String);
 

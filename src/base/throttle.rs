@@ -40,9 +40,9 @@ pub struct RetryAfter(Duration);
 /// is as good as none, so it needs no entry.
 ///
 /// A table of `capacity` keys is full if so many keys have a token missing. A new one then takes
-/// the place of that which is nearest to being full, of a few: who asks once and never again goes
-/// before who is being refused. Memory: for each of at most `capacity` keys twice the key, eight
-/// bytes, and what a `HashMap` adds to an entry.
+/// the place of that which is nearest to being full, of a few: a key that asks once and never again
+/// goes before one that is being refused. Memory: for each of at most `capacity` keys twice the
+/// key, eight bytes, and what a `HashMap` adds to an entry.
 #[derive(Debug)]
 pub struct Throttle<K> {
     rate: Rate,

@@ -14,12 +14,12 @@ const HOP_BYTES_MAX: usize = 64;
 /// Items in each of the two lists; they are searched from one end to the other.
 const ITEMS_MAX: usize = 256;
 
-/// Who is at the other end of a connection.
+/// What is at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// A host, over TCP.
     Network(IpAddr),
-    /// A program on this machine, over a Unix socket. Whoever may open that is trusted like a
+    /// A program on this machine, over a Unix socket. One that may open it is trusted like a
     /// listed proxy; if it names no client, it counts as loopback.
     Local,
 }
@@ -199,17 +199,16 @@ impl Network {
     }
 
     fn contains(self, address: IpAddr) -> bool {
-        match (address, self.address) {
-            (IpAddr::V4(address), IpAddr::V4(network)) => {
-                let differing = address.to_bits() ^ network.to_bits();
-                differing.leading_zeros() >= u32::from(self.prefix)
+        let same_bits = match (address, self.address) {
+            (IpAddr::V4(one), IpAddr::V4(other)) => {
+                (one.to_bits() ^ other.to_bits()).leading_zeros()
             }
-            (IpAddr::V6(address), IpAddr::V6(network)) => {
-                let differing = address.to_bits() ^ network.to_bits();
-                differing.leading_zeros() >= u32::from(self.prefix)
+            (IpAddr::V6(one), IpAddr::V6(other)) => {
+                (one.to_bits() ^ other.to_bits()).leading_zeros()
             }
-            _ => false,
-        }
+            _ => return false,
+        };
+        same_bits >= u32::from(self.prefix)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::address::{AllowedOrigins, TrustedProxies};
 use crate::base::secret::Secret;
 
-/// Who may be host of a room besides having its `host_id` (protocol, *Who is host*).
+/// What it takes to be host of a room (protocol, *Who is host*).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HostAuth {
     /// The `host_id` is enough.
@@ -16,7 +16,7 @@ pub enum HostAuth {
     Token,
 }
 
-/// Who may replace a room's document.
+/// Which members may replace a room's document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyncWriters {
     /// Connections that joined as host.

@@ -2,8 +2,6 @@
 //!
 //! Pure: the caller hands in a function that looks a variable up.
 
-use std::fmt;
-
 use super::address::{AllowedOrigins, TrustedProxies};
 use super::server::{Config, HostAuth, InitialAdmin, Limits, LogFormat, SyncWriters};
 use super::values::{
@@ -44,14 +42,14 @@ pub struct Setting {
     pub is_secret: bool,
     /// Puts a value into its place; `None` if it is not allowed.
     read: fn(&mut Draft, &str) -> Option<()>,
-    effect: Effect,
+    when: When,
 }
 
 /// When a setting takes effect.
 #[derive(Clone, Copy, Debug)]
-enum Effect {
+enum When {
     /// At once: copies the value of the second configuration into the first.
-    Live(fn(&mut Config, &Config)),
+    AtOnce(fn(&mut Config, &Config)),
     /// When a server starts: whether two configurations differ in it.
     AtStart(fn(&Config, &Config) -> bool),
 }
@@ -81,11 +79,11 @@ struct Draft {
 const BOOLEAN: &str = "true or false (1/0, yes/no, on/off)";
 const TOKEN: &str = "1 to 1024 ASCII letters, digits and signs, no blanks";
 
-/// Makes the rows of the table, each `visibility effect name, default, allowed, help, place = how
-/// its text is read`. The effect is `live`, `start` for a setting that takes effect only at the
-/// start, or, for what is a part of a value, in brackets how two configurations differ in it.
+/// Makes the rows of the table, each `visibility when name, default, allowed, help, place = how
+/// its text is read`. `live` takes effect at once, `start` only at the start; and so does what is
+/// part of a value, which has in brackets how two configurations differ in it.
 macro_rules! settings {
-    ($($visibility:ident $effect:tt $name:literal, $default:literal, $allowed:expr, $help:literal,
+    ($($visibility:ident $when:tt $name:literal, $default:literal, $allowed:expr, $help:literal,
         $($place:ident).+ = |$text:ident| $read:expr;)*) => {
         &[$(Setting {
             name: $name,
@@ -97,18 +95,18 @@ macro_rules! settings {
                 draft.$($place).+ = $read?;
                 Some(())
             },
-            effect: settings!(@effect $effect $($place).+),
+            when: settings!(@when $when $($place).+),
         }),*]
     };
     (@open) => { false };
     (@secret) => { true };
-    (@effect live config.$($place:ident).+) => {
-        Effect::Live(|running, new| running.$($place).+.clone_from(&new.$($place).+))
+    (@when live config.$($place:ident).+) => {
+        When::AtOnce(|running, new| running.$($place).+.clone_from(&new.$($place).+))
     };
-    (@effect start config.$($place:ident).+) => {
-        Effect::AtStart(|a, b| a.$($place).+ != b.$($place).+)
+    (@when start config.$($place:ident).+) => {
+        When::AtStart(|a, b| a.$($place).+ != b.$($place).+)
     };
-    (@effect [$differs:expr] $($place:ident).+) => { Effect::AtStart($differs) };
+    (@when [$differs:expr] $($place:ident).+) => { When::AtStart($differs) };
 }
 
 /// Every setting, in the order in which people read about them (protocol, section 5).
@@ -261,10 +259,10 @@ impl Config {
     pub fn reloaded(&self, new: &Self) -> (Self, Vec<&'static str>) {
         let (mut config, mut waiting) = (self.clone(), Vec::new());
         for setting in SETTINGS {
-            match setting.effect {
-                Effect::Live(copy) => copy(&mut config, new),
-                Effect::AtStart(differ) if differ(self, new) => waiting.push(setting.name),
-                Effect::AtStart(_) => {}
+            match setting.when {
+                When::AtOnce(copy) => copy(&mut config, new),
+                When::AtStart(differ) if differ(self, new) => waiting.push(setting.name),
+                When::AtStart(_) => {}
             }
         }
         (config, waiting)
@@ -274,7 +272,7 @@ impl Config {
 impl Setting {
     /// Whether a running server goes on with the value that it was started with.
     pub fn takes_effect_at_start(&self) -> bool {
-        matches!(self.effect, Effect::AtStart(_))
+        matches!(self.when, When::AtStart(_))
     }
 
     /// `value` without what surrounds it by accident.
@@ -333,12 +331,6 @@ impl Draft {
 
 fn missing(name: &str, other: &str) -> SettingError {
     SettingError { assignment: name.to_owned(), allowed: format!("set if {other} is") }
-}
-
-impl fmt::Display for Setting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
 }
 
 /// For what is a part of `MONGODB_URI` in the end, and differs there.

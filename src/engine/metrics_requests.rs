@@ -1,4 +1,4 @@
-//! `GET /metrics`: what the server counts of itself, for those who may see it.
+//! `GET /metrics`: what the server counts of itself, for those that may see it.
 
 use std::time::Duration;
 

@@ -8,13 +8,12 @@ use super::error::HttpError;
 use super::limits::{
     BODY_BYTES_MAX, CHUNK_EXTENSION_BYTES_MAX, CHUNK_SIZE_DIGITS_MAX, TRAILER_BYTES_MAX,
 };
-use super::percent::hex_digit;
-use super::syntax::{is_field_byte, is_token_byte};
+use super::syntax::{hex_digit, is_field_byte, is_token_byte};
 
 /// Where in a chunked body a decoder is.
 #[derive(Debug, Default)]
 pub(super) struct ChunkedDecoder {
-    state: State,
+    state: Place,
     /// Bytes of extensions so far.
     extension_bytes: usize,
     /// Bytes of trailer fields so far.
@@ -23,7 +22,7 @@ pub(super) struct ChunkedDecoder {
 
 /// What comes next.
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum Place {
     /// A digit of a chunk's size, of which `digits` were seen.
     Size { size: u64, digits: u8 },
     /// Blanks after a size, up to the `;` of an extension.
@@ -52,7 +51,7 @@ enum State {
     End,
 }
 
-impl Default for State {
+impl Default for Place {
     fn default() -> Self {
         Self::Size { size: 0, digits: 0 }
     }
@@ -69,23 +68,23 @@ impl ChunkedDecoder {
         input: &mut &[u8],
         body: &mut Vec<u8>,
     ) -> Result<bool, HttpError> {
-        while !matches!(self.state, State::End) {
-            if let State::Data { remaining } = self.state {
+        while !matches!(self.state, Place::End) {
+            if let Place::Data { remaining } = self.state {
                 let (data, rest) = input.split_at(remaining.min(input.len()));
                 body.extend_from_slice(data);
                 *input = rest;
                 self.state = match remaining - data.len() {
-                    0 => State::DataReturn,
-                    remaining => State::Data { remaining },
+                    0 => Place::DataReturn,
+                    remaining => Place::Data { remaining },
                 };
             }
             let Some((&byte, rest)) = input.split_first() else { return Ok(false) };
             self.state = match self.state {
-                State::FieldStart
-                | State::FieldName
-                | State::FieldValue
-                | State::FieldLineFeed
-                | State::LastLineFeed => self.trailer_byte(byte)?,
+                Place::FieldStart
+                | Place::FieldName
+                | Place::FieldValue
+                | Place::FieldLineFeed
+                | Place::LastLineFeed => self.trailer_byte(byte)?,
                 _ => self.framing_byte(byte, body.len())?,
             };
             *input = rest;
@@ -94,64 +93,64 @@ impl ChunkedDecoder {
     }
 
     /// The state after `byte`, which belongs to a size line or ends a chunk's data.
-    fn framing_byte(&mut self, byte: u8, body_bytes: usize) -> Result<State, HttpError> {
+    fn framing_byte(&mut self, byte: u8, body_bytes: usize) -> Result<Place, HttpError> {
         match (self.state, byte) {
-            (State::Size { size, digits }, byte) => match hex_digit(byte) {
+            (Place::Size { size, digits }, byte) => match hex_digit(byte) {
                 Some(_) if digits == CHUNK_SIZE_DIGITS_MAX => Err(HttpError::CHUNK),
                 Some(digit) => {
-                    Ok(State::Size { size: size << 4 | u64::from(digit), digits: digits + 1 })
+                    Ok(Place::Size { size: size << 4 | u64::from(digit), digits: digits + 1 })
                 }
                 None if digits == 0 => Err(HttpError::CHUNK),
                 None => self.after_size(checked_size(size, body_bytes)?, byte),
             },
-            (State::ExtensionStart { size }, b' ' | b'\t' | b';') => self.after_size(size, byte),
-            (State::Extension { size }, b'\r') => Ok(State::SizeLineFeed { size }),
-            (State::Extension { .. }, byte) if is_field_byte(byte) => {
+            (Place::ExtensionStart { size }, b' ' | b'\t' | b';') => self.after_size(size, byte),
+            (Place::Extension { size }, b'\r') => Ok(Place::SizeLineFeed { size }),
+            (Place::Extension { .. }, byte) if is_field_byte(byte) => {
                 self.count_extension_byte()?;
                 Ok(self.state)
             }
-            (State::SizeLineFeed { size: 0 }, b'\n') => Ok(State::FieldStart),
-            (State::SizeLineFeed { size }, b'\n') => Ok(State::Data { remaining: size }),
-            (State::DataReturn, b'\r') => Ok(State::DataLineFeed),
-            (State::DataLineFeed, b'\n') => Ok(State::default()),
+            (Place::SizeLineFeed { size: 0 }, b'\n') => Ok(Place::FieldStart),
+            (Place::SizeLineFeed { size }, b'\n') => Ok(Place::Data { remaining: size }),
+            (Place::DataReturn, b'\r') => Ok(Place::DataLineFeed),
+            (Place::DataLineFeed, b'\n') => Ok(Place::default()),
             _ => Err(HttpError::CHUNK),
         }
     }
 
     /// The state after `byte`, which follows a size, or blanks behind one.
-    fn after_size(&mut self, size: usize, byte: u8) -> Result<State, HttpError> {
+    fn after_size(&mut self, size: usize, byte: u8) -> Result<Place, HttpError> {
         match byte {
-            b'\r' => Ok(State::SizeLineFeed { size }),
+            b'\r' => Ok(Place::SizeLineFeed { size }),
             b' ' | b'\t' => {
                 self.count_extension_byte()?;
-                Ok(State::ExtensionStart { size })
+                Ok(Place::ExtensionStart { size })
             }
             b';' => {
                 self.count_extension_byte()?;
-                Ok(State::Extension { size })
+                Ok(Place::Extension { size })
             }
             _ => Err(HttpError::CHUNK),
         }
     }
 
     /// The state after `byte`, which belongs to the trailer section.
-    fn trailer_byte(&mut self, byte: u8) -> Result<State, HttpError> {
-        if !matches!((self.state, byte), (State::FieldStart, b'\r') | (State::LastLineFeed, _)) {
+    fn trailer_byte(&mut self, byte: u8) -> Result<Place, HttpError> {
+        if !matches!((self.state, byte), (Place::FieldStart, b'\r') | (Place::LastLineFeed, _)) {
             self.trailer_bytes += 1;
             if self.trailer_bytes > TRAILER_BYTES_MAX {
                 return Err(HttpError::TRAILERS_TOO_LARGE);
             }
         }
         match (self.state, byte) {
-            (State::FieldStart, b'\r') => Ok(State::LastLineFeed),
-            (State::LastLineFeed, b'\n') => Ok(State::End),
-            (State::FieldStart | State::FieldName, byte) if is_token_byte(byte) => {
-                Ok(State::FieldName)
+            (Place::FieldStart, b'\r') => Ok(Place::LastLineFeed),
+            (Place::LastLineFeed, b'\n') => Ok(Place::End),
+            (Place::FieldStart | Place::FieldName, byte) if is_token_byte(byte) => {
+                Ok(Place::FieldName)
             }
-            (State::FieldName, b':') => Ok(State::FieldValue),
-            (State::FieldValue, b'\r') => Ok(State::FieldLineFeed),
-            (State::FieldValue, byte) if is_field_byte(byte) => Ok(State::FieldValue),
-            (State::FieldLineFeed, b'\n') => Ok(State::FieldStart),
+            (Place::FieldName, b':') => Ok(Place::FieldValue),
+            (Place::FieldValue, b'\r') => Ok(Place::FieldLineFeed),
+            (Place::FieldValue, byte) if is_field_byte(byte) => Ok(Place::FieldValue),
+            (Place::FieldLineFeed, b'\n') => Ok(Place::FieldStart),
             _ => Err(HttpError::TRAILER),
         }
     }

@@ -1,8 +1,12 @@
 //! How answers are written: what every answer has, and what follows from its request.
 
 use std::fmt;
+use std::io::Write;
 
-use super::date::DateCache;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
+
 use super::limits::ORIGIN_BYTES_MAX;
 use super::request::{Request, Version};
 use super::response::Response;
@@ -10,6 +14,15 @@ use super::status::Status;
 use super::syntax::is_field_byte;
 use super::upgrade::Upgrade;
 use crate::base::time::UnixMillis;
+
+/// Bytes of an IMF-fixdate such as `Mon, 23 Nov 2026 11:39:29 GMT`.
+const DATE_BYTES: usize = 29;
+
+/// RFC 9110, 5.6.7.
+const IMF_FIXDATE: &[BorrowedFormatItem<'_>] = format_description!(
+    version = 2,
+    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+);
 
 /// What an application adds to every answer, those to requests that could not be read too.
 pub trait ExtraFields: fmt::Debug {
@@ -129,8 +142,8 @@ impl ResponseEncoder {
     pub fn encode_upgrade(&mut self, upgrade: &Upgrade, now: UnixMillis, out: &mut Vec<u8>) {
         self.write_start(101, "Switching Protocols", now, out);
         out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
-        write_field("Sec-WebSocket-Accept", upgrade.accept_key().as_bytes(), out);
-        if let Some(subprotocol) = upgrade.subprotocol() {
+        write_field("Sec-WebSocket-Accept", upgrade.accept_key.as_bytes(), out);
+        if let Some(subprotocol) = upgrade.subprotocol {
             write_field("Sec-WebSocket-Protocol", subprotocol.as_bytes(), out);
         }
         out.extend_from_slice(b"\r\n");
@@ -173,4 +186,82 @@ fn write_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
+}
+
+/// The text of a date, kept for the rest of its second.
+#[derive(Debug)]
+struct DateCache {
+    second: i64,
+    text: [u8; DATE_BYTES],
+}
+
+impl Default for DateCache {
+    fn default() -> Self {
+        Self { second: 0, text: *b"Thu, 01 Jan 1970 00:00:00 GMT" }
+    }
+}
+
+impl DateCache {
+    /// `now` as an IMF-fixdate. Years that do not have four digits cannot be written so: then it
+    /// is the date of the call before.
+    fn at(&mut self, now: UnixMillis) -> &[u8] {
+        let second = now.seconds();
+        if second != self.second {
+            let mut text = [0; DATE_BYTES];
+            if write_date(second, &mut text).is_some() {
+                *self = Self { second, text };
+            }
+        }
+        &self.text
+    }
+}
+
+/// The seconds since the Unix epoch that `text` stands for, an IMF-fixdate as all servers write
+/// it today.
+pub fn parse_date(text: &str) -> Option<i64> {
+    let date = PrimitiveDateTime::parse(text, IMF_FIXDATE).ok()?;
+    Some(date.assume_utc().unix_timestamp())
+}
+
+/// `Some` if `text` was filled exactly.
+fn write_date(second: i64, text: &mut [u8; DATE_BYTES]) -> Option<()> {
+    let date = OffsetDateTime::from_unix_timestamp(second).ok()?;
+    let mut rest = text.as_mut_slice();
+    date.format_into(&mut rest, IMF_FIXDATE).ok()?;
+    rest.flush().ok()?;
+    rest.is_empty().then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_imf_fixdates_and_follow_the_second() {
+        let mut cache = DateCache::default();
+        let table = [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777_000, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (784_111_777_999, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (784_111_778_000, "Sun, 06 Nov 1994 08:49:38 GMT"),
+            (1_795_433_969_007, "Mon, 23 Nov 2026 11:39:29 GMT"),
+            (951_782_400_000, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (253_402_300_799_999, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ];
+        for (millis, expected) in table {
+            assert_eq!(cache.at(UnixMillis(millis)), expected.as_bytes(), "{millis}");
+            assert_eq!(parse_date(expected), Some(millis / 1_000));
+        }
+        for bad in ["", "Mon, 23 Nov 2026", "Tue, 23 Nov 2026 11:39:29 GMT ", "1795433969"] {
+            assert_eq!(parse_date(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_year_that_cannot_be_written_leaves_the_date_before() {
+        let mut cache = DateCache::default();
+        for millis in [i64::MAX, i64::MIN, 253_402_300_800_000] {
+            assert_eq!(cache.at(UnixMillis(millis)), b"Thu, 01 Jan 1970 00:00:00 GMT");
+        }
+    }
 }

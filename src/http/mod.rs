@@ -10,38 +10,30 @@
 //! [`Upgrade`] → [`ResponseEncoder::encode_upgrade`]. [`parse_answer`] is for clients.
 
 mod answer;
-mod body;
 mod chunked;
-mod conditional;
-mod date;
 mod encoder;
 mod error;
 mod head;
 mod limits;
 mod parser;
-mod percent;
 mod request;
 mod response;
 mod status;
 mod syntax;
-mod target;
 #[cfg(test)]
 mod tests;
 mod upgrade;
 
 pub use answer::{Answer, AnswerError, parse_answer};
-pub use body::parse_json;
-pub use conditional::{accepts_gzip, is_known};
-pub use date::parse_date;
-pub use encoder::{ExtraFields, ResponseContext, ResponseEncoder};
+pub use encoder::{ExtraFields, ResponseContext, ResponseEncoder, parse_date};
 pub use error::HttpError;
 pub use limits::{
     BODY_BYTES_MAX, CHUNK_EXTENSION_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, REQUEST_LINE_BYTES_MAX,
     TRAILER_BYTES_MAX,
 };
 pub use parser::{RequestParser, Stage};
-pub use percent::{decode_segment, query_value};
-pub use request::{Request, Version};
-pub use response::{RETRY_AFTER, Response};
+pub use request::{Request, Version, accepts_gzip, is_known, parse_json};
+pub use response::{RETRY_AFTER_SECONDS, Response};
 pub use status::Status;
+pub use syntax::{decode_segment, query_value};
 pub use upgrade::{Upgrade, offered_subprotocols};

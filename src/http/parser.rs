@@ -29,10 +29,10 @@ pub enum Stage {
 /// request can drop it and make another one later.
 #[derive(Default)]
 pub struct RequestParser {
-    state: State,
+    state: Partial,
 }
 
-enum State {
+enum Partial {
     Head(HeadBuffer),
     Body(BodyBuffer),
 }
@@ -79,29 +79,29 @@ impl RequestParser {
     /// [`HttpError`]. Nothing that follows on this connection can be understood.
     pub fn feed(&mut self, input: &mut &[u8]) -> Result<Option<Request>, HttpError> {
         let mut body = match std::mem::take(&mut self.state) {
-            State::Head(mut buffer) => {
+            Partial::Head(mut buffer) => {
                 let Some(head) = buffer.feed(input)? else {
-                    self.state = State::Head(buffer);
+                    self.state = Partial::Head(buffer);
                     return Ok(None);
                 };
                 BodyBuffer::new(head)
             }
-            State::Body(body) => body,
+            Partial::Body(body) => body,
         };
         if body.feed(input)? {
             return Ok(Some(body.into_request()));
         }
         debug_assert!(input.is_empty(), "an unfinished body takes everything");
-        self.state = State::Body(body);
+        self.state = Partial::Body(body);
         Ok(None)
     }
 
     /// How far the current request has come.
     pub fn stage(&self) -> Stage {
         match &self.state {
-            State::Head(buffer) if buffer.is_empty() => Stage::Idle,
-            State::Head(_) => Stage::Head,
-            State::Body(_) => Stage::Body,
+            Partial::Head(buffer) if buffer.is_empty() => Stage::Idle,
+            Partial::Head(_) => Stage::Head,
+            Partial::Body(_) => Stage::Body,
         }
     }
 
@@ -115,8 +115,8 @@ impl RequestParser {
     /// [`BODY_BYTES_MAX`], since buffers grow by doubling.
     pub fn buffered_bytes(&self) -> usize {
         match &self.state {
-            State::Head(buffer) => buffer.bytes.capacity(),
-            State::Body(body) => body.request.head_bytes() + body.bytes.capacity(),
+            Partial::Head(buffer) => buffer.bytes.capacity(),
+            Partial::Body(body) => body.request.head_bytes() + body.bytes.capacity(),
         }
     }
 
@@ -124,13 +124,13 @@ impl RequestParser {
     /// nothing of it has come (RFC 9110, 10.1.1). True once.
     pub fn take_continue(&mut self) -> bool {
         match &mut self.state {
-            State::Head(_) => false,
-            State::Body(body) => std::mem::take(&mut body.continue_due),
+            Partial::Head(_) => false,
+            Partial::Body(body) => std::mem::take(&mut body.continue_due),
         }
     }
 }
 
-impl Default for State {
+impl Default for Partial {
     fn default() -> Self {
         Self::Head(HeadBuffer::default())
     }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::percent;
+use serde::de::DeserializeOwned;
+
+use super::syntax;
 
 /// The HTTP versions that are spoken here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,17 +19,12 @@ pub enum Version {
 ///
 /// The head is one allocation and its fields are pairs of marks in it, so that a request costs
 /// three allocations however many fields it has.
+///
+/// Invariant: `method`, `path`, `query` and `host` are ASCII.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     pub(super) head: Box<[u8]>,
-    pub(super) marks: Marks,
-    pub(super) keep_alive: bool,
     pub(super) body: Vec<u8>,
-}
-
-/// Where the parts of a head are. Invariant: `method`, `path`, `query` and `host` are ASCII.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Marks {
     pub(super) method: Span,
     pub(super) path: Span,
     pub(super) query: Option<Span>,
@@ -51,23 +48,14 @@ pub(super) struct FieldSpan {
 }
 
 impl Request {
-    pub(super) fn new(head: Box<[u8]>, marks: Marks) -> Self {
-        let mut request = Self { head, marks, keep_alive: false, body: Vec::new() };
-        // RFC 9112, 9.3.
-        request.keep_alive = !request.has_token("connection", "close")
-            && (request.version() == Version::Http11
-                || request.has_token("connection", "keep-alive"));
-        request
-    }
-
     /// The method as it was written; methods are case-sensitive (RFC 9110, 9.1).
     pub fn method(&self) -> &str {
-        self.text(self.marks.method)
+        self.text(self.method)
     }
 
     /// The path, not decoded. Begins with `/`, or is `*` (with `OPTIONS` only).
     pub fn path(&self) -> &str {
-        match self.text(self.marks.path) {
+        match self.text(self.path) {
             // RFC 9112, 3.2.2: `http://host` asks for `/`.
             "" => "/",
             path => path,
@@ -76,28 +64,29 @@ impl Request {
 
     /// What follows the `?`, not decoded. May hold a secret: not for logs.
     pub fn query(&self) -> Option<&str> {
-        self.marks.query.map(|span| self.text(span))
+        self.query.map(|span| self.text(span))
     }
 
     /// The decoded value of the first `name=` in the query (see [`super::query_value`]).
     pub fn query_value(&self, name: &str) -> Option<String> {
-        percent::query_value(self.query()?, name)
+        syntax::query_value(self.query()?, name)
     }
 
     /// The version that the client speaks.
     pub fn version(&self) -> Version {
-        self.marks.version
+        self.version
     }
 
     /// `host[:port]` that the request was sent to: from an absolute target, else from `Host`.
     /// Only HTTP/1.0 may have none.
     pub fn host(&self) -> Option<&str> {
-        self.marks.host.map(|span| self.text(span))
+        self.host.map(|span| self.text(span))
     }
 
     /// Whether the client wants to use the connection again (RFC 9112, 9.3).
     pub fn keep_alive(&self) -> bool {
-        self.keep_alive
+        !self.has_token("connection", "close")
+            && (self.version == Version::Http11 || self.has_token("connection", "keep-alive"))
     }
 
     /// The content, without the framing of chunks. At most
@@ -108,8 +97,7 @@ impl Request {
 
     /// The values of all fields called `name`, in order. Names are compared without case.
     pub fn header_values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.marks
-            .fields
+        self.fields
             .iter()
             .filter(move |field| self.bytes(field.name).eq_ignore_ascii_case(name.as_bytes()))
             .map(|field| self.bytes(field.value))
@@ -179,19 +167,62 @@ impl Request {
 
     /// Bytes that the head keeps alive.
     pub(super) fn head_bytes(&self) -> usize {
-        self.head.len() + size_of_val(&*self.marks.fields)
+        self.head.len() + size_of_val(&*self.fields)
     }
 
     fn bytes(&self, span: Span) -> &[u8] {
         &self.head[usize::from(span.start)..usize::from(span.end)]
     }
 
-    /// A part that is ASCII by the invariant of [`Marks`].
+    /// A part that is ASCII by the invariant of [`Request`].
     fn text(&self, span: Span) -> &str {
         let text = str::from_utf8(self.bytes(span));
         debug_assert!(text.is_ok(), "the parser marks only ASCII as text");
         text.unwrap_or_default()
     }
+}
+
+/// The body of `request` as a `T`; an empty one is `T::default()`.
+///
+/// `Content-Type` is not looked at, since clients exist that send another. That lets a form of a
+/// foreign page post JSON: a cookie must not count there.
+///
+/// # Errors
+/// One line for the client, which is to blame. It may quote the body: not for logs.
+pub fn parse_json<T: DeserializeOwned + Default>(request: &Request) -> Result<T, String> {
+    let body = request.body();
+    if body.trim_ascii().is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(body).map_err(|error| format!("Invalid JSON: {error}"))
+}
+
+/// Whether the client says that it has what `entity_tag`, a weak one, names (RFC 9110, 13.1.2).
+pub fn is_known(request: &Request, entity_tag: &str) -> bool {
+    let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
+    request
+        .list_elements("if-none-match")
+        .any(|tag| tag == b"*" || opaque(tag) == opaque(entity_tag.as_bytes()))
+}
+
+/// Whether the client takes content that is compressed with gzip (RFC 9110, 12.5.3).
+pub fn accepts_gzip(request: &Request) -> bool {
+    let accepted = |coding: &[u8]| {
+        request.list_elements("accept-encoding").find_map(|element| {
+            let mut parts = element.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+            let is_it = parts.next()?.eq_ignore_ascii_case(coding);
+            is_it.then(|| !parts.any(is_zero_weight))
+        })
+    };
+    accepted(b"gzip").or_else(|| accepted(b"*")).unwrap_or(false)
+}
+
+/// `q=0`, `q=0.000`: not acceptable.
+fn is_zero_weight(parameter: &[u8]) -> bool {
+    parameter
+        .strip_prefix(b"q=")
+        .or_else(|| parameter.strip_prefix(b"Q="))
+        .is_some_and(|weight| weight.iter().all(|byte| matches!(byte, b'0' | b'.')))
 }
 
 /// Shows nothing that may be secret: no query, no field values, no body.
@@ -201,7 +232,7 @@ impl fmt::Debug for Request {
             .field("method", &self.method())
             .field("path", &self.path())
             .field("version", &self.version())
-            .field("fields", &self.marks.fields.len())
+            .field("fields", &self.fields.len())
             .field("body_bytes", &self.body.len())
             .finish_non_exhaustive()
     }

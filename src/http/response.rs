@@ -9,8 +9,8 @@ use super::error::HttpError;
 use super::status::Status;
 use super::syntax::{is_field_byte, is_token_byte};
 
-/// The value of `Retry-After` for what passes soon, in seconds.
-pub const RETRY_AFTER: &str = "5";
+/// When to ask again for what passes soon.
+pub const RETRY_AFTER_SECONDS: u64 = 5;
 
 /// Fields that follow from the context or the body. Only the encoder writes them.
 const ENCODER_FIELDS: [&str; 4] = ["Connection", "Content-Length", "Date", "Transfer-Encoding"];
@@ -59,10 +59,15 @@ impl Response {
         Self::json(status, &Failure { error: message })
     }
 
-    /// 503: what is missing may be there in a moment, `message` says what. [`RETRY_AFTER`] says
-    /// when to come back.
+    /// 503: what is missing may be there in a moment, `message` says what.
     pub fn unavailable(message: &str) -> Self {
-        Self::error(Status::SERVICE_UNAVAILABLE, message).with_header("Retry-After", RETRY_AFTER)
+        Self::error(Status::SERVICE_UNAVAILABLE, message).after(RETRY_AFTER_SECONDS)
+    }
+
+    /// The same answer, which says when to ask again.
+    pub fn after(mut self, seconds: u64) -> Self {
+        self.set_header("Retry-After", &seconds.to_string());
+        self
     }
 
     /// 304: the client has it already (RFC 9110, 15.4.5).

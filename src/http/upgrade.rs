@@ -12,8 +12,10 @@ const KEY_DIGITS: usize = 22;
 /// A checked request to speak WebSocket, and what it is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upgrade {
-    accept_key: String,
-    subprotocol: Option<&'static str>,
+    /// The value of `Sec-WebSocket-Accept`.
+    pub accept_key: String,
+    /// The value of `Sec-WebSocket-Protocol`, if one was chosen.
+    pub subprotocol: Option<&'static str>,
 }
 
 impl Upgrade {
@@ -56,16 +58,6 @@ impl Upgrade {
     /// Bytes of memory behind it.
     pub fn held_bytes(&self) -> usize {
         size_of::<Self>() + self.accept_key.capacity()
-    }
-
-    /// The value of `Sec-WebSocket-Accept`.
-    pub fn accept_key(&self) -> &str {
-        &self.accept_key
-    }
-
-    /// The value of `Sec-WebSocket-Protocol`, if one was chosen.
-    pub const fn subprotocol(&self) -> Option<&'static str> {
-        self.subprotocol
     }
 }
 

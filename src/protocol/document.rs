@@ -7,7 +7,6 @@
 use serde::Deserializer;
 use serde::de::{Error, Visitor};
 
-use super::string::write_string;
 use crate::base::memory::MemoryBudget;
 use crate::rooms::{Document, RawJson};
 use crate::ws;
@@ -26,7 +25,7 @@ pub struct MalformedDocument;
 
 /// Makes the frame of `document`, a JSON string with its quotes and escapes, which readers get as
 /// it came. The frame is one buffer of exactly its size, and counts against `budget` while
-/// anybody holds it.
+/// it is held anywhere.
 pub fn encode_document(document: RawJson<'_>, budget: &MemoryBudget) -> Document {
     debug_assert!(document.0.starts_with('"'), "a document is a string");
     let payload_bytes = PREFIX.len() + document.0.len() + SUFFIX.len();
@@ -71,6 +70,19 @@ pub fn document_text(document: &Document) -> Result<String, MalformedDocument> {
 /// The JSON text of the message in `document`'s frame.
 pub(super) fn message(document: &Document) -> Option<&[u8]> {
     ws::payload(&document.0)
+}
+
+/// Appends `text` as a JSON string. Names are nearly always plain and then copied as they are;
+/// `serde_json` escapes the others.
+pub(super) fn write_string(text: &str, out: &mut Vec<u8>) {
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        let written = serde_json::to_writer(out, text);
+        debug_assert!(written.is_ok(), "every string has a JSON form, a vector takes it");
+    }
 }
 
 /// Reads a JSON string as bytes: unlike for a `String`, `serde_json` then lets a lone surrogate

@@ -3,11 +3,9 @@
 //! Written by hand, because this runs for every message: fields in the order of the protocol's
 //! table, JSON that a client sent copied as it came.
 
-use super::date::write_rfc3339;
-use super::document;
+use super::document::{self, write_string};
 use super::error::ErrorCode;
-use super::message_id::MessageId;
-use super::string::write_string;
+use super::parse::MessageId;
 use crate::rooms::{Event, Peer, RoomView};
 
 /// An answer to one client that is no event of a room.
@@ -106,7 +104,7 @@ pub fn encode_room_view(room: &RoomView<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(br#","peer_count":"#);
     out.extend_from_slice(itoa::Buffer::new().format(peer_count).as_bytes());
     out.extend_from_slice(br#","created_at":""#);
-    write_rfc3339(room.created_at(), out);
+    room.created_at().write_rfc3339(out);
     out.extend_from_slice(br#""}"#);
 }
 
@@ -144,7 +142,7 @@ fn write_peer(peer: &Peer, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"id":"#);
     write_string(&peer.id, out);
     out.extend_from_slice(br#","joined_at":""#);
-    write_rfc3339(peer.joined_at, out);
+    peer.joined_at.write_rfc3339(out);
     out.extend_from_slice(br#"","is_host":"#);
     out.extend_from_slice(if peer.is_host { b"true" } else { b"false" });
     out.extend_from_slice(br#","metadata":"#);

@@ -1,8 +1,6 @@
 //! What can be refused, by which code, in which words: the one table of errors (protocol,
 //! *Errors*).
 
-use super::message_id::MessageId;
-
 /// Why an action is refused, for programs. The connection stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
@@ -32,61 +30,46 @@ pub enum ErrorCode {
     Internal,
 }
 
-/// A message that cannot be carried out. The client is to blame.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct ParseError<'a> {
-    /// What kind of error it is.
-    pub code: ErrorCode,
-    /// What is wrong, for people; at most a few hundred bytes.
-    pub message: String,
-    /// The message's `id`, if it was well-formed enough to have one.
-    pub id: Option<MessageId<'a>>,
-}
+/// What each is called as it is sent, and what it means for people, in the order of the codes.
+const TABLE: [(ErrorCode, &str, &str); 12] = [
+    (ErrorCode::BadMessage, "bad_message", "Invalid message format"),
+    (ErrorCode::UnknownAction, "unknown_action", "Unknown action"),
+    (ErrorCode::RoomNotFound, "room_not_found", "Room not found"),
+    (ErrorCode::NotInRoom, "not_in_room", "Join a room first"),
+    (ErrorCode::HostOnly, "host_only", "Only the host can sync the document"),
+    (ErrorCode::RoomFull, "room_full", "The room is full"),
+    (ErrorCode::TooManyRooms, "too_many_rooms", "Too many rooms are open, try again later"),
+    (ErrorCode::TooLarge, "too_large", "A part of the message is too large"),
+    (ErrorCode::RateLimited, "rate_limited", "Too many messages, slow down"),
+    (ErrorCode::Unauthorized, "unauthorized", "Not authorized"),
+    (
+        ErrorCode::StoreUnavailable,
+        "store_unavailable",
+        "The room store does not answer, try again later",
+    ),
+    (ErrorCode::Internal, "internal", "Internal server error"),
+];
 
 impl ErrorCode {
     /// All of them, in their order.
-    pub const ALL: [Self; 12] = [
-        Self::BadMessage,
-        Self::UnknownAction,
-        Self::RoomNotFound,
-        Self::NotInRoom,
-        Self::HostOnly,
-        Self::RoomFull,
-        Self::TooManyRooms,
-        Self::TooLarge,
-        Self::RateLimited,
-        Self::Unauthorized,
-        Self::StoreUnavailable,
-        Self::Internal,
-    ];
+    pub const ALL: [Self; TABLE.len()] = {
+        let mut all = [Self::Internal; TABLE.len()];
+        let mut index = 0;
+        while index < all.len() {
+            all[index] = TABLE[index].0;
+            assert!(all[index] as usize == index, "the table has the order of the codes");
+            index += 1;
+        }
+        all
+    };
 
     /// The code as it is sent.
     pub fn as_str(self) -> &'static str {
-        self.row().0
+        TABLE[self as usize].1
     }
 
     /// What it means, for people; for use where there is nothing more exact to say.
     pub fn message(self) -> &'static str {
-        self.row().1
-    }
-
-    fn row(self) -> (&'static str, &'static str) {
-        match self {
-            Self::BadMessage => ("bad_message", "Invalid message format"),
-            Self::UnknownAction => ("unknown_action", "Unknown action"),
-            Self::RoomNotFound => ("room_not_found", "Room not found"),
-            Self::NotInRoom => ("not_in_room", "Join a room first"),
-            Self::HostOnly => ("host_only", "Only the host can sync the document"),
-            Self::RoomFull => ("room_full", "The room is full"),
-            Self::TooManyRooms => ("too_many_rooms", "Too many rooms are open, try again later"),
-            Self::TooLarge => ("too_large", "A part of the message is too large"),
-            Self::RateLimited => ("rate_limited", "Too many messages, slow down"),
-            Self::Unauthorized => ("unauthorized", "Not authorized"),
-            Self::StoreUnavailable => {
-                ("store_unavailable", "The room store does not answer, try again later")
-            }
-            Self::Internal => ("internal", "Internal server error"),
-        }
+        TABLE[self as usize].2
     }
 }

@@ -3,18 +3,15 @@
 //! This is the one place that parses a message and the one place that encodes a broadcast. It
 //! knows no socket and no event loop, and of the rooms only the words they speak.
 
-mod date;
 mod document;
 mod encode;
 mod error;
-mod message_id;
 mod parse;
-mod string;
 
 pub use document::{MalformedDocument, document_from_text, document_text, encode_document};
 pub use encode::{Reply, encode_event, encode_reply, encode_room_view};
-pub use error::{ErrorCode, ParseError};
-pub use message_id::{ID_BYTES_MAX, MessageId};
+pub use error::ErrorCode;
 pub use parse::{
-    ClientAction, HOST_TOKEN_BYTES_MAX, METADATA_BYTES_MAX, Message, PEER_ID_CHARS_MAX, parse,
+    ClientAction, HOST_TOKEN_BYTES_MAX, ID_BYTES_MAX, METADATA_BYTES_MAX, Message, MessageId,
+    PEER_ID_CHARS_MAX, ParseError, parse,
 };

@@ -9,13 +9,15 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::error::{ErrorCode, ParseError};
-use super::message_id::{ID_BYTES_MAX, MessageId};
+use super::error::ErrorCode;
 use crate::base::room_code::ROOM_CODE_BYTES_MAX;
 use crate::rooms::{Join, RawJson, TokenHash};
+
+/// Bytes of an `id` as it stands in the message, quotes and escapes included.
+pub const ID_BYTES_MAX: usize = 128;
 
 /// Characters of a `peer_id`.
 pub const PEER_ID_CHARS_MAX: usize = 128;
@@ -28,6 +30,11 @@ pub const HOST_TOKEN_BYTES_MAX: usize = 256;
 
 /// Characters of an unknown action that are repeated in the answer.
 const UNKNOWN_ACTION_CHARS_MAX: usize = 32;
+
+/// The `id` of a message: the JSON text of a string or an integer, at most [`ID_BYTES_MAX`] bytes.
+/// It is given back as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageId<'a>(Cow<'a, str>);
 
 /// One message of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +71,30 @@ pub enum ClientAction<'a> {
     Ping,
 }
 
+/// A message that cannot be carried out. The client is to blame.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ParseError<'a> {
+    /// What kind of error it is.
+    pub code: ErrorCode,
+    /// What is wrong, for people; at most a few hundred bytes.
+    pub message: String,
+    /// The message's `id`, if it was well-formed enough to have one.
+    pub id: Option<MessageId<'a>>,
+}
+
+impl MessageId<'_> {
+    /// The JSON text of the id.
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+
+    /// The id, independent of the message's text.
+    pub fn to_owned(&self) -> MessageId<'static> {
+        MessageId(Cow::Owned(self.0.clone().into_owned()))
+    }
+}
+
 /// Reads one message.
 ///
 /// Fields that the action does not use may hold anything. An optional field that is `null` is
@@ -91,20 +122,10 @@ struct Refusal {
 
 /// The fields of all actions, not looked at yet.
 #[derive(Default)]
-struct Fields<'a> {
-    action: Option<&'a RawValue>,
-    id: Option<&'a RawValue>,
-    room_code: Option<&'a RawValue>,
-    peer_id: Option<&'a RawValue>,
-    is_host: Option<&'a RawValue>,
-    metadata: Option<&'a RawValue>,
-    host_token: Option<&'a RawValue>,
-    data: Option<&'a RawValue>,
-    document: Option<&'a RawValue>,
-}
+struct Fields<'a>([Option<&'a RawValue>; Field::Unknown as usize + 1]);
 
 /// The name of a field.
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(field_identifier, rename_all = "snake_case")]
 enum Field {
     Action,
@@ -129,25 +150,36 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The JSON text of an optional field; `null` is absent.
+    fn present(&self, field: Field) -> Option<&'a str> {
+        self.0[field as usize].map(RawValue::get).filter(|json| *json != "null")
+    }
+
+    /// The JSON text of a field that has to be there.
+    fn required(&self, name: &str, field: Field) -> Result<&'a str, Refusal> {
+        let json = self.0[field as usize].map(RawValue::get);
+        json.ok_or_else(|| bad_message(format!("missing field `{name}`")))
+    }
+
     fn id(&self) -> Result<Option<MessageId<'a>>, Refusal> {
-        let Some(id) = present(self.id) else { return Ok(None) };
+        let Some(id) = self.present(Field::Id) else { return Ok(None) };
         let is_integer = id.strip_prefix('-').unwrap_or(id).bytes().all(|b| b.is_ascii_digit());
         if !is_integer && !id.starts_with('"') {
             return Err(bad_message("`id` must be a string or an integer"));
         }
         within("id", id.len(), ID_BYTES_MAX, "bytes")?;
-        Ok(Some(MessageId::new(id)))
+        Ok(Some(MessageId(Cow::Borrowed(id))))
     }
 
     fn action(&self) -> Result<ClientAction<'a>, Refusal> {
-        let action = required("action", self.action)?;
+        let action = self.required("action", Field::Action)?;
         match &*string("action", action)? {
             "broadcast" => {
-                let data = RawJson(required("data", self.data)?);
+                let data = RawJson(self.required("data", Field::Data)?);
                 Ok(ClientAction::Broadcast { data })
             }
             "sync_document" => {
-                let document = RawJson(required("document", self.document)?);
+                let document = RawJson(self.required("document", Field::Document)?);
                 if !document.0.starts_with('"') {
                     return Err(bad_message("`document` must be a string"));
                 }
@@ -166,25 +198,25 @@ impl<'a> Fields<'a> {
     }
 
     fn join(&self) -> Result<ClientAction<'a>, Refusal> {
-        let room_code = string("room_code", required("room_code", self.room_code)?)?;
+        let room_code = string("room_code", self.required("room_code", Field::RoomCode)?)?;
         not_empty("room_code", &room_code)?;
         within("room_code", room_code.len(), ROOM_CODE_BYTES_MAX, "bytes")?;
 
-        let peer_id = present(self.peer_id).map(|raw| string("peer_id", raw)).transpose()?;
+        let peer_id = self.present(Field::PeerId).map(|raw| string("peer_id", raw)).transpose()?;
         if let Some(peer_id) = &peer_id {
             not_empty("peer_id", peer_id)?;
             within("peer_id", peer_id.chars().count(), PEER_ID_CHARS_MAX, "characters")?;
         }
-        let is_host = match present(self.is_host) {
+        let is_host = match self.present(Field::IsHost) {
             None | Some("false") => false,
             Some("true") => true,
             Some(_) => return Err(bad_message("`is_host` must be true or false")),
         };
-        let metadata = present(self.metadata).unwrap_or("null");
+        let metadata = self.present(Field::Metadata).unwrap_or("null");
         within("metadata", metadata.len(), METADATA_BYTES_MAX, "bytes")?;
 
         let host_token =
-            present(self.host_token).map(|raw| string("host_token", raw)).transpose()?;
+            self.present(Field::HostToken).map(|raw| string("host_token", raw)).transpose()?;
         let host_token_bytes = host_token.as_ref().map_or(0, |token| token.len());
         within("host_token", host_token_bytes, HOST_TOKEN_BYTES_MAX, "bytes")?;
         let host_token = host_token.map(|token| TokenHash::of(&token));
@@ -211,36 +243,11 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Fields::default();
-        while let Some(field) = map.next_key()? {
-            let place = match field {
-                Field::Action => &mut fields.action,
-                Field::Id => &mut fields.id,
-                Field::RoomCode => &mut fields.room_code,
-                Field::PeerId => &mut fields.peer_id,
-                Field::IsHost => &mut fields.is_host,
-                Field::Metadata => &mut fields.metadata,
-                Field::HostToken => &mut fields.host_token,
-                Field::Data => &mut fields.data,
-                Field::Document => &mut fields.document,
-                Field::Unknown => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            *place = Some(map.next_value()?);
+        while let Some(field) = map.next_key::<Field>()? {
+            fields.0[field as usize] = Some(map.next_value()?);
         }
         Ok(fields)
     }
-}
-
-/// The JSON text of an optional field; `null` is absent.
-fn present(field: Option<&RawValue>) -> Option<&str> {
-    field.map(RawValue::get).filter(|json| *json != "null")
-}
-
-/// The JSON text of a field that has to be there.
-fn required<'a>(name: &str, field: Option<&'a RawValue>) -> Result<&'a str, Refusal> {
-    field.map(RawValue::get).ok_or_else(|| bad_message(format!("missing field `{name}`")))
 }
 
 /// The text of a string, borrowed unless it has escapes.

@@ -44,47 +44,36 @@ impl CloseReason {
         self.row().1
     }
 
-    /// Whether somebody should know of it who reads the log: a rule was broken, a reader was too
-    /// slow, or the server failed.
+    /// Whether it belongs in the log: a rule was broken, a reader was too slow, or the server
+    /// failed.
     pub fn is_fault(self) -> bool {
         matches!(self, Self::Policy(_) | Self::TooSlow | Self::Internal)
     }
 
     /// What it is called where it is counted.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Normal => "normal",
-            Self::GoingAway => "going_away",
-            Self::ProtocolError => "protocol_error",
-            Self::InvalidUtf8 => "invalid_utf8",
-            Self::Policy(_) => "policy",
-            Self::RoomClosed => "room_closed",
-            Self::MessageTooBig => "message_too_big",
-            Self::Internal => "internal",
-            Self::TooSlow => "too_slow",
-            Self::TryAgainLater => "try_again_later",
-        }
+        self.row().2
     }
 
-    fn row(self) -> (u16, &'static str) {
+    fn row(self) -> (u16, &'static str, &'static str) {
         match self {
-            Self::Normal => (1000, ""),
-            Self::GoingAway => (1001, "the server is shutting down"),
-            Self::ProtocolError => (1002, "protocol error"),
-            Self::InvalidUtf8 => (1007, "not UTF-8"),
-            Self::Policy(rule) => (1008, rule),
-            Self::RoomClosed => (1008, "the room was closed by an administrator"),
-            Self::MessageTooBig => (1009, "message too big"),
-            Self::Internal => (1011, "internal error"),
-            Self::TooSlow => (1013, "too slow to keep up"),
-            Self::TryAgainLater => (1013, "the server is full, come back later"),
+            Self::Normal => (1000, "", "normal"),
+            Self::GoingAway => (1001, "the server is shutting down", "going_away"),
+            Self::ProtocolError => (1002, "protocol error", "protocol_error"),
+            Self::InvalidUtf8 => (1007, "not UTF-8", "invalid_utf8"),
+            Self::Policy(rule) => (1008, rule, "policy"),
+            Self::RoomClosed => (1008, "the room was closed by an administrator", "room_closed"),
+            Self::MessageTooBig => (1009, "message too big", "message_too_big"),
+            Self::Internal => (1011, "internal error", "internal"),
+            Self::TooSlow => (1013, "too slow to keep up", "too_slow"),
+            Self::TryAgainLater => (1013, "the server is full, come back later", "try_again_later"),
         }
     }
 }
 
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (code, text) = self.row();
+        let (code, text, _) = self.row();
         write!(f, "{code}")?;
         if text.is_empty() { Ok(()) } else { write!(f, " {text}") }
     }

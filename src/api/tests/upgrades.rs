@@ -111,7 +111,7 @@ fn our_subprotocol_is_chosen_and_a_token_taken_from_the_best_place() {
         );
         let checked = upgrade(&request(raw), &AllowedOrigins::Any);
         let (upgrade, token) = checked.expect("a valid handshake");
-        assert_eq!(upgrade.subprotocol(), subprotocol, "{query} {fields}");
+        assert_eq!(upgrade.subprotocol, subprotocol, "{query} {fields}");
         assert_eq!(token, bearer.map(Secret::new), "{query} {fields}");
     }
 }

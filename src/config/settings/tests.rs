@@ -1,11 +1,18 @@
 //! Tests of the table of settings: each row by what it says of itself.
 
+use std::fmt;
 use std::path::Path;
 
 use log::LevelFilter;
 
 use super::*;
 use crate::config::BindAddress;
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
 
 fn read(pairs: &[(&str, &str)]) -> Result<Config, SettingError> {
     Config::from_variables(|name| {

@@ -271,7 +271,7 @@ fn the_caller_can_stop_after_every_message() {
 fn only_unfinished_messages_hold_memory() {
     let mut pool = DecoderPool::default();
     let mut peer = Peer::default();
-    let base = size_of::<Context>() + READ_BUFFER_BYTES;
+    let base = size_of::<MessageContext>() + READ_BUFFER_BYTES;
     let first = frame(TEXT, &[b'x'; 5_000]);
     let last = frame(FIN | CONTINUATION, &[b'y'; 5_000]);
     let steps: [(&[u8], usize); 8] = [
@@ -288,7 +288,7 @@ fn only_unfinished_messages_hold_memory() {
     for (piece, held) in steps {
         peer.receive(&mut pool, piece, MESSAGE_BYTES_MAX);
         assert_eq!(peer.decoder.held_bytes(), held);
-        assert_eq!(matches!(peer.decoder.state, State::Idle), held == 0);
+        assert_eq!(matches!(peer.decoder.state, Progress::Idle), held == 0);
     }
     assert_eq!(peer.outcome.incoming.len(), 3);
     assert_eq!(pool.spares.len(), 1);

@@ -6,23 +6,20 @@
 //! share the spare contexts of one [`DecoderPool`], and only a connection in the middle of a
 //! message has one of its own.
 //!
-//! tungstenite reads ahead and does not say whether it holds half a frame. Therefore `boundary`
+//! tungstenite reads ahead and does not say whether it holds half a frame. Therefore a [`Boundary`]
 //! follows the frames beside it, and a context is fed at most one frame at a time. The caller can
 //! stop after any message: what follows is still in its hands.
 
-mod boundary;
-
-use std::io::{self, Read, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::mem;
 
 use bytes::Bytes;
-use tungstenite::protocol::frame::Utf8Bytes;
 use tungstenite::protocol::frame::coding::{Control, OpCode};
+use tungstenite::protocol::frame::{FrameHeader, Utf8Bytes};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
 use super::close::CloseReason;
-use boundary::Boundary;
 
 /// What a context's read buffer begins with, and what it takes in at once. tungstenite zero-fills
 /// that much before each read: small messages pay for more, and big ones do not notice less.
@@ -34,6 +31,10 @@ const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Spare contexts that are kept. One serves all whose messages come whole; a few more are for
 /// messages that end in a later read than they began.
 const SPARES_MAX: usize = 8;
+
+/// The longest header of a client's frame: two bytes, a 64-bit length, a masking key (RFC 6455,
+/// 5.2).
+const HEADER_BYTES_MAX: usize = 14;
 
 /// What a client sent: a whole message or a control frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ pub enum Incoming {
 ///   everything away.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    state: State,
+    state: Progress,
 }
 
 /// Spare contexts for the connections that begin a message; one pool serves all connections.
@@ -70,16 +71,16 @@ pub struct DecoderPool {
     /// most [`SPARES_MAX`], each between two messages, with a buffer of at most
     /// [`SPARE_BUFFER_BYTES_MAX`].
     #[expect(clippy::vec_box, reason = "a context goes in and out as the box it is used in")]
-    spares: Vec<Box<Context>>,
+    spares: Vec<Box<MessageContext>>,
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum Progress {
     /// Between two messages.
     #[default]
     Idle,
     /// In the middle of a message or of a control frame.
-    Unfinished(Box<Context>),
+    Unfinished(Box<MessageContext>),
     /// We have sent a Close: only frame headers are looked at.
     Discarding(Boundary),
     /// The peer has sent a Close, or what cannot be read.
@@ -88,7 +89,7 @@ enum State {
 
 /// tungstenite's state and what we have to know beside it.
 #[derive(Debug)]
-struct Context {
+struct MessageContext {
     tungstenite: WebSocketContext,
     boundary: Boundary,
     /// The message has come in part: at least one frame of it is complete, its last one is not.
@@ -102,6 +103,26 @@ struct Context {
     frame_bytes_most: usize,
     /// The longest payload that the read buffer had to hold.
     buffer_bytes: usize,
+}
+
+/// A place in a stream of frames.
+#[derive(Debug, Default)]
+struct Boundary {
+    /// What has come of a header that is not complete yet: the first `header_bytes`.
+    header: [u8; HEADER_BYTES_MAX],
+    /// Invariant: below [`HEADER_BYTES_MAX`], and 0 within a payload.
+    header_bytes: u8,
+    /// Bytes of the current payload that are still to come.
+    payload_bytes_left: u64,
+}
+
+/// How far one call went.
+#[derive(Debug)]
+struct Advance {
+    /// Bytes that belong to the current frame; at least 1.
+    bytes: usize,
+    /// Kind and payload length of the frame whose header ended here.
+    header: Option<(OpCode, usize)>,
 }
 
 /// The stream that a context sees: one piece of input, and no end of it.
@@ -135,17 +156,17 @@ impl Decoder {
             return Ok(None);
         }
         // An error, and the peer's Close after ours, leave it at that.
-        let mut context = match mem::replace(&mut self.state, State::Finished) {
-            State::Idle => pool.take(),
-            State::Unfinished(context) => context,
-            State::Discarding(mut boundary) => {
+        let mut context = match mem::replace(&mut self.state, Progress::Finished) {
+            Progress::Idle => pool.take(),
+            Progress::Unfinished(context) => context,
+            Progress::Discarding(mut boundary) => {
                 if discard(&mut boundary, input)? {
                     return Ok(Some(Incoming::Close(None)));
                 }
-                self.state = State::Discarding(boundary);
+                self.state = Progress::Discarding(boundary);
                 return Ok(None);
             }
-            State::Finished => {
+            Progress::Finished => {
                 *input = &[];
                 return Ok(None);
             }
@@ -153,12 +174,12 @@ impl Decoder {
         context.limit(message_bytes_max);
         let incoming = context.next(input, replies)?;
         self.state = match &incoming {
-            Some(Incoming::Close(_)) => State::Finished,
+            Some(Incoming::Close(_)) => Progress::Finished,
             _ if context.is_between_messages() => {
                 pool.give_back(context);
-                State::Idle
+                Progress::Idle
             }
-            _ => State::Unfinished(context),
+            _ => Progress::Unfinished(context),
         };
         Ok(incoming)
     }
@@ -168,8 +189,8 @@ impl Decoder {
     /// `Close(None)`, as soon as the header of the peer's Close is there.
     pub fn discard_until_close(&mut self) {
         self.state = match mem::take(&mut self.state) {
-            State::Idle => State::Discarding(Boundary::default()),
-            State::Unfinished(context) => State::Discarding(context.boundary),
+            Progress::Idle => Progress::Discarding(Boundary::default()),
+            Progress::Unfinished(context) => Progress::Discarding(context.boundary),
             other => other,
         };
     }
@@ -178,18 +199,18 @@ impl Decoder {
     /// context that holds it.
     pub fn held_bytes(&self) -> usize {
         match &self.state {
-            State::Unfinished(context) => context.held_bytes(),
-            State::Idle | State::Discarding(_) | State::Finished => 0,
+            Progress::Unfinished(context) => context.held_bytes(),
+            Progress::Idle | Progress::Discarding(_) | Progress::Finished => 0,
         }
     }
 }
 
 impl DecoderPool {
-    fn take(&mut self) -> Box<Context> {
-        self.spares.pop().unwrap_or_else(|| Box::new(Context::new()))
+    fn take(&mut self) -> Box<MessageContext> {
+        self.spares.pop().unwrap_or_else(|| Box::new(MessageContext::new()))
     }
 
-    fn give_back(&mut self, context: Box<Context>) {
+    fn give_back(&mut self, context: Box<MessageContext>) {
         debug_assert!(context.is_between_messages());
         if context.buffer_bytes <= SPARE_BUFFER_BYTES_MAX && self.spares.len() < SPARES_MAX {
             self.spares.push(context);
@@ -197,7 +218,7 @@ impl DecoderPool {
     }
 }
 
-impl Context {
+impl MessageContext {
     fn new() -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
@@ -289,6 +310,52 @@ impl Context {
             // tungstenite documents that a read never returns one.
             Message::Frame(_) => Err(CloseReason::Internal),
         }
+    }
+}
+
+impl Boundary {
+    /// No byte of a frame has come whose end has not.
+    fn is_between_frames(&self) -> bool {
+        self.header_bytes == 0 && self.payload_bytes_left == 0
+    }
+
+    /// Goes to the end of the current frame, or of `input`, which is not empty.
+    ///
+    /// # Errors
+    ///
+    /// The header has an opcode that does not exist.
+    #[expect(clippy::cast_possible_truncation, reason = "header lengths are at most 14")]
+    fn advance(&mut self, input: &[u8]) -> Result<Advance, CloseReason> {
+        debug_assert!(!input.is_empty());
+        if self.payload_bytes_left > 0 {
+            return Ok(Advance { bytes: self.skip_payload(input), header: None });
+        }
+        let known = usize::from(self.header_bytes);
+        let copied = input.len().min(HEADER_BYTES_MAX - known);
+        self.header[known..known + copied].copy_from_slice(&input[..copied]);
+        let mut cursor = Cursor::new(&self.header[..known + copied]);
+        let parsed = FrameHeader::parse(&mut cursor).map_err(|error| CloseReason::from(&error))?;
+        let Some((header, payload_bytes)) = parsed else {
+            debug_assert_eq!(copied, input.len(), "no header is longer than the longest");
+            self.header_bytes += copied as u8;
+            return Ok(Advance { bytes: copied, header: None });
+        };
+        // It ends behind what was known of it, or it would have been complete before.
+        let header_bytes = cursor.position() as usize - known;
+        self.header_bytes = 0;
+        self.payload_bytes_left = payload_bytes;
+        let payload_bytes = usize::try_from(payload_bytes).unwrap_or(usize::MAX);
+        Ok(Advance {
+            bytes: header_bytes + self.skip_payload(&input[header_bytes..]),
+            header: Some((header.opcode, payload_bytes)),
+        })
+    }
+
+    fn skip_payload(&mut self, input: &[u8]) -> usize {
+        let left = usize::try_from(self.payload_bytes_left).unwrap_or(usize::MAX);
+        let skipped = left.min(input.len());
+        self.payload_bytes_left -= skipped as u64;
+        skipped
     }
 }
 
