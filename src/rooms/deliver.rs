@@ -9,6 +9,7 @@ use crate::base::ids::ConnId;
 
 impl Room {
     /// Tells the audience of `event` and of what it changed; `here` is the server that does.
+    #[inline] // A broadcast, which changes nothing, then costs no more than its fan-out.
     pub(super) fn tell(
         &self,
         event: &RoomEvent<'_>,

@@ -1,5 +1,6 @@
-//! The members of one room: its presence, which are all of them on whichever server, in the order of
-//! their joins, with the peers that they belong to; and its audience, those connected to this one.
+//! The members of one room: its presence, which is all of them on whichever server, in the order
+//! of their joins, with the peers that they belong to; and its audience, those connected to this
+//! one.
 
 use std::mem;
 

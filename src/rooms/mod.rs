@@ -25,9 +25,10 @@
 //! [`action`] and [`event`] are the vocabulary, `room_event` is what happens to a room, `answer`
 //! has the results. `room` is one room; `accept` checks what may happen to it, `deliver` tells its
 //! members. `members` knows the presence of members on whichever server, and the audience connected
-//! to this one; `persistence` when a room is written, `data` what of it. `registry` has all rooms and `table` finds them, `lookups` has the requests that wait for
-//! the store. `locate` finds the room of a request, `flow` leads the request through it, `closing`
-//! the room out; `upkeep` does what is due.
+//! to this one; `persistence` when a room is written, `data` what of it. `registry` has all rooms
+//! and `table` finds them, `lookups` has the requests that wait for the store. `locate` finds the
+//! room of a request, `flow` leads the request through it, `closing` the room out; `upkeep` does
+//! what is due.
 
 pub mod action;
 pub mod event;

@@ -118,7 +118,10 @@ impl<W> Rooms<W> {
             self.saves_under_way += 1;
         }
         let next = room.deadline();
-        self.arm(index, next);
+        // Most events leave it as it is.
+        if room.armed != next {
+            self.arm(index, next);
+        }
         if cfg!(debug_assertions) {
             self.check_room(index);
         }
