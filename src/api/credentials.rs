@@ -1,10 +1,12 @@
 //! Where a request's token is (protocol, section 3), and when a cookie counts.
 
 use super::cors::{is_listed, is_own_origin};
-use crate::accounts::TOKEN_COOKIE;
 use crate::base::secret::Secret;
 use crate::config::AllowedOrigins;
 use crate::http::{Request, offered_subprotocols};
+
+/// The cookie that a token may come in.
+pub(super) const TOKEN_COOKIE: &str = "_khun_ph_token";
 
 /// A subprotocol that begins so is a token. It is never echoed.
 const BEARER_PREFIX: &[u8] = b"bearer.";

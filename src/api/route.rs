@@ -1,5 +1,6 @@
 //! Methods and paths become routes.
 
+use crate::accounts::AccountRoute;
 use crate::base::room_code::{ROOM_CODE_BYTES_MAX, is_room_code};
 use crate::http::{Response, Status, decode_segment};
 
@@ -78,37 +79,6 @@ pub enum Route {
     Admin(AdminRoute),
     /// `OPTIONS` of whatever path.
     Preflight,
-}
-
-/// An account route (protocol, section 3).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AccountRoute {
-    /// `POST /api/auth/invite`
-    Invite,
-    /// `GET /api/auth/setup-info`
-    SetupInfo,
-    /// `POST /api/auth/setup-password`
-    SetupPassword,
-    /// `POST /api/auth/login`
-    Login,
-    /// `POST /api/auth/logout`
-    Logout,
-    /// `GET /api/auth/me`
-    Me,
-    /// `PUT /api/auth/me`
-    UpdateMe,
-    /// `GET /api/auth/users`
-    Users,
-    /// `PUT /api/auth/users/{id}`
-    UpdateUser {
-        /// Decoded, 1–128 bytes; there may be no such user.
-        id: String,
-    },
-    /// `DELETE /api/auth/users/{id}`
-    DeleteUser {
-        /// Decoded, 1–128 bytes; there may be no such user.
-        id: String,
-    },
 }
 
 /// A route for administrators.

@@ -7,9 +7,10 @@ use std::fmt;
 use super::address::{AllowedOrigins, TrustedProxies};
 use super::server::{Config, HostAuth, InitialAdmin, Limits, LogFormat, SyncWriters};
 use super::values::{
-    bind_address, boolean, choice, database_name, email, header_token, log_level, number,
-    public_url, size, size_text, with_credentials,
+    bind_address, boolean, choice, database_name, header_token, log_level, number, public_url,
+    size, size_text, with_credentials,
 };
+use crate::base::login::{PASSWORD_BYTES, email};
 use crate::base::secret::Secret;
 
 /// Set by systemd for a service with `StateDirectory=`: where its data belongs (systemd.exec(5)).
@@ -210,7 +211,7 @@ pub static SETTINGS: &[Setting] = &[
             "8 to 1024 bytes",
             "password of that administrator",
             |d, v| {
-                let is_long_enough = (8..=1024).contains(&v.len());
+                let is_long_enough = PASSWORD_BYTES.contains(&v.len());
                 put(&mut d.admin_password, is_long_enough.then(|| Some(Secret::new(v))))
             },
         ),

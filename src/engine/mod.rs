@@ -41,5 +41,4 @@ mod upgrades;
 mod waiting;
 
 pub use application::Engine;
-pub use draw::Entropy;
 pub use job::{Job, Outcome};

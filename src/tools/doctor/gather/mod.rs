@@ -43,11 +43,7 @@ fn mongodb(_: &Secret, _: &str) -> (StoreFacts, Option<OtherClock>) {
 
 #[cfg(feature = "sqlite")]
 fn embedded(dir: &Path) -> Result<Option<(u64, bool)>, StoreError> {
-    use crate::store::sqlite::{Inspection, inspect};
-    Ok(match inspect(dir)? {
-        Inspection::Missing => None,
-        Inspection::Sound { bytes, is_read } => Some((bytes, is_read)),
-    })
+    crate::store::sqlite::inspect(dir)
 }
 
 #[cfg(not(feature = "sqlite"))]
