@@ -242,10 +242,7 @@ pub static SETTINGS: &[Setting] = &[
             "peer_id",
             "peer_id or token",
             "what makes a member host: the host id, or also the host token",
-            |d, v| {
-                let kinds = [("peer_id", HostAuth::PeerId), ("token", HostAuth::Token)];
-                put(&mut d.config.host_auth, choice(v, &kinds))
-            },
+            |d, v| put(&mut d.config.host_auth, HostAuth::from_name(&v.to_ascii_lowercase())),
         ),
         |a, b| a.host_auth != b.host_auth,
     ),

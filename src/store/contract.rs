@@ -292,16 +292,3 @@ pub trait Store: Send + Sync {
     /// The state of each of these users, in the order asked; `None` for those that are gone.
     fn account_states(&self, user_ids: &[String]) -> Result<Vec<Option<AccountState>>, StoreError>;
 }
-
-/// What `host_auth` is called in every store.
-pub(super) fn host_auth_name(host_auth: HostAuth) -> &'static str {
-    match host_auth {
-        HostAuth::PeerId => "peer_id",
-        HostAuth::Token => "token",
-    }
-}
-
-/// What is called `name`; rooms of the old backend have none.
-pub(super) fn host_auth_named(name: &str) -> HostAuth {
-    if name == "token" { HostAuth::Token } else { HostAuth::PeerId }
-}

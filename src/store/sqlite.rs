@@ -23,10 +23,10 @@ use rusqlite::{
 
 use super::contract::{
     AccountState, Profile, Role, RoomRecord, Store, StoreError, USERS_MAX, User, UserChange,
-    host_auth_name, host_auth_named,
 };
 use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;
+use crate::config::HostAuth;
 
 /// Documents from this size on, in bytes, are followed by giving memory back.
 const LARGE_DOCUMENT_BYTES: usize = 256 << 10;
@@ -124,7 +124,7 @@ impl Store for SqliteStore {
                 ":room_code": room.room_code,
                 ":room_id": room.room_id,
                 ":host_id": room.host_id,
-                ":host_auth": host_auth_name(room.host_auth),
+                ":host_auth": room.host_auth.as_str(),
                 ":host_token_hash": room.host_token_hash,
                 ":created_at": room.created_at.0,
                 ":updated_at": room.updated_at.0,
@@ -323,7 +323,7 @@ fn read_room(row: &Row<'_>) -> Result<RoomRecord, Error> {
         room_code: row.get("room_code")?,
         room_id: row.get("room_id")?,
         host_id: row.get("host_id")?,
-        host_auth: host_auth_named(row.get_ref("host_auth")?.as_str()?),
+        host_auth: HostAuth::from_name(row.get_ref("host_auth")?.as_str()?).unwrap_or_default(),
         host_token_hash: row.get("host_token_hash")?,
         document: row.get("document")?,
         created_at: UnixMillis(row.get("created_at")?),

@@ -8,9 +8,9 @@ use time::format_description::well_known::Rfc3339;
 use crate::base::hex;
 use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;
+use crate::config::HostAuth;
 use crate::store::contract::{
-    Profile, Role, RoomRecord, SETUP_LINK_MS, StoreError, User, UserChange, host_auth_name,
-    host_auth_named,
+    Profile, Role, RoomRecord, SETUP_LINK_MS, StoreError, User, UserChange,
 };
 
 /// A user without its profile.
@@ -64,11 +64,12 @@ pub(super) fn room(document: &Document) -> Result<RoomRecord, StoreError> {
         return Err(StoreError::Damaged("a room in MongoDB has no room_code".to_owned()));
     };
     let updated_at = date(document, "last_sync").unwrap_or_default();
+    let host_auth = document.get_str("host_auth").ok().and_then(HostAuth::from_name);
     Ok(RoomRecord {
         room_code,
         room_id: text(document, "room_id"),
         host_id: text(document, "host_id"),
-        host_auth: host_auth_named(document.get_str("host_auth").unwrap_or_default()),
+        host_auth: host_auth.unwrap_or_default(),
         host_token_hash: text(document, "host_token_hash").and_then(|text| hex::decode(&text)),
         document: text(document, "document"),
         created_at: date(document, "created_at").unwrap_or(updated_at),
@@ -109,7 +110,7 @@ pub(super) fn from_room(room: &RoomRecord) -> Document {
     doc! {
         "room_id": &room.room_id,
         "host_id": &room.host_id,
-        "host_auth": host_auth_name(room.host_auth),
+        "host_auth": room.host_auth.as_str(),
         "host_token_hash": room.host_token_hash.map(|hash| hex::encode(&hash)),
         "document": &room.document,
         "created_at": DateTime::from_millis(room.created_at.0),
