@@ -256,11 +256,14 @@ impl Output for Heard {
     fn room_changed(&mut self, _: &str, _: RoomChange) {}
 }
 
-/// No limit of rate, and rooms that come and go without a store.
+/// No limit of rate, rooms that come and go without a store, and no pings: none would be
+/// answered, and the members would soon be gone.
 fn config() -> Config {
     let mut config = Config { room_auto_create: true, room_store: false, ..Config::default() };
     config.limits.message_rate_max = 0;
     config.limits.peers_per_room_max = 2_000;
+    config.limits.ping_interval_seconds = 1_000_000_000;
+    config.limits.ping_timeout_seconds = 2_000_000_000;
     config
 }
 

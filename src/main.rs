@@ -172,7 +172,7 @@ fn reload(files_max: u64) -> Reload<Engine> {
         let mut config = cli::read_config().map_err(|problem| problem.to_string())?;
         logging::set_level(config.log_level);
         fit_files(&mut config, files_max);
-        engine.reconfigure(sessions, config);
+        engine.reconfigure(sessions, &config);
         Ok(())
     })
 }

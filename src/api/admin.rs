@@ -1,7 +1,5 @@
 //! `/api/admin/…`: what administrators ask for, and what they are answered.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use super::route::AdminRoute;
@@ -35,11 +33,15 @@ pub enum AdminRequest {
     },
 }
 
-/// What the server does at present.
-#[derive(Clone, Copy, Debug)]
+/// The answer to `GET /api/admin/stats`: what the server does at present.
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Stats {
+    /// It could be told.
+    pub success: bool,
+    /// Of the program.
+    pub version: &'static str,
     /// Since it began to serve.
-    pub uptime: Duration,
+    pub uptime_seconds: u64,
     /// All connections, those that speak HTTP too.
     pub connections: usize,
     /// How many there may be.
@@ -53,44 +55,27 @@ pub struct Stats {
     /// Of all documents in memory, as they are sent.
     pub document_bytes: usize,
     /// What clients make the server keep.
-    pub memory_used_bytes: usize,
-    /// How much that may be.
-    pub memory_budget_bytes: usize,
+    pub memory: MemoryStats,
     /// What is said of the store.
     pub store: &'static str,
-    /// Jobs for the store and for passwords that wait to be started.
-    pub jobs_waiting: usize,
-    /// Those that were started.
-    pub jobs_running: usize,
+    /// Jobs for the store and for passwords.
+    pub jobs: JobStats,
 }
 
-/// The answer to `GET /api/admin/stats`.
-#[derive(Serialize)]
-struct StatsAnswer {
-    success: bool,
-    version: &'static str,
-    uptime_seconds: u64,
-    connections: usize,
-    connections_max: usize,
-    rooms: usize,
-    rooms_max: u32,
-    members: usize,
-    document_bytes: usize,
-    memory: Memory,
-    store: &'static str,
-    jobs: JobCounts,
+/// Bytes of memory.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct MemoryStats {
+    pub used_bytes: usize,
+    pub budget_bytes: usize,
 }
 
-#[derive(Serialize)]
-struct Memory {
-    used_bytes: usize,
-    budget_bytes: usize,
-}
-
-#[derive(Serialize)]
-struct JobCounts {
-    waiting: usize,
-    running: usize,
+/// Jobs by how far they are.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct JobStats {
+    pub waiting: usize,
+    pub running: usize,
 }
 
 /// `GET /api/admin/rooms`.
@@ -154,29 +139,6 @@ impl AdminRequest {
             Self::Stats | Self::Rooms { after: None, .. } => 0,
             Self::Rooms { after: Some(code), .. } | Self::CloseRoom { code } => code.capacity(),
         }
-    }
-}
-
-impl From<&Stats> for Response {
-    fn from(stats: &Stats) -> Self {
-        let answer = StatsAnswer {
-            success: true,
-            version: env!("CARGO_PKG_VERSION"),
-            uptime_seconds: stats.uptime.as_secs(),
-            connections: stats.connections,
-            connections_max: stats.connections_max,
-            rooms: stats.rooms,
-            rooms_max: stats.rooms_max,
-            members: stats.members,
-            document_bytes: stats.document_bytes,
-            memory: Memory {
-                used_bytes: stats.memory_used_bytes,
-                budget_bytes: stats.memory_budget_bytes,
-            },
-            store: stats.store,
-            jobs: JobCounts { waiting: stats.jobs_waiting, running: stats.jobs_running },
-        };
-        Self::json(Status::OK, &answer)
     }
 }
 

@@ -22,7 +22,7 @@ mod whoami;
 pub use accounts::{account_request, account_response, not_logged_in, too_many_failed_logins};
 pub use cors::Cors;
 pub use credentials::credentials;
-pub use route::{AdminRoute, ROUTES, Route, RouteError, route};
+pub use route::{AdminRoute, Route, RouteError, route, routes};
 pub use server::{Health, busy, index, store_unavailable, too_many_connections};
 pub use upgrade::{SUBPROTOCOL, check_upgrade};
 pub use url::websocket_url;

@@ -1,60 +1,29 @@
 //! What the server says of itself, and why it has no answer at present.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 use super::pages;
-use super::route::ROUTES;
-use crate::base::time::UnixMillis;
+use super::route::routes;
 use crate::config::SyncWriters;
 use crate::http::{Request, Response, Status};
 
-/// `GET /health` and `GET /health/ready`.
-#[derive(Clone, Copy, Debug)]
+/// The answer to `GET /health` and `GET /health/ready`.
+#[derive(Clone, Debug, Serialize)]
 pub struct Health {
-    /// Whether it takes new work.
-    pub is_ready: bool,
+    /// In a word.
+    pub status: &'static str,
     /// Rooms in memory.
     pub rooms: usize,
     /// All connections, those that speak HTTP too.
     pub connections: usize,
     /// Since it began to serve.
-    pub uptime: Duration,
+    pub uptime_seconds: u64,
+    /// Of the program.
+    pub version: &'static str,
     /// What is said of the store.
     pub store: &'static str,
     /// Now.
-    pub at: UnixMillis,
-}
-
-impl From<&Health> for Response {
-    fn from(health: &Health) -> Self {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            status: &'a str,
-            rooms: usize,
-            connections: usize,
-            uptime_seconds: u64,
-            version: &'a str,
-            store: &'a str,
-            timestamp: String,
-        }
-        let (status, word) = if health.is_ready {
-            (Status::OK, "healthy")
-        } else {
-            (Status::SERVICE_UNAVAILABLE, "unavailable")
-        };
-        let body = Body {
-            status: word,
-            rooms: health.rooms,
-            connections: health.connections,
-            uptime_seconds: health.uptime.as_secs(),
-            version: env!("CARGO_PKG_VERSION"),
-            store: health.store,
-            timestamp: health.at.rfc3339(),
-        };
-        Self::json(status, &body)
-    }
+    pub timestamp: String,
 }
 
 /// `GET /`: the page for browsers, and for programs what this server is.
@@ -64,7 +33,7 @@ pub fn index(request: &Request, require_auth: bool, sync_writers: SyncWriters) -
         name: &'a str,
         version: &'a str,
         status: &'a str,
-        routes: &'a [&'a str],
+        routes: Vec<String>,
         require_auth: bool,
         sync_writers: &'a str,
     }
@@ -75,7 +44,7 @@ pub fn index(request: &Request, require_auth: bool, sync_writers: SyncWriters) -
         name: "Khun Phaen Sync Server",
         version: env!("CARGO_PKG_VERSION"),
         status: "running",
-        routes: ROUTES,
+        routes: routes().collect(),
         require_auth,
         sync_writers: match sync_writers {
             SyncWriters::Host => "host",

@@ -1,6 +1,8 @@
 //! What is kept for connections, found by their ids. The one place that compares generations: a
 //! stale id finds nothing, and never what belongs to the connection that has its slot now.
 
+use slab::Slab;
+
 use super::ids::ConnId;
 
 /// A value for each of some connections. Its memory is bounded by the highest index of a
@@ -67,18 +69,78 @@ impl<T> ConnMap<T> {
         self.slots[conn.index as usize].take().map(|slot| slot.value)
     }
 
-    /// The connection whose value is in the slot `index`.
-    pub fn id_at(&self, index: usize) -> Option<ConnId> {
-        let generation = self.slots.get(index)?.as_ref()?.generation;
-        Some(ConnId { index: u32::try_from(index).ok()?, generation })
-    }
-
     /// The connections with their values, in the order of their slots.
     pub fn iter(&self) -> impl Iterator<Item = (ConnId, &T)> {
         self.slots.iter().zip(0_u32..).filter_map(|(slot, index)| {
             let slot = slot.as_ref()?;
             Some((ConnId { index, generation: slot.generation }, &slot.value))
         })
+    }
+}
+
+/// A slab of connections: it hands out the ids, and uses a slot again once its connection is
+/// removed.
+#[derive(Clone, Debug)]
+pub struct ConnSlab<T> {
+    slots: Slab<Slot<T>>,
+    /// Connections inserted so far (modulo 2³²); the generation of the newest.
+    inserted: u32,
+}
+
+impl<T> Default for ConnSlab<T> {
+    fn default() -> Self {
+        Self { slots: Slab::new(), inserted: 0 }
+    }
+}
+
+impl<T> ConnSlab<T> {
+    /// How many connections there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is no connection.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// A new connection; `value` makes what is kept for it. `None` if no index is left.
+    pub fn insert(&mut self, value: impl FnOnce(ConnId) -> T) -> Option<ConnId> {
+        let entry = self.slots.vacant_entry();
+        let index = u32::try_from(entry.key()).ok()?;
+        self.inserted = self.inserted.wrapping_add(1);
+        let conn = ConnId { index, generation: self.inserted };
+        entry.insert(Slot { generation: conn.generation, value: value(conn) });
+        Some(conn)
+    }
+
+    /// What is kept for `conn`.
+    pub fn get(&self, conn: ConnId) -> Option<&T> {
+        let slot = self.slots.get(conn.index as usize)?;
+        (slot.generation == conn.generation).then_some(&slot.value)
+    }
+
+    /// What is kept for `conn`.
+    pub fn get_mut(&mut self, conn: ConnId) -> Option<&mut T> {
+        let slot = self.slots.get_mut(conn.index as usize)?;
+        (slot.generation == conn.generation).then_some(&mut slot.value)
+    }
+
+    /// Takes out what is kept for `conn`, and frees its slot.
+    pub fn remove(&mut self, conn: ConnId) -> Option<T> {
+        self.get(conn)?;
+        Some(self.slots.remove(conn.index as usize).value)
+    }
+
+    /// The connection in the slot `index`.
+    pub fn id_at(&self, index: usize) -> Option<ConnId> {
+        let generation = self.slots.get(index)?.generation;
+        Some(ConnId { index: u32::try_from(index).ok()?, generation })
+    }
+
+    /// The connections with their values, in the order of their slots.
+    pub fn iter(&self) -> impl Iterator<Item = (ConnId, &T)> {
+        self.slots.iter().filter_map(|(index, slot)| Some((self.id_at(index)?, &slot.value)))
     }
 }
 
@@ -109,9 +171,26 @@ mod tests {
         for index in [4, 1, 7] {
             map.insert(ConnId { index, generation: 10 - index }, index);
         }
-        assert_eq!(map.id_at(7), Some(ConnId { index: 7, generation: 3 }));
-        assert_eq!((map.id_at(6), map.id_at(8)), (None, None));
         let found: Vec<u32> = map.iter().map(|(conn, _)| conn.index).collect();
         assert_eq!((found, map.len()), (vec![1, 4, 7], 3));
+    }
+
+    #[test]
+    fn a_slot_is_used_again_under_another_id() {
+        let mut slab = ConnSlab::default();
+        let first = slab.insert(|conn| conn.generation).expect("there is room");
+        let second = slab.insert(|conn| conn.generation).expect("there is room");
+        assert_eq!((slab.remove(first), slab.remove(first)), (Some(1), None));
+        let third = slab.insert(|conn| conn.generation).expect("there is room");
+        assert_eq!(third.index, first.index);
+        assert_eq!(slab.get(first), None);
+        assert_eq!(slab.get_mut(first), None);
+        assert_eq!((slab.get(third), slab.get(second)), (Some(&3), Some(&2)));
+        assert_eq!(
+            (slab.id_at(0), slab.id_at(1), slab.id_at(2)),
+            (Some(third), Some(second), None)
+        );
+        assert_eq!(slab.iter().map(|(conn, _)| conn).collect::<Vec<_>>(), [third, second]);
+        assert_eq!((slab.len(), slab.is_empty()), (2, false));
     }
 }

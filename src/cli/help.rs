@@ -1,4 +1,4 @@
-//! What `--help` prints, and the same table of settings for the READMEs.
+//! What `--help` prints.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ const COLUMNS_MAX: usize = 100;
 /// Between two columns of the table.
 const GAP: usize = 2;
 
-pub(super) const USAGE: &str = "\
+const USAGE: &str = "\
 Usage: sync-server [COMMAND | OPTION]
 
 Without a command it serves until it gets SIGINT or SIGTERM. SIGHUP reads the settings again.
@@ -73,22 +73,7 @@ pub fn render_help() -> String {
     text
 }
 
-/// The table of settings as the READMEs have it.
-pub fn render_markdown_table() -> String {
-    let mut text = "| name | default | allowed | meaning |\n|---|---|---|---|\n".to_owned();
-    for setting in SETTINGS {
-        let default = match setting.default {
-            "" => "–".to_owned(),
-            default => format!("`{default}`"),
-        };
-        let (allowed, help) = (escaped(setting.allowed), escaped(setting.help));
-        writeln!(text, "| `{}` | {default} | {allowed} | {help} |", setting.name)
-            .expect("a String takes everything");
-    }
-    text
-}
-
-pub(super) fn shown_default(setting: &Setting) -> &str {
+fn shown_default(setting: &Setting) -> &str {
     if setting.default.is_empty() { "-" } else { setting.default }
 }
 
@@ -105,11 +90,6 @@ fn wrapped(words: &str, width: usize) -> Vec<String> {
         }
     }
     lines
-}
-
-/// `text` so that Markdown shows it as it is.
-fn escaped(text: &str) -> String {
-    text.replace('*', "\\*").replace('|', "\\|")
 }
 
 #[cfg(test)]
@@ -167,22 +147,5 @@ mod tests {
         ] {
             assert_eq!(wrapped(words, 5), expected, "{words}");
         }
-    }
-
-    #[test]
-    fn the_markdown_table_has_a_row_of_four_cells_for_each_setting() {
-        let table = render_markdown_table();
-        let rows: Vec<&str> = table.lines().skip(2).collect();
-        assert_eq!(rows.len(), SETTINGS.len());
-        for (row, setting) in rows.iter().zip(SETTINGS) {
-            assert!(row.starts_with(&format!("| `{}` | ", setting.name)), "{row}");
-            assert_eq!(row.matches(" | ").count(), 3, "{row}");
-        }
-        assert_eq!(
-            rows[0],
-            "| `PORT` | `3001` | 0 to 65535 | port to listen on; 0: any free one |"
-        );
-        let origins = rows.iter().find(|row| row.contains("ALLOWED_ORIGINS"));
-        assert!(origins.is_some_and(|row| row.contains("| `*` | \\* or ")), "{origins:?}");
     }
 }

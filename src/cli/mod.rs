@@ -8,7 +8,6 @@ mod command;
 mod dot_env;
 mod environment;
 mod help;
-mod manual;
 mod secret_files;
 #[cfg(test)]
 mod test_directory;
@@ -17,6 +16,5 @@ mod variables;
 pub use arguments::{UsageError, parse};
 pub use command::{Command, Examination, UserCommand, Watch};
 pub use environment::read_config;
-pub use help::{render_help, render_markdown_table};
-pub use manual::render_manual;
+pub use help::render_help;
 pub use variables::EnvironmentError;

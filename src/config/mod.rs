@@ -3,7 +3,6 @@
 //! Pure: reads no environment, no file and no clock itself (the caller hands the variables in).
 
 mod address;
-mod reload;
 mod server;
 mod settings;
 mod values;

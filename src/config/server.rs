@@ -72,48 +72,34 @@ pub struct InitialAdmin {
 }
 
 /// Everything that can be set (protocol, section 5).
+#[expect(missing_docs, reason = "each is called as its variable, and `SETTINGS` says what it is")]
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `BIND_ADDR`
     pub bind_addr: BindAddress,
     /// `PORT`; 0 lets the OS choose. A Unix socket has none.
     pub port: u16,
     /// `PUBLIC_URL` without a trailing slash, `http(s)://…`.
     pub public_url: Option<String>,
-    /// `RUST_LOG`
     pub log_level: log::LevelFilter,
-    /// `LOG_FORMAT`
     pub log_format: LogFormat,
-    /// `DATA_DIR`
     pub data_dir: PathBuf,
     /// `MONGODB_URI`, with `MONGODB_USERNAME` and `MONGODB_PASSWORD` in it; set: MongoDB is the
     /// store.
     pub mongodb_uri: Option<Secret>,
-    /// `DB_NAME`
     pub db_name: String,
     /// `JWT_SECRET`; unset: generated once and kept in `data_dir`.
     pub jwt_secret: Option<Secret>,
-    /// `JWT_TTL_SECONDS`
     pub jwt_ttl_seconds: u64,
-    /// `INITIAL_SETUP_TOKEN`
     pub initial_setup_token: Option<Secret>,
-    /// `INITIAL_ADMIN_*`
     pub initial_admin: Option<InitialAdmin>,
-    /// `REQUIRE_AUTH`
     pub require_auth: bool,
-    /// `HOST_AUTH`
     pub host_auth: HostAuth,
-    /// `SYNC_WRITERS`
     pub sync_writers: SyncWriters,
     /// `ROOM_IDLE_TIMEOUT_SECONDS`; 0 = rooms stay for ever.
     pub room_idle_timeout_seconds: u64,
-    /// `ROOM_AUTO_CREATE`
     pub room_auto_create: bool,
-    /// `ROOM_STORE`
     pub room_store: bool,
-    /// `ALLOWED_ORIGINS`
     pub allowed_origins: AllowedOrigins,
-    /// `TRUSTED_PROXIES`
     pub trusted_proxies: TrustedProxies,
     /// `METRICS_TOKEN`; unset: `/metrics` is for the machine itself only.
     pub metrics_token: Option<Secret>,
@@ -121,41 +107,26 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// The bounds that an operator can set (protocol, section 5). Those that nobody needs to set are
-/// named constants beside the code that holds them.
+/// The bounds that an operator can set (protocol, section 5). Those that need no setting are named
+/// constants beside the code that holds them.
+#[expect(missing_docs, reason = "each is called as its variable, and `SETTINGS` says what it is")]
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// `MAX_CONNECTIONS`
     pub connections_max: u32,
-    /// `MAX_CONNECTIONS_PER_IP`; loopback is exempt.
     pub connections_per_ip_max: u32,
-    /// `MAX_ROOMS`, rooms in memory.
     pub rooms_max: u32,
-    /// `MAX_PEERS_PER_ROOM`, counted in connections.
     pub peers_per_room_max: u32,
-    /// `MAX_MESSAGE_BYTES`, one WebSocket message from a client.
     pub message_bytes_max: usize,
-    /// `SEND_QUEUE_BYTES`, unsent bytes of one connection.
     pub send_queue_bytes_max: usize,
-    /// `MEMORY_BUDGET_BYTES`, everything that clients make the server keep.
     pub memory_budget_bytes: usize,
-    /// `MESSAGE_RATE_LIMIT`, messages a second and connection; 0 = off.
     pub message_rate_max: u32,
-    /// `ROOM_CREATE_RATE`, rooms a second and address; 0 = off.
     pub room_create_rate_max: u32,
-    /// `ROOM_CODE_LENGTH`, characters of a generated code.
     pub room_code_length: usize,
-    /// `PING_INTERVAL_SECONDS`
     pub ping_interval_seconds: u64,
-    /// `PING_TIMEOUT_SECONDS`
     pub ping_timeout_seconds: u64,
-    /// `HEADER_TIMEOUT_SECONDS`
     pub header_timeout_seconds: u64,
-    /// `KEEP_ALIVE_SECONDS`
     pub keep_alive_seconds: u64,
-    /// `SHUTDOWN_GRACE_SECONDS`
     pub shutdown_grace_seconds: u64,
-    /// `WORKER_THREADS`
     pub worker_threads: usize,
 }
 

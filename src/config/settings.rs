@@ -7,8 +7,8 @@ use std::fmt;
 use super::address::{AllowedOrigins, TrustedProxies};
 use super::server::{Config, HostAuth, InitialAdmin, Limits, LogFormat, SyncWriters};
 use super::values::{
-    bind_address, boolean, choice, database_name, header_token, log_level, number, public_url,
-    size, size_text, with_credentials,
+    bind_address, boolean, choice, database_name, header_token, log_level, mongodb_uri, nickname,
+    number, public_url, size, size_text, with_credentials,
 };
 use crate::base::login::{PASSWORD_BYTES, email};
 use crate::base::secret::Secret;
@@ -43,9 +43,18 @@ pub struct Setting {
     pub help: &'static str,
     /// Whether its value is never shown.
     pub is_secret: bool,
-    read: Read,
-    /// Whether it differs, for a setting that takes effect only at the start.
-    differs: Option<Differs>,
+    /// Puts a value into its place; `None` if it is not allowed.
+    read: fn(&mut Draft, &str) -> Option<()>,
+    effect: Effect,
+}
+
+/// When a setting takes effect.
+#[derive(Clone, Copy, Debug)]
+enum Effect {
+    /// At once: copies the value of the second configuration into the first.
+    Live(fn(&mut Config, &Config)),
+    /// When a server starts: whether two configurations differ in it.
+    AtStart(fn(&Config, &Config) -> bool),
 }
 
 /// A value that is not allowed, or that does not go with another one; the operator is to blame.
@@ -59,12 +68,6 @@ pub struct SettingError {
     allowed: String,
 }
 
-/// Puts a value into its place; `None` if it is not allowed.
-type Read = fn(&mut Draft, &str) -> Option<()>;
-
-/// Whether two configurations differ in a setting.
-type Differs = fn(&Config, &Config) -> bool;
-
 /// Settings that are being read. What needs another to make sense waits here for it.
 #[derive(Default)]
 struct Draft {
@@ -77,303 +80,149 @@ struct Draft {
 }
 
 const BOOLEAN: &str = "true or false (1/0, yes/no, on/off)";
+const TOKEN: &str = "1 to 1024 ASCII letters, digits and signs, no blanks";
+
+/// Makes the rows of the table, each `visibility effect name, default, allowed, help, place = how
+/// its text is read`. The effect is `live`, `start` for a setting that takes effect only at the
+/// start, or, for what is a part of a value, in brackets how two configurations differ in it.
+macro_rules! settings {
+    ($($visibility:ident $effect:tt $name:literal, $default:literal, $allowed:expr, $help:literal,
+        $($place:ident).+ = |$text:ident| $read:expr;)*) => {
+        &[$(Setting {
+            name: $name,
+            default: $default,
+            allowed: $allowed,
+            help: $help,
+            is_secret: settings!(@$visibility),
+            read: |draft, $text| {
+                draft.$($place).+ = $read?;
+                Some(())
+            },
+            effect: settings!(@effect $effect $($place).+),
+        }),*]
+    };
+    (@open) => { false };
+    (@secret) => { true };
+    (@effect live config.$($place:ident).+) => {
+        Effect::Live(|running, new| running.$($place).+.clone_from(&new.$($place).+))
+    };
+    (@effect start config.$($place:ident).+) => {
+        Effect::AtStart(|a, b| a.$($place).+ != b.$($place).+)
+    };
+    (@effect [$differs:expr] $($place:ident).+) => { Effect::AtStart($differs) };
+}
 
 /// Every setting, in the order in which people read about them (protocol, section 5).
-pub static SETTINGS: &[Setting] = &[
-    at_start(
-        open("PORT", "3001", "0 to 65535", "port to listen on; 0: any free one", |d, v| {
-            put(&mut d.config.port, number(v, 0, u16::MAX))
-        }),
-        |a, b| a.port != b.port,
-    ),
-    at_start(
-        open(
-            "BIND_ADDR",
-            "0.0.0.0",
-            "an IP address or unix:/path",
-            "address to listen on; :: for IPv6; unix:/path for a Unix socket, without PORT",
-            |d, v| put(&mut d.config.bind_addr, bind_address(v)),
-        ),
-        |a, b| a.bind_addr != b.bind_addr,
-    ),
-    open(
-        "PUBLIC_URL",
-        "",
-        "http(s)://host[:port][/path]",
+pub static SETTINGS: &[Setting] = settings! {
+    open start "PORT", "3001", "0 to 65535", "port to listen on; 0: any free one",
+        config.port = |v| number(v, 0, u16::MAX);
+    open start "BIND_ADDR", "0.0.0.0", "an IP address or unix:/path",
+        "address to listen on; :: for IPv6; unix:/path for a Unix socket, without PORT",
+        config.bind_addr = |v| bind_address(v);
+    open live "PUBLIC_URL", "", "http(s)://host[:port][/path]",
         "how clients reach the server, if not by the address they ask",
-        |d, v| put(&mut d.config.public_url, public_url(v).map(Some)),
-    ),
-    open(
-        "RUST_LOG",
-        "info",
-        "off, error, warn, info, debug or trace",
-        "how much is logged",
-        |d, v| put(&mut d.config.log_level, log_level(v)),
-    ),
-    at_start(
-        open(
-            "LOG_FORMAT",
-            "text",
-            "text or json",
-            "a log line is text, or a JSON object",
-            |d, v| {
-                let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-                put(&mut d.config.log_format, choice(v, &formats))
-            },
-        ),
-        |a, b| a.log_format != b.log_format,
-    ),
-    at_start(
-        open(
-            "DATA_DIR",
-            "./data",
-            "a directory",
-            "embedded store and generated secret; under systemd $STATE_DIRECTORY",
-            |d, v| put(&mut d.config.data_dir, Some(v.into())),
-        ),
-        |a, b| a.data_dir != b.data_dir,
-    ),
-    at_start(
-        secret(
-            "MONGODB_URI",
-            "mongodb://… or mongodb+srv://…",
-            "store everything in this MongoDB instead of in DATA_DIR",
-            |d, v| {
-                let uri = v.trim();
-                let is_known = uri.starts_with("mongodb://") || uri.starts_with("mongodb+srv://");
-                put(&mut d.config.mongodb_uri, is_known.then(|| Some(Secret::new(uri))))
-            },
-        ),
-        |a, b| a.mongodb_uri != b.mongodb_uri,
-    ),
-    at_start(
-        open(
-            "MONGODB_USERNAME",
-            "",
-            "a user of MongoDB",
-            "whom to log in to MongoDB as, if MONGODB_URI does not say it",
-            |d, v| put(&mut d.mongodb_username, Some(Some(v.to_owned()))),
-        ),
-        is_part_of_uri,
-    ),
-    at_start(
-        secret(
-            "MONGODB_PASSWORD",
-            "any text",
-            "password of that user, as it is: nothing has to be percent-encoded",
-            |d, v| put(&mut d.mongodb_password, Some(Some(Secret::new(v)))),
-        ),
-        is_part_of_uri,
-    ),
-    at_start(
-        open("DB_NAME", "tracker-db", "a database name", "database in MongoDB", |d, v| {
-            put(&mut d.config.db_name, database_name(v))
-        }),
-        |a, b| a.db_name != b.db_name,
-    ),
-    at_start(
-        secret(
-            "JWT_SECRET",
-            "any text, best of 32 bytes or more",
-            "signs login tokens; unset: generated once and kept in DATA_DIR",
-            |d, v| put(&mut d.config.jwt_secret, Some(Some(Secret::new(v)))),
-        ),
-        |a, b| a.jwt_secret != b.jwt_secret,
-    ),
-    at_start(
-        open("JWT_TTL_SECONDS", "604800", "60 to 31536000", "how long a login lasts", |d, v| {
-            put(&mut d.config.jwt_ttl_seconds, number(v, MINUTE, YEAR))
-        }),
-        |a, b| a.jwt_ttl_seconds != b.jwt_ttl_seconds,
-    ),
-    at_start(
-        secret(
-            "INITIAL_SETUP_TOKEN",
-            "1 to 1024 ASCII letters, digits and signs, no blanks",
-            "lets the first administrator be made over HTTP, once",
-            |d, v| put(&mut d.config.initial_setup_token, header_token(v).map(Some)),
-        ),
-        |a, b| a.initial_setup_token != b.initial_setup_token,
-    ),
-    at_start(
-        open(
-            "INITIAL_ADMIN_EMAIL",
-            "",
-            "an e-mail address",
-            "administrator to be made at the first start",
-            |d, v| put(&mut d.admin_email, email(v).map(Some)),
-        ),
-        |a, b| admin(a, |a| a.email.clone()) != admin(b, |b| b.email.clone()),
-    ),
-    at_start(
-        secret(
-            "INITIAL_ADMIN_PASSWORD",
-            "8 to 1024 bytes",
-            "password of that administrator",
-            |d, v| {
-                let is_long_enough = PASSWORD_BYTES.contains(&v.len());
-                put(&mut d.admin_password, is_long_enough.then(|| Some(Secret::new(v))))
-            },
-        ),
-        |a, b| admin(a, |a| a.password.clone()) != admin(b, |b| b.password.clone()),
-    ),
-    at_start(
-        open(
-            "INITIAL_ADMIN_NICKNAME",
-            "",
-            "up to 200 characters",
-            "shown name of that administrator",
-            |d, v| {
-                let is_name = v.chars().count() <= 200 && !v.contains(char::is_control);
-                put(&mut d.admin_nickname, is_name.then(|| Some(v.to_owned())))
-            },
-        ),
-        |a, b| admin(a, |a| a.nickname.clone()) != admin(b, |b| b.nickname.clone()),
-    ),
-    at_start(
-        open("REQUIRE_AUTH", "false", BOOLEAN, "rooms only for logged-in users", |d, v| {
-            put(&mut d.config.require_auth, boolean(v))
-        }),
-        |a, b| a.require_auth != b.require_auth,
-    ),
-    at_start(
-        open(
-            "HOST_AUTH",
-            "peer_id",
-            "peer_id or token",
-            "what makes a member host: the host id, or also the host token",
-            |d, v| put(&mut d.config.host_auth, HostAuth::from_name(&v.to_ascii_lowercase())),
-        ),
-        |a, b| a.host_auth != b.host_auth,
-    ),
-    open("SYNC_WRITERS", "host", "host or any", "who may replace a document", |d, v| {
-        let writers = [("host", SyncWriters::Host), ("any", SyncWriters::Any)];
-        put(&mut d.config.sync_writers, choice(v, &writers))
-    }),
-    open(
-        "ROOM_IDLE_TIMEOUT_SECONDS",
-        "3600",
-        "0 to 31536000",
+        config.public_url = |v| public_url(v).map(Some);
+    open live "RUST_LOG", "info", "off, error, warn, info, debug or trace", "how much is logged",
+        config.log_level = |v| log_level(v);
+    open start "LOG_FORMAT", "text", "text or json", "a log line is text, or a JSON object",
+        config.log_format = |v| choice(v, &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
+    open start "DATA_DIR", "./data", "a directory",
+        "embedded store and generated secret; under systemd $STATE_DIRECTORY",
+        config.data_dir = |v| Some(v.into());
+    secret start "MONGODB_URI", "", "mongodb://… or mongodb+srv://…",
+        "store everything in this MongoDB instead of in DATA_DIR",
+        config.mongodb_uri = |v| mongodb_uri(v).map(Some);
+    open [is_part_of_uri] "MONGODB_USERNAME", "", "a user of MongoDB",
+        "whom to log in to MongoDB as, if MONGODB_URI does not say it",
+        mongodb_username = |v| Some(Some(v.to_owned()));
+    secret [is_part_of_uri] "MONGODB_PASSWORD", "", "any text",
+        "password of that user, as it is: nothing has to be percent-encoded",
+        mongodb_password = |v| Some(Some(Secret::new(v)));
+    open start "DB_NAME", "tracker-db", "a database name", "database in MongoDB",
+        config.db_name = |v| database_name(v);
+    secret start "JWT_SECRET", "", "any text, best of 32 bytes or more",
+        "signs login tokens; unset: generated once and kept in DATA_DIR",
+        config.jwt_secret = |v| Some(Some(Secret::new(v)));
+    open start "JWT_TTL_SECONDS", "604800", "60 to 31536000", "how long a login lasts",
+        config.jwt_ttl_seconds = |v| number(v, MINUTE, YEAR);
+    secret start "INITIAL_SETUP_TOKEN", "", TOKEN,
+        "lets the first administrator be made over HTTP, once",
+        config.initial_setup_token = |v| header_token(v).map(Some);
+    open [|a, b| admin(a, |a| a.email.clone()) != admin(b, |b| b.email.clone())]
+        "INITIAL_ADMIN_EMAIL", "", "an e-mail address",
+        "administrator to be made at the first start",
+        admin_email = |v| email(v).map(Some);
+    secret [|a, b| admin(a, |a| a.password.clone()) != admin(b, |b| b.password.clone())]
+        "INITIAL_ADMIN_PASSWORD", "", "8 to 1024 bytes", "password of that administrator",
+        admin_password = |v| PASSWORD_BYTES.contains(&v.len()).then(|| Some(Secret::new(v)));
+    open [|a, b| admin(a, |a| a.nickname.clone()) != admin(b, |b| b.nickname.clone())]
+        "INITIAL_ADMIN_NICKNAME", "", "up to 200 characters", "shown name of that administrator",
+        admin_nickname = |v| nickname(v).map(Some);
+    open start "REQUIRE_AUTH", "false", BOOLEAN, "rooms only for logged-in users",
+        config.require_auth = |v| boolean(v);
+    open start "HOST_AUTH", "peer_id", "peer_id or token",
+        "what makes a member host: the host id, or also the host token",
+        config.host_auth =
+            |v| HostAuth::from_name(&v.to_ascii_lowercase());
+    open live "SYNC_WRITERS", "host", "host or any", "who may replace a document",
+        config.sync_writers =
+            |v| choice(v, &[("host", SyncWriters::Host), ("any", SyncWriters::Any)]);
+    open live "ROOM_IDLE_TIMEOUT_SECONDS", "3600", "0 to 31536000",
         "an empty room leaves memory after this; 0: never",
-        |d, v| put(&mut d.config.room_idle_timeout_seconds, number(v, 0, YEAR)),
-    ),
-    open("ROOM_AUTO_CREATE", "false", BOOLEAN, "joining an unknown room makes it", |d, v| {
-        put(&mut d.config.room_auto_create, boolean(v))
-    }),
-    at_start(
-        open("ROOM_STORE", "on", BOOLEAN, "keep rooms in the store, not only in memory", |d, v| {
-            put(&mut d.config.room_store, boolean(v))
-        }),
-        |a, b| a.room_store != b.room_store,
-    ),
-    open(
-        "ALLOWED_ORIGINS",
-        "*",
-        "* or a comma list of scheme://host[:port]",
+        config.room_idle_timeout_seconds = |v| number(v, 0, YEAR);
+    open live "ROOM_AUTO_CREATE", "false", BOOLEAN, "joining an unknown room makes it",
+        config.room_auto_create = |v| boolean(v);
+    open start "ROOM_STORE", "on", BOOLEAN, "keep rooms in the store, not only in memory",
+        config.room_store = |v| boolean(v);
+    open live "ALLOWED_ORIGINS", "*", "* or a comma list of scheme://host[:port]",
         "sites whose pages may use the server",
-        |d, v| put(&mut d.config.allowed_origins, AllowedOrigins::parse(v)),
-    ),
-    open(
-        "TRUSTED_PROXIES",
-        "",
-        "a comma list of addresses or networks (10.0.0.0/8)",
+        config.allowed_origins = |v| AllowedOrigins::parse(v);
+    open live "TRUSTED_PROXIES", "", "a comma list of addresses or networks (10.0.0.0/8)",
         "proxies whose X-Forwarded-* headers count",
-        |d, v| put(&mut d.config.trusted_proxies, TrustedProxies::parse(v)),
-    ),
-    secret(
-        "METRICS_TOKEN",
-        "1 to 1024 ASCII letters, digits and signs, no blanks",
+        config.trusted_proxies = |v| TrustedProxies::parse(v);
+    secret live "METRICS_TOKEN", "", TOKEN,
         "who has it sees GET /metrics; unset: only this machine does",
-        |d, v| put(&mut d.config.metrics_token, header_token(v).map(Some)),
-    ),
-    open("MAX_CONNECTIONS", "10000", "1 to 1000000", "connections at once", |d, v| {
-        put(&mut d.config.limits.connections_max, number(v, 1, 1_000_000))
-    }),
-    open(
-        "MAX_CONNECTIONS_PER_IP",
-        "500",
-        "1 to 1000000",
+        config.metrics_token = |v| header_token(v).map(Some);
+    open live "MAX_CONNECTIONS", "10000", "1 to 1000000", "connections at once",
+        config.limits.connections_max = |v| number(v, 1, 1_000_000);
+    open live "MAX_CONNECTIONS_PER_IP", "500", "1 to 1000000",
         "connections of one address; loopback is exempt",
-        |d, v| put(&mut d.config.limits.connections_per_ip_max, number(v, 1, 1_000_000)),
-    ),
-    open("MAX_ROOMS", "10000", "1 to 1000000", "rooms in memory", |d, v| {
-        put(&mut d.config.limits.rooms_max, number(v, 1, 1_000_000))
-    }),
-    open("MAX_PEERS_PER_ROOM", "1000", "1 to 100000", "connections in one room", |d, v| {
-        put(&mut d.config.limits.peers_per_room_max, number(v, 1, 100_000))
-    }),
-    open("MAX_MESSAGE_BYTES", "4MiB", "1KiB to 64MiB", "longest message of a client", |d, v| {
-        put(&mut d.config.limits.message_bytes_max, size(v, KIB, 64 * MIB))
-    }),
-    open(
-        "SEND_QUEUE_BYTES",
-        "8MiB",
-        "64KiB to 1GiB, and 1KiB more than MAX_MESSAGE_BYTES",
+        config.limits.connections_per_ip_max = |v| number(v, 1, 1_000_000);
+    open live "MAX_ROOMS", "10000", "1 to 1000000", "rooms in memory",
+        config.limits.rooms_max = |v| number(v, 1, 1_000_000);
+    open live "MAX_PEERS_PER_ROOM", "1000", "1 to 100000", "connections in one room",
+        config.limits.peers_per_room_max = |v| number(v, 1, 100_000);
+    open live "MAX_MESSAGE_BYTES", "4MiB", "1KiB to 64MiB", "longest message of a client",
+        config.limits.message_bytes_max = |v| size(v, KIB, 64 * MIB);
+    open live "SEND_QUEUE_BYTES", "8MiB", "64KiB to 1GiB, and 1KiB more than MAX_MESSAGE_BYTES",
         "unsent bytes of one connection before it is closed as too slow",
-        |d, v| put(&mut d.config.limits.send_queue_bytes_max, size(v, 64 * KIB, GIB)),
-    ),
-    open(
-        "MEMORY_BUDGET_BYTES",
-        "64MiB",
-        "8MiB to 64GiB, and at least SEND_QUEUE_BYTES",
+        config.limits.send_queue_bytes_max = |v| size(v, 64 * KIB, GIB);
+    open live "MEMORY_BUDGET_BYTES", "64MiB", "8MiB to 64GiB, and at least SEND_QUEUE_BYTES",
         "everything that clients make the server keep",
-        |d, v| put(&mut d.config.limits.memory_budget_bytes, size(v, 8 * MIB, 64 * GIB)),
-    ),
-    open(
-        "MESSAGE_RATE_LIMIT",
-        "100",
-        "0 to 1000000",
+        config.limits.memory_budget_bytes = |v| size(v, 8 * MIB, 64 * GIB);
+    open live "MESSAGE_RATE_LIMIT", "100", "0 to 1000000",
         "messages a second of one connection; 0: no limit",
-        |d, v| put(&mut d.config.limits.message_rate_max, number(v, 0, 1_000_000)),
-    ),
-    open(
-        "ROOM_CREATE_RATE",
-        "2",
-        "0 to 1000000",
+        config.limits.message_rate_max = |v| number(v, 0, 1_000_000);
+    open live "ROOM_CREATE_RATE", "2", "0 to 1000000",
         "rooms a second made by one address; 0: no limit",
-        |d, v| put(&mut d.config.limits.room_create_rate_max, number(v, 0, 1_000_000)),
-    ),
-    open("ROOM_CODE_LENGTH", "6", "4 to 32", "characters of a new room's code", |d, v| {
-        put(&mut d.config.limits.room_code_length, number(v, 4, 32))
-    }),
-    open(
-        "PING_INTERVAL_SECONDS",
-        "25",
-        "1 to 3600",
-        "silence after which a client is pinged",
-        |d, v| put(&mut d.config.limits.ping_interval_seconds, number(v, 1, HOUR)),
-    ),
-    open(
-        "PING_TIMEOUT_SECONDS",
-        "60",
-        "2 to 7200, and more than PING_INTERVAL_SECONDS",
+        config.limits.room_create_rate_max = |v| number(v, 0, 1_000_000);
+    open live "ROOM_CODE_LENGTH", "6", "4 to 32", "characters of a new room's code",
+        config.limits.room_code_length = |v| number(v, 4, 32);
+    open live "PING_INTERVAL_SECONDS", "25", "1 to 3600", "silence after which a client is pinged",
+        config.limits.ping_interval_seconds = |v| number(v, 1, HOUR);
+    open live "PING_TIMEOUT_SECONDS", "60", "2 to 7200, and more than PING_INTERVAL_SECONDS",
         "silence after which a client counts as gone",
-        |d, v| put(&mut d.config.limits.ping_timeout_seconds, number(v, 2, 2 * HOUR)),
-    ),
-    open("HEADER_TIMEOUT_SECONDS", "10", "1 to 300", "time for the head of a request", |d, v| {
-        put(&mut d.config.limits.header_timeout_seconds, number(v, 1, 5 * MINUTE))
-    }),
-    open(
-        "KEEP_ALIVE_SECONDS",
-        "75",
-        "1 to 3600",
-        "time between two requests of a connection",
-        |d, v| put(&mut d.config.limits.keep_alive_seconds, number(v, 1, HOUR)),
-    ),
-    open(
-        "SHUTDOWN_GRACE_SECONDS",
-        "10",
-        "0 to 600",
+        config.limits.ping_timeout_seconds = |v| number(v, 2, 2 * HOUR);
+    open live "HEADER_TIMEOUT_SECONDS", "10", "1 to 300", "time for the head of a request",
+        config.limits.header_timeout_seconds = |v| number(v, 1, 5 * MINUTE);
+    open live "KEEP_ALIVE_SECONDS", "75", "1 to 3600", "time between two requests of a connection",
+        config.limits.keep_alive_seconds = |v| number(v, 1, HOUR);
+    open live "SHUTDOWN_GRACE_SECONDS", "10", "0 to 600",
         "time to store and say goodbye when stopped",
-        |d, v| put(&mut d.config.limits.shutdown_grace_seconds, number(v, 0, 10 * MINUTE)),
-    ),
-    at_start(
-        open("WORKER_THREADS", "2", "1 to 16", "threads for the store and passwords", |d, v| {
-            put(&mut d.config.limits.worker_threads, number(v, 1, 16))
-        }),
-        |a, b| a.limits.worker_threads != b.limits.worker_threads,
-    ),
-];
+        config.limits.shutdown_grace_seconds = |v| number(v, 0, 10 * MINUTE);
+    open start "WORKER_THREADS", "2", "1 to 16", "threads for the store and passwords",
+        config.limits.worker_threads = |v| number(v, 1, 16);
+};
 
 /// The name of every variable that [`Config::from_variables`] asks for.
 pub fn variable_names() -> impl Iterator<Item = &'static str> {
@@ -404,17 +253,29 @@ impl Config {
         check_relations(&draft.config.limits)?;
         draft.finish()
     }
+
+    /// The settings that a server with these ones runs with after it was given `new` ones, and
+    /// the names of those in `new` that differ but take effect only when it starts.
+    ///
+    /// What was bound, opened or signed by a setting cannot follow it, and a rule of which
+    /// clients may come in should not hold for some only.
+    pub fn reloaded(&self, new: &Self) -> (Self, Vec<&'static str>) {
+        let (mut config, mut waiting) = (self.clone(), Vec::new());
+        for setting in SETTINGS {
+            match setting.effect {
+                Effect::Live(copy) => copy(&mut config, new),
+                Effect::AtStart(differ) if differ(self, new) => waiting.push(setting.name),
+                Effect::AtStart(_) => {}
+            }
+        }
+        (config, waiting)
+    }
 }
 
 impl Setting {
     /// Whether a running server goes on with the value that it was started with.
     pub fn takes_effect_at_start(&self) -> bool {
-        self.differs.is_some()
-    }
-
-    /// Whether it would have to change for `new`, and cannot while the server runs.
-    pub(super) fn has_to_wait(&self, running: &Config, new: &Config) -> bool {
-        self.differs.is_some_and(|differs| differs(running, new))
+        matches!(self.effect, Effect::AtStart(_))
     }
 
     /// `value` without what surrounds it by accident.
@@ -481,32 +342,6 @@ impl fmt::Display for Setting {
     }
 }
 
-/// A setting whose value may be shown.
-const fn open(
-    name: &'static str,
-    default: &'static str,
-    allowed: &'static str,
-    help: &'static str,
-    read: Read,
-) -> Setting {
-    Setting { name, default, allowed, help, is_secret: false, read, differs: None }
-}
-
-/// A secret setting: no default, and never shown.
-const fn secret(
-    name: &'static str,
-    allowed: &'static str,
-    help: &'static str,
-    read: Read,
-) -> Setting {
-    Setting { name, default: "", allowed, help, is_secret: true, read, differs: None }
-}
-
-/// A setting that a running server cannot change.
-const fn at_start(setting: Setting, differs: Differs) -> Setting {
-    Setting { differs: Some(differs), ..setting }
-}
-
 /// For what is a part of `MONGODB_URI` in the end, and differs there.
 fn is_part_of_uri(_: &Config, _: &Config) -> bool {
     false
@@ -515,11 +350,6 @@ fn is_part_of_uri(_: &Config, _: &Config) -> bool {
 /// What of the administrator that is to be made one setting says.
 fn admin<T>(config: &Config, part: impl FnOnce(&InitialAdmin) -> T) -> Option<T> {
     config.initial_admin.as_ref().map(part)
-}
-
-/// Puts a value into its place, if there is one.
-fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
-    value.map(|value| *place = value)
 }
 
 /// `value` in one line that cannot hide what is in it.
@@ -538,37 +368,25 @@ fn shown(value: &str) -> String {
     line
 }
 
-/// What no setting alone can promise: whatever a client may send fits the queue of those who are
+/// What no setting alone can promise: whatever a client may send fits the queue of those that are
 /// to get it, a full queue fits the budget, and a silent client is asked before it is dropped.
 fn check_relations(limits: &Limits) -> Result<(), SettingError> {
-    let wrong = |name: &str, value: String, allowed: String| {
-        Err(SettingError { assignment: format!("{name}={value}"), allowed })
+    let (message, queue) = (limits.message_bytes_max, limits.send_queue_bytes_max);
+    let (interval, timeout) = (limits.ping_interval_seconds, limits.ping_timeout_seconds);
+    let (assignment, allowed) = if queue < message + EVENT_BYTES_MAX {
+        let allowed = format!("at least 1KiB more than MAX_MESSAGE_BYTES={}", size_text(message));
+        (format!("SEND_QUEUE_BYTES={}", size_text(queue)), allowed)
+    } else if limits.memory_budget_bytes < queue {
+        let budget = size_text(limits.memory_budget_bytes);
+        let allowed = format!("at least SEND_QUEUE_BYTES={}", size_text(queue));
+        (format!("MEMORY_BUDGET_BYTES={budget}"), allowed)
+    } else if timeout <= interval {
+        let allowed = format!("more than PING_INTERVAL_SECONDS={interval}");
+        (format!("PING_TIMEOUT_SECONDS={timeout}"), allowed)
+    } else {
+        return Ok(());
     };
-    if limits.send_queue_bytes_max < limits.message_bytes_max + EVENT_BYTES_MAX {
-        let message = size_text(limits.message_bytes_max);
-        return wrong(
-            "SEND_QUEUE_BYTES",
-            size_text(limits.send_queue_bytes_max),
-            format!("at least 1KiB more than MAX_MESSAGE_BYTES={message}"),
-        );
-    }
-    if limits.memory_budget_bytes < limits.send_queue_bytes_max {
-        let queue = size_text(limits.send_queue_bytes_max);
-        return wrong(
-            "MEMORY_BUDGET_BYTES",
-            size_text(limits.memory_budget_bytes),
-            format!("at least SEND_QUEUE_BYTES={queue}"),
-        );
-    }
-    if limits.ping_timeout_seconds <= limits.ping_interval_seconds {
-        let interval = limits.ping_interval_seconds;
-        return wrong(
-            "PING_TIMEOUT_SECONDS",
-            limits.ping_timeout_seconds.to_string(),
-            format!("more than PING_INTERVAL_SECONDS={interval}"),
-        );
-    }
-    Ok(())
+    Err(SettingError { assignment, allowed })
 }
 
 #[cfg(test)]

@@ -147,6 +147,12 @@ pub(super) fn log_level(text: &str) -> Option<LevelFilter> {
     (directives > 0).then(|| own.or(bare).unwrap_or(LevelFilter::Info))
 }
 
+/// The shown name of a user.
+pub(super) fn nickname(text: &str) -> Option<String> {
+    let is_name = text.chars().count() <= 200 && !text.contains(char::is_control);
+    is_name.then(|| text.to_owned())
+}
+
 /// A token that comes in a header field, which cannot hold all of Unicode.
 pub(super) fn header_token(text: &str) -> Option<Secret> {
     let token = text.trim();
@@ -158,6 +164,13 @@ pub(super) fn header_token(text: &str) -> Option<Secret> {
 pub(super) fn database_name(text: &str) -> Option<String> {
     let is_allowed = |c: char| !(c.is_control() || "/\\. \"$*<>:|?".contains(c));
     (text.len() < 64 && text.chars().all(is_allowed)).then(|| text.to_owned())
+}
+
+/// A connection string of MongoDB, as far as it can be told without the driver.
+pub(super) fn mongodb_uri(text: &str) -> Option<Secret> {
+    let uri = text.trim();
+    let is_known = uri.starts_with("mongodb://") || uri.starts_with("mongodb+srv://");
+    is_known.then(|| Secret::new(uri))
 }
 
 /// The connection string `uri` with the user and the password in it, percent-encoded. `None` if

@@ -82,13 +82,13 @@ impl Engine {
         if !identities.is_empty() {
             let job = Job::CheckAccounts(identities);
             let started = self.jobs.start(job, Waiting::Revocations, now.at);
-            self.revocations.started(started.is_ok());
+            self.revocations.is_running = started.is_ok();
         }
     }
 
     /// Closes the sockets of those whose tokens have ended.
     pub(super) fn revoke(&mut self, sessions: &mut Sessions, ended: &[Identity], now: Now) {
-        self.revocations.ended();
+        self.revocations.is_running = false;
         for identity in ended {
             self.close_clients(sessions, now, |client| client == identity);
         }

@@ -12,11 +12,11 @@ use super::context::Context;
 use super::job::Job;
 use super::waiting::{RoomRequest, Waiting, WithLogin};
 use crate::accounts::Identity;
-use crate::api::admin::{self, AdminRequest, Stats};
+use crate::api::admin::{self, AdminRequest, JobStats, MemoryStats, Stats};
 use crate::api::{self, AdminRoute};
 use crate::base::ids::RoomKey;
 use crate::base::time::{Now, Timestamp};
-use crate::http::{Request, Response};
+use crate::http::{Request, Response, Status};
 use crate::rooms::{CloseDone, Located, RoomError};
 use crate::session::Sessions;
 use crate::store::{Role, StoreError};
@@ -46,7 +46,7 @@ impl Engine {
             return admin::forbidden().into();
         }
         match wish {
-            AdminRequest::Stats => Response::from(&self.stats(cx)).into(),
+            AdminRequest::Stats => Response::json(Status::OK, &self.stats(cx)).into(),
             AdminRequest::Rooms { after, limit } => {
                 let (rooms, total) = (self.rooms.list(after.as_deref()), self.rooms.live_rooms());
                 admin::rooms(rooms, limit, total, cx.now).into()
@@ -106,18 +106,21 @@ impl Engine {
 
     fn stats(&self, cx: &Context<'_>) -> Stats {
         Stats {
-            uptime: cx.now.at.since(Timestamp(0)),
+            success: true,
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: cx.now.at.since(Timestamp(0)).as_secs(),
             connections: cx.sessions.len(),
             connections_max: cx.sessions.connections_max(),
             rooms: self.rooms.rooms(),
             rooms_max: self.config.limits.rooms_max,
             members: self.rooms.connections(),
             document_bytes: self.rooms.document_bytes(),
-            memory_used_bytes: self.budget.used(),
-            memory_budget_bytes: self.budget.limit(),
+            memory: MemoryStats {
+                used_bytes: self.budget.used(),
+                budget_bytes: self.budget.limit(),
+            },
             store: self.store.as_str(),
-            jobs_waiting: self.jobs.queued(),
-            jobs_running: self.jobs.running(),
+            jobs: JobStats { waiting: self.jobs.queued(), running: self.jobs.running() },
         }
     }
 }

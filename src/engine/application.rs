@@ -1,13 +1,15 @@
-//! The engine's parts, and how they are split while the rooms decide.
+//! The engine's parts, how they are split while the rooms decide, and what new settings change.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use log::{info, warn};
 
 use super::acks::Acks;
 use super::clients::Clients;
 use super::closings::Closings;
 use super::draw::Draw;
 use super::effects::Effects;
-use super::gauges::Gauges;
 use super::jobs::Jobs;
 use super::limits::Limits;
 use super::replies::Replies;
@@ -16,12 +18,30 @@ use super::shutdown::Shutdown;
 use super::store_health::StoreHealth;
 use super::waiting::RoomRequest;
 use crate::accounts::password::HASH_MEMORY_BYTES;
+use crate::api::Cors;
 use crate::base::entropy::Entropy;
 use crate::base::memory::MemoryBudget;
+use crate::base::metrics::Histogram;
 use crate::base::time::Now;
 use crate::config::Config;
 use crate::rooms::{Rooms, RoomsConfig};
 use crate::session::Sessions;
+
+/// Bounds of how long turns took.
+const TURNS: [Duration; 12] = [
+    Duration::from_micros(50),
+    Duration::from_micros(100),
+    Duration::from_micros(250),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_micros(2_500),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_secs(1),
+];
 
 /// The application: see the [module](super).
 #[derive(Debug)]
@@ -38,7 +58,8 @@ pub struct Engine {
     pub(super) limits: Limits,
     pub(super) store: StoreHealth,
     pub(super) revocations: Revocations,
-    pub(super) gauges: Gauges,
+    /// How long the event loop's turns took, without what they waited.
+    pub(super) turns: Histogram,
     /// It was said in the log that a proxy is not trusted.
     pub(super) forwarded_ignored: bool,
     pub(super) shutdown: Option<Shutdown>,
@@ -65,12 +86,40 @@ impl Engine {
             limits: Limits::new(config.limits.room_create_rate_max),
             store: StoreHealth::new(store_ok),
             revocations: Revocations::default(),
-            gauges: Gauges::default(),
+            turns: Histogram::new(&TURNS),
             forwarded_ignored: false,
             shutdown: None,
             budget,
             config,
         }
+    }
+
+    /// From here on the settings are `new`, but for those that take effect only at the start:
+    /// these are named in the log if they differ. Limits hold for what comes later; connections,
+    /// and what is in memory, stay.
+    pub fn reconfigure(&mut self, sessions: &mut Sessions, new: &Config) {
+        let (config, waiting) = self.config.reloaded(new);
+        for name in waiting {
+            warn!("{name} has changed: it takes effect at the next start");
+        }
+        for warning in config.warnings() {
+            warn!("{warning}");
+        }
+        sessions.reconfigure(&config);
+        sessions.set_extra_fields(Cors::new(config.allowed_origins.clone()));
+        self.rooms.reconfigure(&RoomsConfig::from(&config));
+        for conn in self.clients.joined() {
+            sessions.set_message_bytes_max(conn, config.limits.message_bytes_max);
+        }
+        let (limits, before) = (&config.limits, &self.config.limits);
+        self.clients.set_rate(limits.message_rate_max);
+        if limits.room_create_rate_max != before.room_create_rate_max {
+            self.limits.set_room_create_rate(limits.room_create_rate_max);
+        }
+        // A proxy that is not believed now is worth another line.
+        self.forwarded_ignored &= config.trusted_proxies == self.config.trusted_proxies;
+        self.config = Arc::new(config);
+        info!("the new settings are in effect");
     }
 
     /// The rooms, and a place for the effects of one call of theirs.

@@ -1,26 +1,36 @@
 //! What the sessions call: requests, messages, the ends of connections and of jobs, and time.
 
-use std::convert::Infallible;
 use std::time::Duration;
+
+use log::info;
 
 use super::application::Engine;
 use super::context::Context;
 use super::job::{Job, Outcome};
 use super::shutdown::Shutdown;
 use super::store_health::{lookup_error, save_error};
-use super::waiting::Waiting;
+use super::waiting::{RoomRequest, Waiting};
 use crate::api;
 use crate::base::ids::{ConnId, JobId};
 use crate::base::time::{Now, Timestamp};
 use crate::http::Request;
-use crate::rooms::StoreUnavailable;
+use crate::rooms::{Located, RoomEvent, StoreUnavailable, StoredRoom};
 use crate::session::{Dispatch, Sessions};
 use crate::ws::CloseReason;
+
+/// What happens to a room because another server has accepted it.
+#[derive(Clone, Debug)]
+pub struct RemoteEvent {
+    /// The room's own spelling of its code.
+    pub room_code: String,
+    /// What happens.
+    pub event: RoomEvent<'static>,
+}
 
 impl Dispatch for Engine {
     type Job = Job;
     type Outcome = Outcome;
-    type Event = Infallible;
+    type Event = RemoteEvent;
 
     fn request(&mut self, sessions: &mut Sessions, conn: ConnId, request: Request, now: Now) {
         self.answer(&mut Context { sessions, conn, now }, &request);
@@ -41,12 +51,13 @@ impl Dispatch for Engine {
         rooms.disconnect(conn, now, &mut effects);
     }
 
-    fn event(&mut self, _: &mut Sessions, event: Infallible, _: Now) {
-        match event {}
+    fn event(&mut self, sessions: &mut Sessions, remote: RemoteEvent, now: Now) {
+        let (rooms, mut effects) = self.split(sessions, now);
+        rooms.deliver_event(&remote.room_code, &remote.event, now, &mut effects);
     }
 
     fn turned(&mut self, took: Duration) {
-        self.gauges.turned(took);
+        self.turns.observe(took);
     }
 
     fn job_done(&mut self, sessions: &mut Sessions, job: JobId, outcome: Outcome, now: Now) {
@@ -70,7 +81,7 @@ impl Dispatch for Engine {
             self.jobs.poll_timeout(),
             self.closings.poll_timeout(),
             self.store.poll_timeout(),
-            self.config.require_auth.then(|| self.revocations.poll_timeout()),
+            self.config.require_auth.then_some(self.revocations.due_at),
             self.shutdown.as_ref().and_then(Shutdown::poll_timeout),
         ];
         deadlines.into_iter().flatten().min()
@@ -93,7 +104,12 @@ impl Dispatch for Engine {
     }
 
     fn shut_down(&mut self, sessions: &mut Sessions, now: Now) {
-        self.begin_shutdown(sessions, now);
+        let (rooms, mut effects) = self.split(sessions, now);
+        rooms.flush_all(now, &mut effects);
+        let shutdown = Shutdown::begin(sessions, self.shutdown_grace(), now.at);
+        info!("closing {} connections, {} rooms to store", shutdown.left(), self.rooms.unsaved());
+        self.shutdown = Some(shutdown);
+        self.close_next(sessions, now);
     }
 
     fn is_finished(&self) -> bool {
@@ -170,8 +186,46 @@ impl Engine {
             Waiting::Login(conn, _) => {
                 self.respond(&mut Context { sessions, conn, now }, api::store_unavailable());
             }
-            Waiting::Revocations => self.revocations.ended(),
+            Waiting::Revocations => self.revocations.is_running = false,
             Waiting::Save(..) | Waiting::Delete(_) | Waiting::Probe | Waiting::Metrics(_) => {}
+        }
+    }
+
+    /// The lookup of `code` has ended, in whichever way; each request that waited for it goes on.
+    fn looked_up(
+        &mut self,
+        sessions: &mut Sessions,
+        code: &str,
+        found: Result<Option<&StoredRoom>, StoreUnavailable>,
+        now: Now,
+    ) {
+        let (rooms, mut effects) = self.split(sessions, now);
+        for (conn, request) in rooms.lookup_done(code, &mut effects) {
+            // Each anew: an earlier request may have brought the room to memory.
+            let located = self.rooms.located(code, found);
+            self.go_on_located(&mut Context { sessions, conn, now }, located, request);
+        }
+    }
+
+    fn go_on_located(&mut self, cx: &mut Context<'_>, located: Located<'_>, request: RoomRequest) {
+        let answer = match request {
+            RoomRequest::Join { join, id } => {
+                self.enter(cx, located, &join, id.as_ref());
+                cx.sessions.resume(cx.conn);
+                return;
+            }
+            RoomRequest::Create(creation) => self.create_located(cx, located, creation),
+            RoomRequest::View(address) => self.view_located(cx, located, address).into(),
+            RoomRequest::Close => self.close_located(cx, located),
+        };
+        self.respond(cx, answer);
+    }
+
+    /// While the server stops: closes the connections that are due.
+    fn close_next(&mut self, sessions: &mut Sessions, now: Now) {
+        let is_stored = self.rooms.unsaved() == 0;
+        if let Some(shutdown) = &mut self.shutdown {
+            shutdown.close_next(sessions, is_stored, now);
         }
     }
 

@@ -182,8 +182,8 @@ impl Jobs {
     }
 
     /// How long jobs took, by kind.
-    pub(super) fn durations(&self) -> Vec<(&'static str, Histogram)> {
-        KINDS.into_iter().zip(self.durations.iter().cloned()).collect()
+    pub(super) fn durations(&self) -> impl Iterator<Item = (&'static str, &Histogram)> {
+        KINDS.into_iter().zip(&self.durations)
     }
 
     /// When the next job is given up.

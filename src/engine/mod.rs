@@ -8,7 +8,7 @@
 //! `application` has the engine's parts and splits them, so that [`Rooms`](crate::rooms::Rooms) can
 //! decide while all else, the `effects`, carries out what they decided. `dispatch` is what the
 //! sessions call. From there a message goes to `messages`, a request to `requests` and on to
-//! `room_requests`, `upgrades`, `account_requests`, `admin_requests` and `metrics_requests`, which
+//! `room_requests`, `account_requests`, `admin_requests` and `metrics_requests`, which
 //! return an `Answer` (`answer`). A request that has to wait is a value of `waiting`, owned by the
 //! job (`jobs`) or by the lookup (in the rooms) that it waits for.
 
@@ -23,22 +23,19 @@ mod context;
 mod dispatch;
 mod draw;
 mod effects;
-mod gauges;
 mod job;
 mod jobs;
 mod limits;
-mod lookups;
 mod messages;
 mod metrics_requests;
-mod reload;
 mod replies;
 mod requests;
 mod revocations;
 mod room_requests;
 mod shutdown;
 mod store_health;
-mod upgrades;
 mod waiting;
 
 pub use application::Engine;
+pub use dispatch::RemoteEvent;
 pub use job::{Job, Outcome};

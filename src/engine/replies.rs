@@ -51,7 +51,7 @@ impl Replies {
     }
 
     /// How many errors clients were told, by their code.
-    pub(super) fn errors(&self) -> Vec<(&'static str, u64)> {
-        ErrorCode::ALL.map(ErrorCode::as_str).into_iter().zip(self.errors).collect()
+    pub(super) fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        ErrorCode::ALL.map(ErrorCode::as_str).into_iter().zip(self.errors)
     }
 }

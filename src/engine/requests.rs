@@ -1,4 +1,4 @@
-//! What an HTTP request is answered with: from its route to its handler.
+//! What an HTTP request is answered with: from its route to its handler, and the way to WebSocket.
 
 use std::net::IpAddr;
 
@@ -7,6 +7,9 @@ use log::{debug, warn};
 use super::answer::Answer;
 use super::application::Engine;
 use super::context::Context;
+use super::job::Job;
+use super::waiting::{Waiting, WithLogin};
+use crate::accounts::{AuthError, Identity};
 use crate::api::{self, Health, Route, pages};
 use crate::base::time::Timestamp;
 use crate::config::{Peer, client_address};
@@ -64,6 +67,48 @@ impl Engine {
         Ok(response.into())
     }
 
+    /// `/ws`.
+    fn upgrade(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &Request,
+        address: IpAddr,
+    ) -> Result<Answer, Response> {
+        let (upgrade, token) = api::check_upgrade(request, &self.config.allowed_origins)?;
+        let upgrade = Box::new(upgrade);
+        if self.shutdown.is_some() || self.budget.is_over() {
+            return Err(api::busy());
+        }
+        if !self.config.require_auth {
+            return Ok(Answer::Upgrade(upgrade, address, None));
+        }
+        if !cx.sessions.has_place_at(cx.conn, address) {
+            return Err(api::too_many_connections());
+        }
+        let job = Job::Authenticate { token, now: cx.now.unix };
+        Ok(Answer::When(job, Waiting::Login(cx.conn, WithLogin::Upgrade(upgrade, address))))
+    }
+
+    /// A token was checked: what was asked for with it is done.
+    pub(super) fn authenticated(
+        &mut self,
+        cx: &mut Context<'_>,
+        result: Result<Identity, AuthError>,
+        wish: WithLogin,
+    ) -> Answer {
+        match (result, wish) {
+            // It would miss the Close.
+            (Ok(_), WithLogin::Upgrade(..)) if self.shutdown.is_some() => api::busy().into(),
+            (Ok(identity), WithLogin::Upgrade(upgrade, address)) => {
+                Answer::Upgrade(upgrade, address, Some(Box::new(identity)))
+            }
+            (Ok(_), WithLogin::Create(creation)) => self.create(cx, creation),
+            (Ok(identity), WithLogin::Administer(wish)) => self.administer(cx, &identity, wish),
+            (Err(AuthError::Store(_)), _) => api::store_unavailable().into(),
+            (Err(AuthError::NotLoggedIn), _) => api::not_logged_in().into(),
+        }
+    }
+
     /// Where the client of `request` is to open its WebSocket.
     pub(super) fn websocket_url(&self, request: &Request, asker: Asker) -> String {
         let public_url = self.config.public_url.as_deref();
@@ -82,15 +127,21 @@ impl Engine {
     }
 
     fn health(&self, cx: &Context<'_>, is_ready: bool) -> Response {
+        let (code, status) = if is_ready {
+            (Status::OK, "healthy")
+        } else {
+            (Status::SERVICE_UNAVAILABLE, "unavailable")
+        };
         let health = Health {
-            is_ready,
+            status,
             rooms: self.rooms.rooms(),
             connections: cx.sessions.len(),
-            uptime: cx.now.at.since(Timestamp(0)),
+            uptime_seconds: cx.now.at.since(Timestamp(0)).as_secs(),
+            version: env!("CARGO_PKG_VERSION"),
             store: self.store.as_str(),
-            at: cx.now.unix,
+            timestamp: cx.now.unix.rfc3339(),
         };
-        Response::from(&health)
+        Response::json(code, &health)
     }
 
     /// The client's address: what a trusted proxy says, else the socket's.

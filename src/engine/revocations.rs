@@ -9,11 +9,11 @@ use crate::base::time::Timestamp;
 /// How often to ask (protocol: within 10 s).
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// When it is time, and whether it is being asked.
+/// When to ask next, and whether it is being asked.
 #[derive(Debug)]
 pub(super) struct Revocations {
-    due_at: Timestamp,
-    is_running: bool,
+    pub(super) due_at: Timestamp,
+    pub(super) is_running: bool,
 }
 
 impl Default for Revocations {
@@ -23,28 +23,13 @@ impl Default for Revocations {
 }
 
 impl Revocations {
-    /// Whether to ask now: it is time, and the last question was answered.
+    /// Whether to ask now: it is time, and the last question was answered or given up.
     pub(super) fn is_due(&mut self, now: Timestamp) -> bool {
-        if self.due_at > now {
-            return false;
+        let is_time = self.due_at <= now;
+        if is_time {
+            self.due_at = now + INTERVAL;
         }
-        self.due_at = now + INTERVAL;
-        !self.is_running
-    }
-
-    /// It is being asked, or was refused.
-    pub(super) fn started(&mut self, is_running: bool) {
-        self.is_running = is_running;
-    }
-
-    /// The question was answered, or is given up.
-    pub(super) fn ended(&mut self) {
-        self.is_running = false;
-    }
-
-    /// When to ask next.
-    pub(super) fn poll_timeout(&self) -> Timestamp {
-        self.due_at
+        is_time && !self.is_running
     }
 }
 

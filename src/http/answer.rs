@@ -107,7 +107,7 @@ fn parse_body(
             let (mut rest, mut body) = (bytes, Vec::new());
             let whole =
                 ChunkedDecoder::default().feed(&mut rest, &mut body).map_err(
-                    |error| match error.status().code() {
+                    |error| match error.status.code() {
                         413 | 431 => AnswerError::TooLong,
                         _ => AnswerError::Malformed,
                     },

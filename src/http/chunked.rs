@@ -97,11 +97,11 @@ impl ChunkedDecoder {
     fn framing_byte(&mut self, byte: u8, body_bytes: usize) -> Result<State, HttpError> {
         match (self.state, byte) {
             (State::Size { size, digits }, byte) => match hex_digit(byte) {
-                Some(_) if digits == CHUNK_SIZE_DIGITS_MAX => Err(HttpError::Chunk),
+                Some(_) if digits == CHUNK_SIZE_DIGITS_MAX => Err(HttpError::CHUNK),
                 Some(digit) => {
                     Ok(State::Size { size: size << 4 | u64::from(digit), digits: digits + 1 })
                 }
-                None if digits == 0 => Err(HttpError::Chunk),
+                None if digits == 0 => Err(HttpError::CHUNK),
                 None => self.after_size(checked_size(size, body_bytes)?, byte),
             },
             (State::ExtensionStart { size }, b' ' | b'\t' | b';') => self.after_size(size, byte),
@@ -114,7 +114,7 @@ impl ChunkedDecoder {
             (State::SizeLineFeed { size }, b'\n') => Ok(State::Data { remaining: size }),
             (State::DataReturn, b'\r') => Ok(State::DataLineFeed),
             (State::DataLineFeed, b'\n') => Ok(State::default()),
-            _ => Err(HttpError::Chunk),
+            _ => Err(HttpError::CHUNK),
         }
     }
 
@@ -130,7 +130,7 @@ impl ChunkedDecoder {
                 self.count_extension_byte()?;
                 Ok(State::Extension { size })
             }
-            _ => Err(HttpError::Chunk),
+            _ => Err(HttpError::CHUNK),
         }
     }
 
@@ -139,7 +139,7 @@ impl ChunkedDecoder {
         if !matches!((self.state, byte), (State::FieldStart, b'\r') | (State::LastLineFeed, _)) {
             self.trailer_bytes += 1;
             if self.trailer_bytes > TRAILER_BYTES_MAX {
-                return Err(HttpError::TrailersTooLarge);
+                return Err(HttpError::TRAILERS_TOO_LARGE);
             }
         }
         match (self.state, byte) {
@@ -152,14 +152,14 @@ impl ChunkedDecoder {
             (State::FieldValue, b'\r') => Ok(State::FieldLineFeed),
             (State::FieldValue, byte) if is_field_byte(byte) => Ok(State::FieldValue),
             (State::FieldLineFeed, b'\n') => Ok(State::FieldStart),
-            _ => Err(HttpError::Trailer),
+            _ => Err(HttpError::TRAILER),
         }
     }
 
     fn count_extension_byte(&mut self) -> Result<(), HttpError> {
         self.extension_bytes += 1;
         if self.extension_bytes > CHUNK_EXTENSION_BYTES_MAX {
-            return Err(HttpError::ChunkExtensionsTooLarge);
+            return Err(HttpError::CHUNK_EXTENSIONS_TOO_LARGE);
         }
         Ok(())
     }
@@ -171,5 +171,5 @@ fn checked_size(size: u64, body_bytes: usize) -> Result<usize, HttpError> {
     usize::try_from(size)
         .ok()
         .filter(|size| *size <= BODY_BYTES_MAX - body_bytes)
-        .ok_or(HttpError::BodyTooLarge)
+        .ok_or(HttpError::BODY_TOO_LARGE)
 }

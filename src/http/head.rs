@@ -57,10 +57,10 @@ pub(super) fn parse(bytes: Box<[u8]>) -> Result<Head, HttpError> {
     let (Some(method), Some(target), Some(minor_version)) =
         (parsed.method, parsed.path, parsed.version)
     else {
-        return Err(HttpError::RequestLine);
+        return Err(HttpError::REQUEST_LINE);
     };
     if status != httparse::Status::Complete(bytes.len()) {
-        return Err(HttpError::RequestLine);
+        return Err(HttpError::REQUEST_LINE);
     }
     let version = if minor_version == 0 { Version::Http10 } else { Version::Http11 };
     let target = RequestTarget::parse(method, target)?;
@@ -128,11 +128,11 @@ impl<'a> KeyFields<'a> {
     fn host(&self, version: Version) -> Result<Option<&'a str>, HttpError> {
         match self.host {
             Occurrence::Never if version == Version::Http10 => Ok(None),
-            Occurrence::Never => Err(HttpError::HostMissing),
-            Occurrence::Repeated => Err(HttpError::HostRepeated),
+            Occurrence::Never => Err(HttpError::HOST_MISSING),
+            Occurrence::Repeated => Err(HttpError::HOST_REPEATED),
             Occurrence::Once(value) => match str::from_utf8(value) {
                 Ok(host) if Authority::parse(host).is_some() => Ok(Some(host)),
-                _ => Err(HttpError::HostInvalid),
+                _ => Err(HttpError::HOST_INVALID),
             },
         }
     }
@@ -144,17 +144,17 @@ impl<'a> KeyFields<'a> {
             (Occurrence::Once(value), Occurrence::Never) => {
                 Ok(Framing::Length(content_length(value)?))
             }
-            (Occurrence::Repeated, Occurrence::Never) => Err(HttpError::ContentLengthRepeated),
-            (Occurrence::Once(_) | Occurrence::Repeated, _) => Err(HttpError::LengthWithChunked),
+            (Occurrence::Repeated, Occurrence::Never) => Err(HttpError::CONTENT_LENGTH_REPEATED),
+            (Occurrence::Once(_) | Occurrence::Repeated, _) => Err(HttpError::LENGTH_WITH_CHUNKED),
             (Occurrence::Never, _) if version == Version::Http10 => {
-                Err(HttpError::TransferEncodingInHttp10)
+                Err(HttpError::TRANSFER_ENCODING_IN_HTTP10)
             }
             (Occurrence::Never, Occurrence::Once(coding))
                 if coding.eq_ignore_ascii_case(b"chunked") =>
             {
                 Ok(Framing::Chunked)
             }
-            (Occurrence::Never, _) => Err(HttpError::TransferCoding),
+            (Occurrence::Never, _) => Err(HttpError::TRANSFER_CODING),
         }
     }
 }
@@ -162,16 +162,16 @@ impl<'a> KeyFields<'a> {
 /// A plain decimal number (RFC 9110, 8.6): no sign, no list, no blanks, no overflow.
 fn content_length(value: &[u8]) -> Result<usize, HttpError> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(HttpError::ContentLengthInvalid);
+        return Err(HttpError::CONTENT_LENGTH_INVALID);
     }
     let length = value
         .iter()
         .try_fold(0_u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
-        .ok_or(HttpError::ContentLengthInvalid)?;
+        .ok_or(HttpError::CONTENT_LENGTH_INVALID)?;
     usize::try_from(length)
         .ok()
         .filter(|length| *length <= BODY_BYTES_MAX)
-        .ok_or(HttpError::BodyTooLarge)
+        .ok_or(HttpError::BODY_TOO_LARGE)
 }
 
 /// RFC 9110, 10.1.1. HTTP/1.0 knows no expectations: there they are to be overlooked.
@@ -182,7 +182,7 @@ fn expects_continue(request: &Request) -> Result<bool, HttpError> {
     let mut expects = false;
     for element in request.list_elements("expect") {
         if !element.eq_ignore_ascii_case(b"100-continue") {
-            return Err(HttpError::Expectation);
+            return Err(HttpError::EXPECTATION);
         }
         expects = true;
     }
@@ -191,13 +191,13 @@ fn expects_continue(request: &Request) -> Result<bool, HttpError> {
 
 fn head_error(error: httparse::Error, head: &[u8]) -> HttpError {
     match error {
-        httparse::Error::HeaderName => HttpError::HeaderName,
-        httparse::Error::HeaderValue => HttpError::HeaderValue,
-        httparse::Error::NewLine => HttpError::LineEnd,
-        httparse::Error::TooManyHeaders => HttpError::TooManyHeaders,
-        httparse::Error::Version if names_a_version(head) => HttpError::Version,
+        httparse::Error::HeaderName => HttpError::HEADER_NAME,
+        httparse::Error::HeaderValue => HttpError::HEADER_VALUE,
+        httparse::Error::NewLine => HttpError::LINE_END,
+        httparse::Error::TooManyHeaders => HttpError::TOO_MANY_HEADERS,
+        httparse::Error::Version if names_a_version(head) => HttpError::VERSION,
         httparse::Error::Version | httparse::Error::Token | httparse::Error::Status => {
-            HttpError::RequestLine
+            HttpError::REQUEST_LINE
         }
     }
 }

@@ -160,7 +160,7 @@ impl HeadBuffer {
         let Some(&first) = input.first() else { return Ok(None) };
         // A client that speaks TLS, say, hears about it before a deadline passes.
         if !is_token_byte(first) {
-            return Err(HttpError::RequestLine);
+            return Err(HttpError::REQUEST_LINE);
         }
         let piece = &input[..input.len().min(HEAD_BYTES_MAX)];
         let end = self.scan.find_end(piece)?;
@@ -194,7 +194,7 @@ impl HeadBuffer {
             self.has_carriage_return = match (self.has_carriage_return, byte) {
                 (_, b'\n') => false,
                 (false, b'\r') => true,
-                (true, _) => return Err(HttpError::LineEnd),
+                (true, _) => return Err(HttpError::LINE_END),
                 (false, _) => return Ok(()),
             };
             *input = rest;
@@ -237,11 +237,11 @@ impl Scan {
 /// `line` is a request line, perhaps unfinished, perhaps with its CR.
 fn check_request_line(line: &[u8]) -> Result<(), HttpError> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.len() > REQUEST_LINE_BYTES_MAX { Err(HttpError::RequestLineTooLong) } else { Ok(()) }
+    if line.len() > REQUEST_LINE_BYTES_MAX { Err(HttpError::REQUEST_LINE_TOO_LONG) } else { Ok(()) }
 }
 
 fn check_unfinished(head: &[u8]) -> Result<Option<usize>, HttpError> {
-    if head.len() == HEAD_BYTES_MAX { Err(HttpError::HeadTooLarge) } else { Ok(None) }
+    if head.len() == HEAD_BYTES_MAX { Err(HttpError::HEAD_TOO_LARGE) } else { Ok(None) }
 }
 
 impl BodyBuffer {

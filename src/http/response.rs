@@ -123,7 +123,7 @@ impl Response {
 
 impl From<&HttpError> for Response {
     fn from(error: &HttpError) -> Self {
-        Self::error(error.status(), &error.to_string())
+        Self::error(error.status, &error.to_string())
     }
 }
 

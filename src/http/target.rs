@@ -21,17 +21,17 @@ impl<'a> RequestTarget<'a> {
     /// are, although RFC 3986 would have them encoded. A `#` never belongs on the wire.
     ///
     /// # Errors
-    /// [`HttpError::Connect`] for that method, else [`HttpError::Target`].
+    /// [`HttpError::CONNECT`] for that method, else [`HttpError::TARGET`].
     pub(super) fn parse(method: &str, target: &'a str) -> Result<Self, HttpError> {
         if method == "CONNECT" {
-            return Err(HttpError::Connect);
+            return Err(HttpError::CONNECT);
         }
         if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
-            return Err(HttpError::Target);
+            return Err(HttpError::TARGET);
         }
         if target == "*" {
             let whole_server = Self { authority: None, path: target, query: None };
-            return if method == "OPTIONS" { Ok(whole_server) } else { Err(HttpError::Target) };
+            return if method == "OPTIONS" { Ok(whole_server) } else { Err(HttpError::TARGET) };
         }
         let (authority, path_and_query) =
             if target.starts_with('/') { (None, target) } else { split_absolute(target)? };
@@ -45,9 +45,9 @@ impl<'a> RequestTarget<'a> {
 /// Authority and rest of `http://authority/path?query`. User names are an error
 /// (RFC 9110, 4.2.4), and so is an empty host (4.2.1).
 fn split_absolute(target: &str) -> Result<(Option<&str>, &str), HttpError> {
-    let (scheme, authority, rest) = split_url(target).ok_or(HttpError::Target)?;
+    let (scheme, authority, rest) = split_url(target).ok_or(HttpError::TARGET)?;
     let is_http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-    Authority::parse(authority).filter(|_| is_http).ok_or(HttpError::Target)?;
+    Authority::parse(authority).filter(|_| is_http).ok_or(HttpError::TARGET)?;
     Ok((Some(authority), rest))
 }
 
@@ -69,16 +69,16 @@ mod tests {
             ("GET", "HTTPS://A", ok(Some("A"), "", None)),
             ("GET", "http://a?b", ok(Some("a"), "", Some("b"))),
             ("OPTIONS", "*", ok(None, "*", None)),
-            ("GET", "*", Err(HttpError::Target)),
-            ("GET", "a/b", Err(HttpError::Target)),
-            ("GET", "?a", Err(HttpError::Target)),
-            ("GET", "/a#b", Err(HttpError::Target)),
-            ("GET", "/é", Err(HttpError::Target)),
-            ("GET", "ftp://a/", Err(HttpError::Target)),
-            ("GET", "http:///a", Err(HttpError::Target)),
-            ("GET", "http://user@a/", Err(HttpError::Target)),
-            ("GET", "a:443", Err(HttpError::Target)),
-            ("CONNECT", "a:443", Err(HttpError::Connect)),
+            ("GET", "*", Err(HttpError::TARGET)),
+            ("GET", "a/b", Err(HttpError::TARGET)),
+            ("GET", "?a", Err(HttpError::TARGET)),
+            ("GET", "/a#b", Err(HttpError::TARGET)),
+            ("GET", "/é", Err(HttpError::TARGET)),
+            ("GET", "ftp://a/", Err(HttpError::TARGET)),
+            ("GET", "http:///a", Err(HttpError::TARGET)),
+            ("GET", "http://user@a/", Err(HttpError::TARGET)),
+            ("GET", "a:443", Err(HttpError::TARGET)),
+            ("CONNECT", "a:443", Err(HttpError::CONNECT)),
         ];
         for (method, target, expected) in table {
             assert_eq!(RequestTarget::parse(method, target), expected, "{method} {target}");

@@ -3,10 +3,10 @@
 
 use super::action::{Document, RawJson};
 use super::answer::StoreUnavailable;
-use super::peer::Peer;
+use super::data::Peer;
+use super::data::StoredRoom;
 use super::room::RoomView;
 use super::room_event::RoomEvent;
-use super::stored::StoredRoom;
 use crate::base::ids::{ConnId, RoomKey};
 
 /// A message to members (protocol, *Server to client*).
@@ -87,7 +87,8 @@ pub trait Output {
     fn durable(&mut self, room: RoomKey, revision: u64);
 
     /// Nothing of this room that is not durable by now ever will be: another room owns its code
-    /// in the store. Said once; later changes are [`Done::NotDurable`] at once.
+    /// in the store. Said once; later changes are
+    /// [`Done::NotDurable`](super::Done::NotDurable) at once.
     fn not_durable(&mut self, room: RoomKey);
 
     /// A fresh permanent room id.

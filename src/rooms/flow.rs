@@ -2,12 +2,12 @@
 
 use super::action::{Action, Create, Document, Join, RawJson};
 use super::answer::{Done, RoomError};
+use super::data::StoredRoom;
 use super::event::{Output, RoomChange};
 use super::locate::{Located, Place};
 use super::registry::Rooms;
 use super::room::{PeerChange, Room, RoomView};
 use super::room_event::{Member, RoomEvent, RoomEventKind};
-use super::stored::StoredRoom;
 use crate::base::ids::ConnId;
 use crate::base::room_code::is_room_code;
 use crate::base::time::{Now, Timestamp};

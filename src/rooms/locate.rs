@@ -7,9 +7,9 @@
 use std::task::Poll;
 
 use super::answer::StoreUnavailable;
+use super::data::StoredRoom;
 use super::event::Output;
 use super::registry::Rooms;
-use super::stored::StoredRoom;
 use crate::base::ids::{ConnId, RoomKey};
 
 /// Where the room of a code is. It holds until the rooms are called next.

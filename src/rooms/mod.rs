@@ -24,9 +24,8 @@
 //!
 //! [`action`] and [`event`] are the vocabulary, `room_event` is what happens to a room, `answer`
 //! has the results. `room` is one room; `accept` checks what may happen to it, `deliver` tells its
-//! members. `presence` knows the members on whichever server and the peers they belong to,
-//! `audience` those connected to this one; `persistence` when a room is written, `stored` what of
-//! it. `registry` has all rooms and `table` finds them, `lookups` has the requests that wait for
+//! members. `members` knows the presence of members on whichever server, and the audience connected
+//! to this one; `persistence` when a room is written, `data` what of it. `registry` has all rooms and `table` finds them, `lookups` has the requests that wait for
 //! the store. `locate` finds the room of a request, `flow` leads the request through it, `closing`
 //! the room out; `upkeep` does what is due.
 
@@ -35,21 +34,18 @@ pub mod event;
 
 mod accept;
 mod answer;
-mod audience;
 mod closing;
 mod config;
+mod data;
 mod deliver;
 mod flow;
 mod locate;
 mod lookups;
-mod peer;
+mod members;
 mod persistence;
-mod presence;
 mod registry;
 mod room;
 mod room_event;
-mod spare;
-mod stored;
 mod table;
 mod upkeep;
 
@@ -59,11 +55,10 @@ mod tests;
 pub use action::{Action, Create, Document, Join, RawJson, TokenHash};
 pub use answer::{CloseDone, Done, RoomError, SaveError, StoreUnavailable};
 pub use config::RoomsConfig;
+pub use data::{Metadata, Peer, StoredRoom};
 pub use event::{Event, Output, RoomChange};
 pub use flow::CreateDone;
 pub use locate::Located;
-pub use peer::{Metadata, Peer};
 pub use registry::Rooms;
 pub use room::RoomView;
 pub use room_event::{Joiner, Member, NodeId, RoomEvent, RoomEventKind};
-pub use stored::StoredRoom;

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use super::action::{Create, Document, Join, TokenHash};
-use super::audience::Audience;
-use super::peer::Peer;
+use super::data::Peer;
+use super::data::StoredRoom;
+use super::members::Audience;
+use super::members::Presence;
 use super::persistence::Saving;
-use super::presence::Presence;
 use super::room_event::{Joiner, Member, NodeId, RoomEvent, RoomEventKind};
-use super::stored::StoredRoom;
 use crate::base::ids::ConnId;
 use crate::base::time::{Now, Timestamp, UnixMillis};
 use crate::config::HostAuth;

@@ -8,7 +8,7 @@ use log::{debug, warn};
 use super::flush_list::FlushList;
 use super::state::Session;
 use super::timeouts::Timeouts;
-use crate::base::conn_map::ConnMap;
+use crate::base::conn_map::ConnSlab;
 use crate::base::ids::ConnId;
 use crate::base::memory::MemoryBudget;
 use crate::base::metrics::Traffic;
@@ -39,9 +39,7 @@ pub struct Refused;
 /// The table of all connections.
 #[derive(Debug)]
 pub struct Sessions {
-    pub(super) slots: ConnMap<Session>,
-    /// Slots that were in use and are free.
-    free_slots: Vec<u32>,
+    pub(super) slots: ConnSlab<Session>,
     pub(super) pool: DecoderPool,
     /// Automatic answers (pong, close) of the frame decoder, on their way into a queue.
     pub(super) replies: Vec<u8>,
@@ -64,8 +62,6 @@ pub struct Sessions {
     pub(super) connections_per_ip_max: u32,
     pub(super) send_queue_bytes_max: usize,
     pub(super) trusted_proxies: TrustedProxies,
-    /// Connections accepted so far; the generation of the newest.
-    pub(super) accepted: u32,
     /// Connections that are only there to be refused.
     pub(super) refusals: usize,
     pub(super) traffic: Traffic,
@@ -76,8 +72,7 @@ impl Sessions {
     pub fn new(config: &Config, budget: MemoryBudget) -> Self {
         let limits = &config.limits;
         Self {
-            slots: ConnMap::default(),
-            free_slots: Vec::new(),
+            slots: ConnSlab::default(),
             pool: DecoderPool::default(),
             replies: Vec::new(),
             encoder: ResponseEncoder::default(),
@@ -95,7 +90,6 @@ impl Sessions {
             connections_per_ip_max: limits.connections_per_ip_max,
             send_queue_bytes_max: limits.send_queue_bytes_max,
             trusted_proxies: config.trusted_proxies.clone(),
-            accepted: 0,
             refusals: 0,
             traffic: Traffic::default(),
         }
@@ -128,13 +122,9 @@ impl Sessions {
         if self.slots.len() >= self.connections_max + REFUSALS_MAX {
             return Err(Refused);
         }
-        // Without a free slot each is in use, so the next one is behind them all.
-        let next = u32::try_from(self.slots.len()).map_err(|_| Refused)?;
-        let index = self.free_slots.pop().unwrap_or(next);
-        self.accepted = self.accepted.wrapping_add(1);
+        let opened = self.slots.insert(|conn| Session::new(conn, peer, now.at));
+        let conn = opened.ok_or(Refused)?;
         self.traffic.connections_accepted += 1;
-        let conn = ConnId { index, generation: self.accepted };
-        self.slots.insert(conn, Session::new(conn, peer, now.at));
         let trusted = self.trusted_proxies.trusts(peer);
         if self.slots.len() - self.refusals > self.connections_max {
             self.refuse(conn, "the server is full", now);
@@ -150,7 +140,6 @@ impl Sessions {
     /// Frees the slot of `conn`: the only place where one is freed.
     pub(super) fn remove(&mut self, conn: ConnId) {
         let Some(mut session) = self.slots.remove(conn) else { return };
-        self.free_slots.push(conn.index);
         debug_assert!(session.is_gone(), "a live session cannot be removed");
         debug_assert_eq!(session.counted_bytes, 0);
         self.deadlines.rearm(conn, &mut session.armed, None);

@@ -3,6 +3,7 @@
 
 mod closing;
 mod connections;
+mod events;
 mod guesses;
 mod jobs;
 mod memory;

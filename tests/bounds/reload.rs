@@ -20,7 +20,7 @@ fn reloaded(before: Config, change: impl FnOnce(&mut Config)) -> (World, usize) 
     change(&mut after);
     let mut world = World::new(before);
     let member = world.join("ROOM");
-    world.reload(after);
+    world.reload(&after);
     assert_eq!(world.network.clients[member].gone_at, None);
     assert_eq!(world.take(member), [0_u8; 0], "it hears nothing of it");
     (world, member)
@@ -50,7 +50,7 @@ fn shorter_times_hold_for_who_waits_already() {
     new.limits.ping_interval_seconds = 2;
     new.limits.ping_timeout_seconds = 4;
     new.limits.header_timeout_seconds = 3;
-    world.reload(new);
+    world.reload(&new);
     assert_eq!(world.take(member), [0_u8; 0]);
     world.pass_until(after(2));
     assert_eq!(world.take(member), PING);
@@ -111,7 +111,7 @@ fn lower_limits_keep_out_who_comes_later() {
     new.limits.peers_per_room_max = 1;
     new.limits.rooms_max = 1;
     new.limits.connections_per_ip_max = 1;
-    world.reload(new);
+    world.reload(&new);
     world.take(first);
     let third = world.upgrade();
     for (code, expected) in [("ROOM", "room_full"), ("OTHER", "too_many_rooms")] {

@@ -10,7 +10,7 @@ use sync_server::base::entropy::Entropy;
 use sync_server::base::memory::MemoryBudget;
 use sync_server::base::time::{Now, Timestamp, UnixMillis};
 use sync_server::config::Config;
-use sync_server::engine::{Engine, Job, Outcome};
+use sync_server::engine::{Engine, Job, Outcome, RemoteEvent};
 use sync_server::session::{Dispatch, Driver, Ended, Sessions};
 
 use crate::network::{Event, Network};
@@ -91,7 +91,7 @@ impl World {
     }
 
     /// The settings become those of `config`, as far as they can.
-    pub(crate) fn reload(&mut self, config: Config) {
+    pub(crate) fn reload(&mut self, config: &Config) {
         let (engine, sessions) = self.driver.parts_mut();
         engine.reconfigure(sessions, config);
         self.turn();
@@ -100,6 +100,13 @@ impl World {
     /// The server is asked to stop.
     pub(crate) fn stop(&mut self) {
         self.happen(Event::Stop);
+    }
+
+    /// Another server tells what has happened in a room.
+    pub(crate) fn hear(&mut self, remote: RemoteEvent) {
+        let now = self.network.now;
+        self.driver.deliver(remote, now);
+        self.turn();
     }
 
     /// Bytes come from a client.

@@ -1,7 +1,9 @@
 //! Who may know whom: the layers of ARCHITECTURE.md.
 
+use std::collections::BTreeSet;
+
 use crate::source::{Source, words};
-use crate::{Fault, hold};
+use crate::{Fault, hold, sources};
 
 /// A part of the tree, and what must not be named there outside of its tests.
 struct Layer {
@@ -20,7 +22,7 @@ const FILES: &[&str] = &["std::fs", "std::env", "File"];
 const OUTSIDE: &[&[&str]] = &[SOCKETS, CLOCKS, THREADS, RANDOMNESS, FILES];
 
 /// Layers in which [`OUTSIDE`] is never named.
-const PURE: [&str; 15] = [
+const PURE: [&str; 14] = [
     "src/rooms/",
     "src/protocol/",
     "src/http/",
@@ -33,7 +35,6 @@ const PURE: [&str; 15] = [
     "src/tools/client/answers.rs",
     "src/tools/client/request.rs",
     "src/tools/client/websocket.rs",
-    "src/tools/doctor/cgroup.rs",
     "src/tools/doctor/machine.rs",
     "src/tools/doctor/public.rs",
 ];
@@ -58,7 +59,7 @@ const USES: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("config", &["base"]),
     ("rooms", &["base", "config"]),
-    ("store", &["base", "config", "rooms"]),
+    ("store", &["base", "config"]),
     ("cli", &["config", "store"]),
     ("ws", &["base"]),
     ("protocol", &["base", "rooms", "ws"]),
@@ -113,7 +114,7 @@ fn named<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
 }
 
 /// `use a::{b, c::d};` as `a::b` and `a::c::d`, with the place of each.
-fn imports(code: &str) -> Vec<(usize, String)> {
+pub(crate) fn imports(code: &str) -> Vec<(usize, String)> {
     let mut paths = Vec::new();
     for at in words(code, "use") {
         let begin = at + "use".len();
@@ -182,6 +183,34 @@ fn module(path: &str) -> Option<&str> {
     Some(rest.split_once('/').map_or(rest, |(folder, _)| folder).trim_end_matches(".rs"))
 }
 
+/// The modules of the crate that `source` names, with the place of each.
+fn used_modules(source: &Source) -> Vec<(usize, String)> {
+    let in_code = words(&source.product, "crate::").map(|at| (at, &source.product[at..]));
+    imports(&source.product)
+        .into_iter()
+        .chain(in_code.map(|(at, rest)| (at, rest.to_owned())))
+        .filter_map(|(at, path)| {
+            let rest = path.strip_prefix("crate::")?;
+            let name = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_');
+            Some((at, name.collect()))
+        })
+        .collect()
+}
+
+/// The arrows of [`USES`] for which no source has an import.
+fn unused_arrows(sources: &[Source]) -> Vec<String> {
+    let used: BTreeSet<(&str, String)> = sources
+        .iter()
+        .filter_map(|source| Some((module(&source.path)?, used_modules(source))))
+        .flat_map(|(user, used)| used.into_iter().map(move |(_, name)| (user, name)))
+        .collect();
+    let arrows = USES.iter().flat_map(|(user, uses)| uses.iter().map(move |to| (*user, *to)));
+    arrows
+        .filter(|(user, to)| !used.contains(&(*user, (*to).to_owned())))
+        .map(|(user, to)| format!("{user} may use {to}, but does not"))
+        .collect()
+}
+
 fn use_faults(source: &Source) -> Vec<Fault> {
     let Some(user) = module(&source.path) else { return Vec::new() };
     if matches!(user, "lib" | "main") {
@@ -190,21 +219,10 @@ fn use_faults(source: &Source) -> Vec<Fault> {
     let Some((_, allowed)) = USES.iter().find(|(name, _)| *name == user) else {
         return vec![source.fault(0, "this module has no place among the layers")];
     };
-    let in_code = words(&source.product, "crate::").map(|at| (at, &source.product[at..]));
-    let used: Vec<(usize, String)> = imports(&source.product)
-        .into_iter()
-        .filter(|(_, path)| path.starts_with("crate::"))
-        .chain(in_code.map(|(at, rest)| (at, rest.to_owned())))
-        .collect();
-    let mut faults: Vec<Fault> = used
+    let mut faults: Vec<Fault> = used_modules(source)
         .iter()
-        .filter_map(|(at, path)| {
-            let rest = path.strip_prefix("crate::")?;
-            let name: String =
-                rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            let is_allowed = name.is_empty() || name == user || allowed.contains(&name.as_str());
-            (!is_allowed).then(|| source.fault(*at, &format!("{user} must not use {name}")))
-        })
+        .filter(|(_, name)| !(name.is_empty() || name == user || allowed.contains(&name.as_str())))
+        .map(|(at, name)| source.fault(*at, &format!("{user} must not use {name}")))
         .collect();
     faults.dedup();
     faults
@@ -258,4 +276,13 @@ fn modules_use_each_other_one_way_only() {
             assert!(place < Some(position), "{user} uses {used}, which comes after it");
         }
     }
+}
+
+#[test]
+fn every_arrow_is_in_use() {
+    let arrows: usize = USES.iter().map(|(_, uses)| uses.len()).sum();
+    let no_sources = unused_arrows(&[]);
+    assert_eq!(no_sources.len(), arrows, "the rule can fail");
+    let unused = unused_arrows(&sources());
+    assert!(unused.is_empty(), "\n{}", unused.join("\n"));
 }

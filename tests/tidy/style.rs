@@ -6,6 +6,8 @@ use crate::{Fault, sources};
 
 const LINE_COLUMNS_MAX: usize = 100;
 const FUNCTION_LINES_MAX: usize = 70;
+/// Beside `self`.
+const PARAMETERS_MAX: usize = 5;
 /// Of a file, its tests not counted.
 const FILE_LINES_MAX: usize = 600;
 /// Of a file of nothing but tests.
@@ -82,6 +84,59 @@ fn function_faults(source: &Source) -> Vec<Fault> {
         .collect()
 }
 
+/// The list of parameters of the function at `at`, split at its commas.
+fn parameters(code: &str, at: usize) -> Vec<&str> {
+    // Inside of parentheses, brackets and braces, and of angle brackets that are no arrows.
+    let (mut depth, mut angles) = (0, 0);
+    let (mut parameters, mut begin) = (Vec::new(), at);
+    for (place, byte) in code.bytes().enumerate().skip(at) {
+        match byte {
+            b'(' | b'[' | b'{' if depth == 0 && angles == 0 => {
+                depth = 1;
+                begin = place + 1;
+            }
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth -= 1,
+            b'<' => angles += 1,
+            b'>' if !code[..place].ends_with(['-', '=']) => angles -= 1,
+            _ => {}
+        }
+        let ends = depth == 0 && angles == 0 && byte == b')';
+        if ends || (depth == 1 && angles == 0 && byte == b',') {
+            parameters.push(code[begin..place].trim());
+            begin = place + 1;
+        }
+        if ends {
+            break;
+        }
+    }
+    parameters.retain(|parameter| !parameter.is_empty());
+    parameters
+}
+
+fn parameter_faults(source: &Source) -> Vec<Fault> {
+    words(&source.product, "fn")
+        // A type `fn(A)` has no name.
+        .filter(|at| source.product[at + 2..].trim_start().starts_with(|c: char| c.is_alphabetic()))
+        .filter_map(|at| {
+            let parameters = parameters(&source.product, at);
+            let is_method = parameters.first().is_some_and(|p| words(p, "self").next().is_some());
+            let count = parameters.len() - usize::from(is_method);
+            let what = format!("{count} parameters, at most {PARAMETERS_MAX}");
+            (count > PARAMETERS_MAX).then(|| source.fault(at, &what))
+        })
+        .collect()
+}
+
+/// Too many arguments, or too many bools, are no matter of taste: they are mended.
+fn waiver_faults(source: &Source) -> Vec<Fault> {
+    ["too_many_arguments", "struct_excessive_bools", "fn_params_excessive_bools"]
+        .into_iter()
+        .flat_map(|lint| words(&source.code, lint))
+        .map(|at| source.fault(at, "this lint is let off nowhere"))
+        .collect()
+}
+
 fn left_behind_faults(source: &Source) -> Vec<Fault> {
     let found = |parts: &[(&str, &str)]| -> Vec<Fault> {
         let words = parts.iter().map(|(one, other)| format!("{one}{other}"));
@@ -147,6 +202,26 @@ fn functions_fit_on_a_screen() {
     let body = "    work();\n".repeat(FUNCTION_LINES_MAX);
     let function = format!("fn f(x: [u8; 2]) {{\n{body}}}\n");
     hold(&[("src/a.rs", &function), ("tests/a.rs", &function)], function_faults);
+}
+
+#[test]
+fn functions_take_few_parameters() {
+    let samples = [
+        ("src/a.rs", "fn f(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8) {}"),
+        (
+            "src/b.rs",
+            "fn f<F: Fn(A, B)>(&self, a: F, (b, c): D, d: E<F, G>, e: u8, f: u8, g: u8,) {}",
+        ),
+    ];
+    hold(&samples, parameter_faults);
+    let fine = "fn f<T: Fn(A) -> B>(&mut self, a: T, b: M<K, V>, (c, d): E, e: &[u8; 2], f: u8) {}";
+    assert_eq!(parameter_faults(&Source::new("src/a.rs", fine)), Vec::<Fault>::new());
+}
+
+#[test]
+fn too_much_at_once_is_mended_and_not_let_off() {
+    let sample = "#[expect(clippy::struct_excessive_bools, reason = \"facts\")]\nstruct S;";
+    hold(&[("src/a.rs", sample)], waiver_faults);
 }
 
 #[test]

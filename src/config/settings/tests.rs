@@ -502,7 +502,7 @@ fn a_running_server_takes_a_new_value_or_names_the_setting_that_has_to_wait() {
         let running = read_among_wide(name, "").expect("the others are valid");
         let new = read_among_wide(name, value).expect("it is valid");
         let setting = SETTINGS.iter().find(|setting| setting.name == name).expect("it is listed");
-        let (after, names) = running.reloaded(new.clone());
+        let (after, names) = running.reloaded(&new);
         if setting.takes_effect_at_start() {
             waiting += 1;
             assert_eq!(names, [name]);
@@ -531,7 +531,7 @@ fn the_parts_of_the_administrator_have_to_wait_each_for_itself() {
         (admin("a@b.c", "passwords", ""), &["INITIAL_ADMIN_PASSWORD", "INITIAL_ADMIN_NICKNAME"]),
         (valid(&[]), &["INITIAL_ADMIN_EMAIL", "INITIAL_ADMIN_PASSWORD", "INITIAL_ADMIN_NICKNAME"]),
     ] {
-        let (after, names) = running.reloaded(new);
+        let (after, names) = running.reloaded(&new);
         assert_eq!(names, expected);
         assert_eq!(after.initial_admin, running.initial_admin);
     }

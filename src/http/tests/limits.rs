@@ -1,7 +1,7 @@
 //! Every bound, reached exactly and passed by one.
 
 use super::{Stage, read};
-use crate::http::HttpError::{self, *};
+use crate::http::HttpError;
 use crate::http::{
     BODY_BYTES_MAX, CHUNK_EXTENSION_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, REQUEST_LINE_BYTES_MAX,
     RequestParser, TRAILER_BYTES_MAX,
@@ -23,7 +23,7 @@ fn chunked(body: &str) -> Vec<u8> {
 #[test]
 fn request_lines_have_a_limit() {
     for line_end in ["\r\n", "\n"] {
-        for (excess, error) in [(0, None), (1, Some(RequestLineTooLong))] {
+        for (excess, error) in [(0, None), (1, Some(HttpError::REQUEST_LINE_TOO_LONG))] {
             let frame = "GET / HTTP/1.1".len();
             let target = "x".repeat(REQUEST_LINE_BYTES_MAX - frame + excess);
             let raw = format!("GET /{target} HTTP/1.1{line_end}Host: a{line_end}{line_end}");
@@ -31,7 +31,7 @@ fn request_lines_have_a_limit() {
         }
     }
     let endless = "x".repeat(HEAD_BYTES_MAX * 2);
-    check(endless.as_bytes(), Some(RequestLineTooLong), "no end of the line");
+    check(endless.as_bytes(), Some(HttpError::REQUEST_LINE_TOO_LONG), "no end of the line");
 }
 
 #[test]
@@ -42,13 +42,13 @@ fn heads_have_a_limit() {
     };
     check(head(HEAD_BYTES_MAX).as_bytes(), None, "head");
     for excess in [1, 2, 3, HEAD_BYTES_MAX] {
-        check(head(HEAD_BYTES_MAX + excess).as_bytes(), Some(HeadTooLarge), "head");
+        check(head(HEAD_BYTES_MAX + excess).as_bytes(), Some(HttpError::HEAD_TOO_LARGE), "head");
     }
 }
 
 #[test]
 fn fields_have_a_limit() {
-    for (excess, error) in [(0, None), (1, Some(TooManyHeaders))] {
+    for (excess, error) in [(0, None), (1, Some(HttpError::TOO_MANY_HEADERS))] {
         let fields = "X: 1\r\n".repeat(HEADERS_MAX - 1 + excess);
         let raw = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
         check(raw.as_bytes(), error, "fields");
@@ -61,7 +61,7 @@ fn announced_bodies_have_a_limit() {
     let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ";
     check(format!("{head}{BODY_BYTES_MAX}\r\n\r\n{body}").as_bytes(), None, "body");
     let raw = format!("{head}{}\r\n\r\n", BODY_BYTES_MAX + 1);
-    check(raw.as_bytes(), Some(BodyTooLarge), "refused before it comes");
+    check(raw.as_bytes(), Some(HttpError::BODY_TOO_LARGE), "refused before it comes");
 }
 
 #[test]
@@ -69,14 +69,18 @@ fn chunked_bodies_have_a_limit() {
     let half = BODY_BYTES_MAX / 2;
     let chunk = format!("{half:x}\r\n{}\r\n", "x".repeat(half));
     check(&chunked(&format!("{chunk}{chunk}0\r\n\r\n")), None, "chunks");
-    check(&chunked(&format!("{chunk}{chunk}1\r\n")), Some(BodyTooLarge), "one byte more");
+    check(
+        &chunked(&format!("{chunk}{chunk}1\r\n")),
+        Some(HttpError::BODY_TOO_LARGE),
+        "one byte more",
+    );
     let raw = chunked(&format!("{:x}\r\n", BODY_BYTES_MAX + 1));
-    check(&raw, Some(BodyTooLarge), "refused before it comes");
+    check(&raw, Some(HttpError::BODY_TOO_LARGE), "refused before it comes");
 }
 
 #[test]
 fn chunk_extensions_have_a_limit() {
-    for (excess, error) in [(0, None), (1, Some(ChunkExtensionsTooLarge))] {
+    for (excess, error) in [(0, None), (1, Some(HttpError::CHUNK_EXTENSIONS_TOO_LARGE))] {
         let half = CHUNK_EXTENSION_BYTES_MAX / 2 - 1;
         let (first, second) = ("x".repeat(half), "x".repeat(half + excess));
         let raw = chunked(&format!("1;{first}\r\n!\r\n1;{second}\r\n!\r\n0\r\n\r\n"));
@@ -89,7 +93,7 @@ fn chunk_extensions_have_a_limit() {
 #[test]
 fn trailers_have_a_limit() {
     let frame = "X: \r\nY: 1\r\n".len();
-    for (excess, error) in [(0, None), (1, Some(TrailersTooLarge))] {
+    for (excess, error) in [(0, None), (1, Some(HttpError::TRAILERS_TOO_LARGE))] {
         let value = "x".repeat(TRAILER_BYTES_MAX - frame + excess);
         check(&chunked(&format!("0\r\nX: {value}\r\nY: 1\r\n\r\n")), error, "trailers");
     }

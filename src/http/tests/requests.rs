@@ -1,8 +1,7 @@
 //! Raw requests and what they turn into, however they are cut.
 
 use super::{Stage, read, read_in_all_ways, request};
-use crate::http::HttpError::{self, *};
-use crate::http::{Request, RequestParser, Version};
+use crate::http::{HttpError, Request, RequestParser, Version};
 
 /// `method target version host persistence body`.
 fn describe(request: &Request) -> String {
@@ -90,7 +89,7 @@ fn pipelined_requests_are_told_apart() {
         "GET /4 1.0 - close",
     ];
     check(raw, &requests, None);
-    check(&format!("{raw}\r\nGET\r\n\r\n"), &requests, Some(RequestLine));
+    check(&format!("{raw}\r\nGET\r\n\r\n"), &requests, Some(HttpError::REQUEST_LINE));
 }
 
 #[test]
@@ -110,63 +109,66 @@ fn what_follows_a_request_is_left_alone() {
 fn malformed_heads_are_refused() {
     let table = [
         // Not a request line at all.
-        ("\x16\x03\x01\x02\0\x01\0\x01", RequestLine),
-        (" GET / HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),
-        ("GET\r\n\r\n", RequestLine),
-        ("GET /\r\n\r\n", RequestLine),
-        ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),
-        ("GET /  HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),
-        ("GET / HTTP/1.1 \r\nHost: a\r\n\r\n", LineEnd),
-        ("GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),
-        ("G@T / HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),
-        ("GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),
-        ("GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),
-        ("GET / http/1.1\r\nHost: a\r\n\r\n", RequestLine),
-        ("GET / HTTP/1.1x\r\nHost: a\r\n\r\n", LineEnd),
-        ("GET / HTTPS/1.1\r\nHost: a\r\n\r\n", RequestLine),
-        ("GET / HTTP/11\r\nHost: a\r\n\r\n", RequestLine),
-        ("HTTP/1.1 200 OK\r\n\r\n", RequestLine),
+        ("\x16\x03\x01\x02\0\x01\0\x01", HttpError::REQUEST_LINE),
+        (" GET / HTTP/1.1\r\nHost: a\r\n\r\n", HttpError::REQUEST_LINE),
+        ("GET\r\n\r\n", HttpError::REQUEST_LINE),
+        ("GET /\r\n\r\n", HttpError::REQUEST_LINE),
+        ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", HttpError::REQUEST_LINE),
+        ("GET /  HTTP/1.1\r\nHost: a\r\n\r\n", HttpError::REQUEST_LINE),
+        ("GET / HTTP/1.1 \r\nHost: a\r\n\r\n", HttpError::LINE_END),
+        ("GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n", HttpError::REQUEST_LINE),
+        ("G@T / HTTP/1.1\r\nHost: a\r\n\r\n", HttpError::REQUEST_LINE),
+        ("GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", HttpError::REQUEST_LINE),
+        ("GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n", HttpError::REQUEST_LINE),
+        ("GET / http/1.1\r\nHost: a\r\n\r\n", HttpError::REQUEST_LINE),
+        ("GET / HTTP/1.1x\r\nHost: a\r\n\r\n", HttpError::LINE_END),
+        ("GET / HTTPS/1.1\r\nHost: a\r\n\r\n", HttpError::REQUEST_LINE),
+        ("GET / HTTP/11\r\nHost: a\r\n\r\n", HttpError::REQUEST_LINE),
+        ("HTTP/1.1 200 OK\r\n\r\n", HttpError::REQUEST_LINE),
         // Line ends.
-        ("\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", LineEnd),
-        ("GET / HTTP/1.1\rHost: a\r\n\r\n", LineEnd),
-        ("GET / HTTP/1.1\r\nHost: a\rX: 1\r\n\r\n", HeaderValue),
-        ("GET / HTTP/1.1\r\nHost: a\r\n\rX: 1\r\n\r\n", LineEnd),
+        ("\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", HttpError::LINE_END),
+        ("GET / HTTP/1.1\rHost: a\r\n\r\n", HttpError::LINE_END),
+        ("GET / HTTP/1.1\r\nHost: a\rX: 1\r\n\r\n", HttpError::HEADER_VALUE),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\rX: 1\r\n\r\n", HttpError::LINE_END),
         // Versions.
-        ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", Version),
-        ("GET / HTTP/1.2\r\nHost: a\r\n\r\n", Version),
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Version),
-        ("GET / HTTP/0.9\n\n", Version),
+        ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", HttpError::VERSION),
+        ("GET / HTTP/1.2\r\nHost: a\r\n\r\n", HttpError::VERSION),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", HttpError::VERSION),
+        ("GET / HTTP/0.9\n\n", HttpError::VERSION),
         // Targets.
-        ("GET foo HTTP/1.1\r\nHost: a\r\n\r\n", Target),
-        ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", Target),
-        ("GET /#a HTTP/1.1\r\nHost: a\r\n\r\n", Target),
-        ("GET /é HTTP/1.1\r\nHost: a\r\n\r\n", Target),
-        ("GET http://a b/ HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),
-        ("CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", Connect),
+        ("GET foo HTTP/1.1\r\nHost: a\r\n\r\n", HttpError::TARGET),
+        ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", HttpError::TARGET),
+        ("GET /#a HTTP/1.1\r\nHost: a\r\n\r\n", HttpError::TARGET),
+        ("GET /é HTTP/1.1\r\nHost: a\r\n\r\n", HttpError::TARGET),
+        ("GET http://a b/ HTTP/1.1\r\nHost: a\r\n\r\n", HttpError::REQUEST_LINE),
+        ("CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", HttpError::CONNECT),
         // Fields.
-        ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", HeaderName),
-        ("GET / HTTP/1.1\r\n Host: a\r\n\r\n", HeaderName),
-        ("GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n folded\r\n\r\n", HeaderName),
-        ("GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n\tfolded\r\n\r\n", HeaderName),
-        ("GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", HeaderName),
-        ("GET / HTTP/1.1\r\nHost: a\r\n: empty\r\n\r\n", HeaderName),
-        ("GET / HTTP/1.1\r\nHost: a\r\nX(: 1\r\n\r\n", HeaderName),
-        ("GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n", HeaderValue),
-        ("GET / HTTP/1.1\r\nHost: a\r\nX: a\x0bb\r\n\r\n", HeaderValue),
-        ("GET / HTTP/1.1\r\nHost: a\r\nX: \x7f\r\n\r\n", HeaderValue),
+        ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", HttpError::HEADER_NAME),
+        ("GET / HTTP/1.1\r\n Host: a\r\n\r\n", HttpError::HEADER_NAME),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n folded\r\n\r\n", HttpError::HEADER_NAME),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n\tfolded\r\n\r\n", HttpError::HEADER_NAME),
+        ("GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", HttpError::HEADER_NAME),
+        ("GET / HTTP/1.1\r\nHost: a\r\n: empty\r\n\r\n", HttpError::HEADER_NAME),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX(: 1\r\n\r\n", HttpError::HEADER_NAME),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n", HttpError::HEADER_VALUE),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX: a\x0bb\r\n\r\n", HttpError::HEADER_VALUE),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX: \x7f\r\n\r\n", HttpError::HEADER_VALUE),
         // Hosts.
-        ("GET / HTTP/1.1\r\n\r\n", HostMissing),
-        ("GET http://a/ HTTP/1.1\r\n\r\n", HostMissing),
-        ("GET / HTTP/1.1\r\nHost: a\r\nHOST: a\r\n\r\n", HostRepeated),
-        ("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", HostRepeated),
-        ("GET / HTTP/1.1\r\nHost:\r\n\r\n", HostInvalid),
-        ("GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", HostInvalid),
-        ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", HostInvalid),
-        ("GET / HTTP/1.1\r\nHost: é\r\n\r\n", HostInvalid),
-        ("GET http://b/ HTTP/1.1\r\nHost: a:b\r\n\r\n", HostInvalid),
+        ("GET / HTTP/1.1\r\n\r\n", HttpError::HOST_MISSING),
+        ("GET http://a/ HTTP/1.1\r\n\r\n", HttpError::HOST_MISSING),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHOST: a\r\n\r\n", HttpError::HOST_REPEATED),
+        ("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", HttpError::HOST_REPEATED),
+        ("GET / HTTP/1.1\r\nHost:\r\n\r\n", HttpError::HOST_INVALID),
+        ("GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", HttpError::HOST_INVALID),
+        ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", HttpError::HOST_INVALID),
+        ("GET / HTTP/1.1\r\nHost: é\r\n\r\n", HttpError::HOST_INVALID),
+        ("GET http://b/ HTTP/1.1\r\nHost: a:b\r\n\r\n", HttpError::HOST_INVALID),
         // Expectations.
-        ("GET / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n", Expectation),
-        ("GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue, magic\r\n\r\n", Expectation),
+        ("GET / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n", HttpError::EXPECTATION),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue, magic\r\n\r\n",
+            HttpError::EXPECTATION,
+        ),
     ];
     for (raw, expected) in table {
         check(raw, &[], Some(expected));
@@ -176,65 +178,71 @@ fn malformed_heads_are_refused() {
 #[test]
 fn bodies_whose_end_is_in_doubt_are_refused() {
     let table = [
-        ("Content-Length: 2\r\nContent-Length: 3\r\n\r\nhi", ContentLengthRepeated),
-        ("Content-Length: 2\r\nContent-length: 2\r\n\r\nhi", ContentLengthRepeated),
-        ("Content-Length: 2, 2\r\n\r\nhi", ContentLengthInvalid),
-        ("Content-Length:\r\n\r\n", ContentLengthInvalid),
-        ("Content-Length: +2\r\n\r\nhi", ContentLengthInvalid),
-        ("Content-Length: -2\r\n\r\nhi", ContentLengthInvalid),
-        ("Content-Length: 0x2\r\n\r\nhi", ContentLengthInvalid),
-        ("Content-Length: 2 2\r\n\r\nhi", ContentLengthInvalid),
-        ("Content-Length: 2.0\r\n\r\nhi", ContentLengthInvalid),
-        ("Content-Length: 18446744073709551616\r\n\r\n", ContentLengthInvalid),
-        ("Content-Length: 18446744073709551615\r\n\r\n", BodyTooLarge),
-        ("Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", LengthWithChunked),
-        ("Transfer-Encoding: gzip\r\nContent-Length: 2\r\n\r\nhi", LengthWithChunked),
-        ("Transfer-Encoding: gzip\r\n\r\n", TransferCoding),
-        ("Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", TransferCoding),
-        ("Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", TransferCoding),
-        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", TransferCoding),
-        ("Transfer-Encoding: chunked;q=1\r\n\r\n", TransferCoding),
-        ("Transfer-Encoding: \"chunked\"\r\n\r\n", TransferCoding),
-        ("Transfer-Encoding:\r\n\r\n", TransferCoding),
-        ("Transfer-Encoding: x\x0bchunked\r\n\r\n", HeaderValue),
+        ("Content-Length: 2\r\nContent-Length: 3\r\n\r\nhi", HttpError::CONTENT_LENGTH_REPEATED),
+        ("Content-Length: 2\r\nContent-length: 2\r\n\r\nhi", HttpError::CONTENT_LENGTH_REPEATED),
+        ("Content-Length: 2, 2\r\n\r\nhi", HttpError::CONTENT_LENGTH_INVALID),
+        ("Content-Length:\r\n\r\n", HttpError::CONTENT_LENGTH_INVALID),
+        ("Content-Length: +2\r\n\r\nhi", HttpError::CONTENT_LENGTH_INVALID),
+        ("Content-Length: -2\r\n\r\nhi", HttpError::CONTENT_LENGTH_INVALID),
+        ("Content-Length: 0x2\r\n\r\nhi", HttpError::CONTENT_LENGTH_INVALID),
+        ("Content-Length: 2 2\r\n\r\nhi", HttpError::CONTENT_LENGTH_INVALID),
+        ("Content-Length: 2.0\r\n\r\nhi", HttpError::CONTENT_LENGTH_INVALID),
+        ("Content-Length: 18446744073709551616\r\n\r\n", HttpError::CONTENT_LENGTH_INVALID),
+        ("Content-Length: 18446744073709551615\r\n\r\n", HttpError::BODY_TOO_LARGE),
+        (
+            "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            HttpError::LENGTH_WITH_CHUNKED,
+        ),
+        ("Transfer-Encoding: gzip\r\nContent-Length: 2\r\n\r\nhi", HttpError::LENGTH_WITH_CHUNKED),
+        ("Transfer-Encoding: gzip\r\n\r\n", HttpError::TRANSFER_CODING),
+        ("Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", HttpError::TRANSFER_CODING),
+        ("Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", HttpError::TRANSFER_CODING),
+        (
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            HttpError::TRANSFER_CODING,
+        ),
+        ("Transfer-Encoding: chunked;q=1\r\n\r\n", HttpError::TRANSFER_CODING),
+        ("Transfer-Encoding: \"chunked\"\r\n\r\n", HttpError::TRANSFER_CODING),
+        ("Transfer-Encoding:\r\n\r\n", HttpError::TRANSFER_CODING),
+        ("Transfer-Encoding: x\x0bchunked\r\n\r\n", HttpError::HEADER_VALUE),
     ];
     for (rest, expected) in table {
         check(&format!("POST / HTTP/1.1\r\nHost: a\r\n{rest}"), &[], Some(expected));
     }
     let raw = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
-    check(raw, &[], Some(TransferEncodingInHttp10));
+    check(raw, &[], Some(HttpError::TRANSFER_ENCODING_IN_HTTP10));
 }
 
 #[test]
 fn malformed_chunks_are_refused() {
     let table = [
-        ("\r\n", Chunk),
-        ("x\r\n", Chunk),
-        ("-1\r\n", Chunk),
-        ("+1\r\n!\r\n", Chunk),
-        ("0x1\r\n!\r\n", Chunk),
-        (" 1\r\n!\r\n", Chunk),
-        ("1 \r\n!\r\n", Chunk),
-        ("1 1\r\n", Chunk),
-        ("1\n!\r\n0\r\n\r\n", Chunk),
-        ("1;a\n!\r\n0\r\n\r\n", Chunk),
-        ("1;a\x01\r\n!\r\n", Chunk),
-        ("1\r!\r\n", Chunk),
-        ("1\r\n!!\r\n", Chunk),
-        ("1\r\n!\n0\r\n\r\n", Chunk),
-        ("2\r\n!\r\n0\r\n\r\n", Chunk),
-        ("10000000000000000\r\n", Chunk),
-        ("00000000000000001\r\n!\r\n", Chunk),
-        ("FFFFFFFFFFFFFFFF\r\n", BodyTooLarge),
-        ("1\r\n!\r\nFFFFFFFFFFFFFFFF\r\n", BodyTooLarge),
-        ("0\r\nX\r\n\r\n", Trailer),
-        ("0\r\nX : 1\r\n\r\n", Trailer),
-        ("0\r\nX: 1\r\n folded\r\n\r\n", Trailer),
-        ("0\r\nX: 1\n\r\n", Trailer),
-        ("0\r\nX: \0\r\n\r\n", Trailer),
-        ("0\r\n: 1\r\n\r\n", Trailer),
-        ("0\r\n\n", Trailer),
-        ("0\r\n\rX", Trailer),
+        ("\r\n", HttpError::CHUNK),
+        ("x\r\n", HttpError::CHUNK),
+        ("-1\r\n", HttpError::CHUNK),
+        ("+1\r\n!\r\n", HttpError::CHUNK),
+        ("0x1\r\n!\r\n", HttpError::CHUNK),
+        (" 1\r\n!\r\n", HttpError::CHUNK),
+        ("1 \r\n!\r\n", HttpError::CHUNK),
+        ("1 1\r\n", HttpError::CHUNK),
+        ("1\n!\r\n0\r\n\r\n", HttpError::CHUNK),
+        ("1;a\n!\r\n0\r\n\r\n", HttpError::CHUNK),
+        ("1;a\x01\r\n!\r\n", HttpError::CHUNK),
+        ("1\r!\r\n", HttpError::CHUNK),
+        ("1\r\n!!\r\n", HttpError::CHUNK),
+        ("1\r\n!\n0\r\n\r\n", HttpError::CHUNK),
+        ("2\r\n!\r\n0\r\n\r\n", HttpError::CHUNK),
+        ("10000000000000000\r\n", HttpError::CHUNK),
+        ("00000000000000001\r\n!\r\n", HttpError::CHUNK),
+        ("FFFFFFFFFFFFFFFF\r\n", HttpError::BODY_TOO_LARGE),
+        ("1\r\n!\r\nFFFFFFFFFFFFFFFF\r\n", HttpError::BODY_TOO_LARGE),
+        ("0\r\nX\r\n\r\n", HttpError::TRAILER),
+        ("0\r\nX : 1\r\n\r\n", HttpError::TRAILER),
+        ("0\r\nX: 1\r\n folded\r\n\r\n", HttpError::TRAILER),
+        ("0\r\nX: 1\n\r\n", HttpError::TRAILER),
+        ("0\r\nX: \0\r\n\r\n", HttpError::TRAILER),
+        ("0\r\n: 1\r\n\r\n", HttpError::TRAILER),
+        ("0\r\n\n", HttpError::TRAILER),
+        ("0\r\n\rX", HttpError::TRAILER),
     ];
     for (body, expected) in table {
         let raw = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
@@ -245,22 +253,22 @@ fn malformed_chunks_are_refused() {
 #[test]
 fn errors_of_every_kind_have_a_status() {
     let table = [
-        (RequestLine, 400),
-        (Target, 400),
-        (TransferCoding, 400),
-        (Chunk, 400),
-        (BodyTooLarge, 413),
-        (RequestLineTooLong, 414),
-        (Expectation, 417),
-        (HeadTooLarge, 431),
-        (TooManyHeaders, 431),
-        (TrailersTooLarge, 431),
-        (Connect, 501),
-        (Version, 505),
+        (HttpError::REQUEST_LINE, 400),
+        (HttpError::TARGET, 400),
+        (HttpError::TRANSFER_CODING, 400),
+        (HttpError::CHUNK, 400),
+        (HttpError::BODY_TOO_LARGE, 413),
+        (HttpError::REQUEST_LINE_TOO_LONG, 414),
+        (HttpError::EXPECTATION, 417),
+        (HttpError::HEAD_TOO_LARGE, 431),
+        (HttpError::TOO_MANY_HEADERS, 431),
+        (HttpError::TRAILERS_TOO_LARGE, 431),
+        (HttpError::CONNECT, 501),
+        (HttpError::VERSION, 505),
     ];
     for (error, status) in table {
         let response = crate::http::Response::from(&error);
-        assert_eq!((error.status(), response.status().code()), (response.status(), status));
+        assert_eq!((error.status, response.status().code()), (response.status(), status));
         let body = serde_json::json!({ "error": error.to_string() }).to_string();
         assert_eq!(response.body(), body.as_bytes());
     }
@@ -310,7 +318,7 @@ fn a_go_ahead_is_due_once_and_only_while_the_body_is_not_here() {
     assert_eq!(parser.feed(&mut "h".as_bytes()), Ok(None));
     assert!(!parser.take_continue(), "it did not wait after all");
     check(&head(""), &["POST / 1.1 a keep"], None);
-    check(&head("Content-Length: 65537\r\n"), &[], Some(BodyTooLarge));
+    check(&head("Content-Length: 65537\r\n"), &[], Some(HttpError::BODY_TOO_LARGE));
 }
 
 #[test]

@@ -2,16 +2,12 @@
 
 use std::fmt;
 
-/// Columns of the severity and of the subject, each with a blank behind it.
-const SEVERITY_COLUMNS: usize = 8;
-/// See [`SEVERITY_COLUMNS`].
-const SUBJECT_COLUMNS: usize = 10;
 /// Characters of a text. Parts of it may come from an unknown server.
 const TEXT_CHARS_MAX: usize = 600;
 
 /// How much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
+pub(super) enum Severity {
     /// As it should be.
     Ok,
     /// It works, but not as well as it could, or not for long.
@@ -20,15 +16,19 @@ pub enum Severity {
     Problem,
 }
 
+/// What is looked at, in a word or two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Subject(pub(super) &'static str);
+
 /// One thing that was looked at. If it is not in order, the text says what to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// How much it matters.
-    pub severity: Severity,
-    /// What was looked at, in a word or two.
-    pub subject: &'static str,
+    pub(super) severity: Severity,
+    /// What was looked at.
+    pub(super) subject: Subject,
     /// What was found.
-    pub text: String,
+    pub(super) text: String,
 }
 
 /// How many findings are not in order.
@@ -40,17 +40,22 @@ pub struct Tally {
     pub problems: usize,
 }
 
-impl Finding {
-    pub(super) fn ok(subject: &'static str, text: impl Into<String>) -> Self {
-        Self { severity: Severity::Ok, subject, text: text.into() }
+impl Subject {
+    pub(super) fn ok(self, text: impl Into<String>) -> Finding {
+        Finding { severity: Severity::Ok, subject: self, text: text.into() }
     }
 
-    pub(super) fn warning(subject: &'static str, text: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, subject, text: text.into() }
+    pub(super) fn warning(self, text: impl Into<String>) -> Finding {
+        Finding { severity: Severity::Warning, subject: self, text: text.into() }
     }
 
-    pub(super) fn problem(subject: &'static str, text: impl Into<String>) -> Self {
-        Self { severity: Severity::Problem, subject, text: text.into() }
+    pub(super) fn problem(self, text: impl Into<String>) -> Finding {
+        Finding { severity: Severity::Problem, subject: self, text: text.into() }
+    }
+
+    /// A problem if that `is_bad`, else a warning.
+    pub(super) fn problem_if(self, is_bad: bool, text: String) -> Finding {
+        if is_bad { self.problem(text) } else { self.warning(text) }
     }
 }
 
@@ -78,8 +83,8 @@ impl fmt::Display for Severity {
 /// One line, whatever a stranger's answer in it may hold.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { severity, subject, text } = self;
-        write!(f, "{severity:SEVERITY_COLUMNS$}{subject:SUBJECT_COLUMNS$} ")?;
+        let Self { severity, subject: Subject(subject), text } = self;
+        write!(f, "{severity:8}{subject:10} ")?;
         let shown = text.chars().take(TEXT_CHARS_MAX);
         f.write_str(&shown.map(|c| if c.is_control() { '?' } else { c }).collect::<String>())
     }
@@ -102,14 +107,14 @@ mod tests {
     #[test]
     fn a_finding_is_one_line_of_three_columns() {
         let findings = [
-            (Finding::ok("clock", "fine"), "ok      clock      fine"),
-            (Finding::warning("open files", "few"), "warning open files few"),
-            (Finding::problem("port", "a\r\n\u{1b}[31mb"), "problem port       a???[31mb"),
+            (Subject("clock").ok("fine"), "ok      clock      fine"),
+            (Subject("open files").warning("few"), "warning open files few"),
+            (Subject("port").problem("a\r\n\u{1b}[31mb"), "problem port       a???[31mb"),
         ];
         for (finding, line) in findings {
             assert_eq!(finding.to_string(), line);
         }
-        let long = Finding::ok("port", "ก".repeat(TEXT_CHARS_MAX + 1));
+        let long = Subject("port").ok("ก".repeat(TEXT_CHARS_MAX + 1));
         assert_eq!(long.to_string().chars().filter(|c| *c == 'ก').count(), TEXT_CHARS_MAX);
     }
 
@@ -118,10 +123,10 @@ mod tests {
         let mut tally = Tally::default();
         assert_eq!(tally.to_string(), "0 problems, 0 warnings");
         for finding in [
-            Finding::ok("a", ""),
-            Finding::warning("b", ""),
-            Finding::problem("c", ""),
-            Finding::warning("d", ""),
+            Subject("a").ok(""),
+            Subject("b").warning(""),
+            Subject("c").problem(""),
+            Subject("d").warning(""),
         ] {
             tally.add(&finding);
         }

@@ -1,17 +1,24 @@
 //! What is to be said of the machine: files, memory, data directory, port, clock. Pure: facts in,
 //! findings out.
 
-use std::path::PathBuf;
+use std::path::{Display, PathBuf};
 
-use super::finding::Finding;
+use super::finding::{Finding, Subject};
 use crate::base::time::UnixMillis;
 use crate::config::{Config, Limits};
 use crate::net::{FILES_RESERVED, FileLimit};
 use crate::tools::client::HealthAnswer;
 
+/// The subject of what is said of the settings.
+pub(super) const SETTINGS: Subject = Subject("settings");
 /// What the program needs beside what clients make it keep: itself, its store, and one password
 /// that is being hashed, in bytes.
 const PROGRAM_BYTES: u64 = 32 << 20;
+/// Ancestors of a group that are looked at; the limit of each holds for all below it.
+const ANCESTORS_MAX: usize = 32;
+/// From here on a limit of version 1 means that there is none: it writes the largest number of
+/// whole pages.
+const NO_LIMIT_BYTES: u64 = 1 << 60;
 /// Fewer connections than these are of no use to anybody.
 const CONNECTIONS_USEFUL: u64 = 64;
 /// The least that `MEMORY_BUDGET_BYTES` may be.
@@ -80,50 +87,65 @@ pub(super) struct OtherClock {
     pub(super) ours: i64,
 }
 
+/// Files that may hold a limit, for a process whose `/proc/self/cgroup` is `groups`.
+pub(super) fn group_limit_files(groups: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for line in groups.lines() {
+        let [number, controllers, path] = line.splitn(3, ':').collect::<Vec<_>>()[..] else {
+            continue;
+        };
+        if number == "0" && controllers.is_empty() {
+            push_files("/sys/fs/cgroup", path, "memory.max", &mut files);
+        } else if controllers.split(',').any(|controller| controller == "memory") {
+            push_files("/sys/fs/cgroup/memory", path, "memory.limit_in_bytes", &mut files);
+        }
+    }
+    files
+}
+
+/// The limit that such a file says, in bytes.
+pub(super) fn group_limit(text: &str) -> Option<u64> {
+    text.trim().parse().ok().filter(|bytes| *bytes < NO_LIMIT_BYTES)
+}
+
 pub(super) fn judge_settings(config: &Config) -> Vec<Finding> {
     let warnings = config.warnings();
     if warnings.is_empty() {
-        return vec![Finding::ok("settings", "valid")];
+        return vec![SETTINGS.ok("valid")];
     }
-    warnings.into_iter().map(|line| Finding::warning("settings", line)).collect()
+    warnings.into_iter().map(|line| SETTINGS.warning(line)).collect()
 }
 
 pub(super) fn judge_open_files(limit: FileLimit, limits: &Limits) -> Finding {
-    let subject = "open files";
+    let subject = Subject("open files");
     let wanted = u64::from(limits.connections_max);
     let fitting = limit.hard.saturating_sub(FILES_RESERVED);
+    let hard = if limit.hard == u64::MAX { "any number" } else { &limit.hard.to_string() };
     if fitting >= wanted {
-        let hard = shown_limit(limit.hard);
-        let text = format!("at most {hard}, enough for MAX_CONNECTIONS={wanted}");
-        return Finding::ok(subject, text);
+        return subject.ok(format!("at most {hard}, enough for MAX_CONNECTIONS={wanted}"));
     }
     let text = format!(
-        "at most {}, so only {} connections fit instead of MAX_CONNECTIONS={wanted}: raise the \
+        "at most {hard}, so only {} connections fit instead of MAX_CONNECTIONS={wanted}: raise the \
          limit to {} (LimitNOFILE= of a systemd unit, ulimits: in Compose, ulimit -n in a shell), \
          or lower MAX_CONNECTIONS",
-        shown_limit(limit.hard),
         fitting.max(1),
         wanted + FILES_RESERVED
     );
-    if fitting < wanted.min(CONNECTIONS_USEFUL) {
-        Finding::problem(subject, text)
-    } else {
-        Finding::warning(subject, text)
-    }
+    subject.problem_if(fitting < wanted.min(CONNECTIONS_USEFUL), text)
 }
 
 pub(super) fn judge_memory(memory: MachineMemory, limits: &Limits) -> Finding {
-    let subject = "memory";
+    let subject = Subject("memory");
     let budget = limits.memory_budget_bytes as u64;
     let needed = budget + PROGRAM_BYTES;
     let of_machine = memory.machine.map(|bytes| (bytes, "this machine has"));
     let of_group = memory.group_limit.map(|bytes| (bytes, "the limit here (of the cgroup) is"));
     let Some((bytes, whose)) = of_machine.into_iter().chain(of_group).min() else {
-        return Finding::ok(subject, "no limit is known");
+        return subject.ok("no limit is known");
     };
     let (has, wants) = (mebibytes(bytes), mebibytes(budget));
     if bytes >= needed {
-        return Finding::ok(subject, format!("{whose} {has}, MEMORY_BUDGET_BYTES is {wants}"));
+        return subject.ok(format!("{whose} {has}, MEMORY_BUDGET_BYTES is {wants}"));
     }
     let least = (limits.send_queue_bytes_max as u64).max(BUDGET_BYTES_MIN);
     let fitting = bytes.saturating_sub(PROGRAM_BYTES) >> 20;
@@ -137,134 +159,115 @@ pub(super) fn judge_memory(memory: MachineMemory, limits: &Limits) -> Finding {
          {advice}",
         mebibytes(PROGRAM_BYTES)
     );
-    if bytes < budget { Finding::problem(subject, text) } else { Finding::warning(subject, text) }
+    subject.problem_if(bytes < budget, text)
 }
 
 pub(super) fn judge_data_directory(directory: &DataDirectory) -> Vec<Finding> {
-    let subject = "data";
+    let subject = Subject("data");
     let path = directory.path.display();
     let user = directory.user;
-    match &directory.state {
-        DirectoryState::Blocked(why) => vec![Finding::problem(
-            subject,
-            format!("{path}: {why}; DATA_DIR must name a directory that the server may write to"),
-        )],
+    let finding = match &directory.state {
+        DirectoryState::Blocked(why) => subject.problem(format!(
+            "{path}: {why}; DATA_DIR must name a directory that the server may write to"
+        )),
         DirectoryState::Missing { parent, is_parent_writable: true } => {
             let parent = parent.display();
-            let text = format!("{path} is not there; the first start makes it in {parent}");
-            vec![Finding::ok(subject, text)]
+            subject.ok(format!("{path} is not there; the first start makes it in {parent}"))
         }
-        DirectoryState::Missing { parent, is_parent_writable: false } => vec![Finding::problem(
-            subject,
-            format!(
-                "{path} is not there, and user {user} may not make it in {}: make it, and give \
-                 it to the server's user (install -d -m 700 -o USER {path}), or set DATA_DIR",
-                parent.display()
-            ),
-        )],
-        DirectoryState::Directory { is_writable: false, owner, .. } => vec![Finding::problem(
-            subject,
-            format!(
-                "{path} belongs to user {owner} and cannot be written to by user {user}: give it \
-                 to the server's user (chown -R USER {path}), mount it writable, or set DATA_DIR"
-            ),
-        )],
+        DirectoryState::Missing { parent, is_parent_writable: false } => subject.problem(format!(
+            "{path} is not there, and user {user} may not make it in {}: make it, and give it to \
+             the server's user (install -d -m 700 -o USER {path}), or set DATA_DIR",
+            parent.display()
+        )),
+        DirectoryState::Directory { is_writable: false, owner, .. } => subject.problem(format!(
+            "{path} belongs to user {owner} and cannot be written to by user {user}: give it to \
+             the server's user (chown -R USER {path}), mount it writable, or set DATA_DIR"
+        )),
         &DirectoryState::Directory { owner, free_bytes, has_free_files, .. } => {
-            let mut findings = vec![judge_free_space(directory, free_bytes, has_free_files)];
+            let mut findings = vec![judge_free_space(subject, &path, free_bytes, has_free_files)];
             if owner != user {
-                findings.push(Finding::warning(
-                    subject,
-                    format!(
-                        "{path} belongs to user {owner}, and this is user {user}: run the doctor \
-                         as the server's user to see what the server may do"
-                    ),
-                ));
+                findings.push(subject.warning(format!(
+                    "{path} belongs to user {owner}, and this is user {user}: run the doctor as \
+                     the server's user to see what the server may do"
+                )));
             }
-            findings
+            return findings;
         }
-    }
+    };
+    vec![finding]
 }
 
 pub(super) fn judge_port(port: &Port) -> Finding {
-    let subject = "port";
+    let subject = Subject("port");
     let ours = env!("CARGO_PKG_VERSION");
     match port {
         Port::Running(health, address) if health.version == ours => {
-            Finding::ok(subject, format!("a server is running on {address}, version {ours}"))
+            subject.ok(format!("a server is running on {address}, version {ours}"))
         }
-        Port::Running(health, address) => Finding::warning(
-            subject,
-            format!(
-                "a server is running on {address}, but it is version {} and this program is \
-                 {ours}: restart it",
-                health.version
-            ),
-        ),
-        Port::Free(address) => {
-            Finding::ok(subject, format!("{address} is free; no server is running"))
+        Port::Running(health, address) => subject.warning(format!(
+            "a server is running on {address}, but it is version {} and this program is {ours}: \
+             restart it",
+            health.version
+        )),
+        Port::Free(address) => subject.ok(format!("{address} is free; no server is running")),
+        Port::Any => {
+            subject.warning("PORT=0 lets the system choose another one at each start: set PORT")
         }
-        Port::Any => Finding::warning(
-            subject,
-            "PORT=0 lets the system choose another one at each start: set PORT",
-        ),
-        Port::Unusable(why) => Finding::problem(
-            subject,
-            format!("{why}: stop what is there, or set another PORT or BIND_ADDR"),
-        ),
+        Port::Unusable(why) => {
+            subject.problem(format!("{why}: stop what is there, or set another PORT or BIND_ADDR"))
+        }
     }
 }
 
 pub(super) fn judge_clock(now: UnixMillis, others: &[OtherClock]) -> Finding {
-    let subject = "clock";
+    let subject = Subject("clock");
     let advice = "set it, best by NTP (timedatectl set-ntp true)";
+    let shown = now.rfc3339();
     if now < YEARS.0 || now > YEARS.1 {
-        let text = format!("it says {}, which cannot be: {advice}", now.rfc3339());
-        return Finding::problem(subject, text);
+        return subject.problem(format!("it says {shown}, which cannot be: {advice}"));
     }
     let skew = |other: &OtherClock| other.seconds.abs_diff(other.ours);
     let Some(worst) = others.iter().max_by_key(|other| skew(other)) else {
-        return Finding::ok(subject, now.rfc3339());
+        return subject.ok(shown);
     };
     let seconds = skew(worst);
     if seconds <= SKEW_SECONDS_ADVISED {
         let names: Vec<&str> = others.iter().map(|other| other.name).collect();
-        let text = format!("{}, in step with {}", now.rfc3339(), names.join(" and "));
-        return Finding::ok(subject, text);
+        return subject.ok(format!("{shown}, in step with {}", names.join(" and ")));
     }
     let direction = if worst.ours > worst.seconds { "ahead of" } else { "behind" };
     let text = format!("{seconds} s {direction} that of {}: {advice}", worst.name);
-    if seconds > SKEW_SECONDS_MAX {
-        Finding::problem(subject, text)
-    } else {
-        Finding::warning(subject, text)
-    }
+    subject.problem_if(seconds > SKEW_SECONDS_MAX, text)
 }
 
-fn judge_free_space(directory: &DataDirectory, bytes: u64, has_free_files: bool) -> Finding {
-    let subject = "data";
-    let path = directory.path.display();
-    let free = mebibytes(bytes);
-    if !has_free_files {
-        return Finding::problem(subject, format!("{path}: the file system takes no further file"));
+fn judge_free_space(subject: Subject, path: &Display<'_>, bytes: u64, has_files: bool) -> Finding {
+    if !has_files {
+        return subject.problem(format!("{path}: the file system takes no further file"));
     }
-    let text = format!("{path} is writable, {free} are free");
+    let text = format!("{path} is writable, {} are free", mebibytes(bytes));
     if bytes >= FREE_BYTES_ADVISED {
-        return Finding::ok(subject, text);
+        return subject.ok(text);
     }
     let text = format!("{text}: make room, or set DATA_DIR to another disk");
-    if bytes < FREE_BYTES_NEEDED {
-        Finding::problem(subject, text)
-    } else {
-        Finding::warning(subject, text)
-    }
-}
-
-fn shown_limit(limit: u64) -> String {
-    if limit == u64::MAX { "any number".to_owned() } else { limit.to_string() }
+    subject.problem_if(bytes < FREE_BYTES_NEEDED, text)
 }
 
 fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
+}
+
+/// The file called `name` in each group from `path` up to the root. In a container the path may
+/// be that of the host; the root, which is the container's own group there, is always among them.
+fn push_files(root: &str, path: &str, name: &str, files: &mut Vec<String>) {
+    let is_group = |part: &&str| !part.is_empty() && *part != "..";
+    let mut parts: Vec<&str> = path.split('/').filter(is_group).take(ANCESTORS_MAX).collect();
+    loop {
+        let whole: Vec<&str> = [&[root], &parts[..], &[name]].concat();
+        files.push(whole.join("/"));
+        if parts.pop().is_none() {
+            return;
+        }
+    }
 }
 
 #[cfg(test)]

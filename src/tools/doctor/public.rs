@@ -3,11 +3,15 @@
 
 use std::net::IpAddr;
 
-use super::finding::{Finding, Severity};
+use super::finding::{Finding, Severity, Subject};
 use crate::config::UrlParts;
 use crate::http::Answer;
 use crate::tools::client::{HealthAnswer, WhoamiAnswer};
 
+/// The subject of what is said of the public address.
+pub(super) const ADDRESS: Subject = Subject("address");
+const CLIENT: Subject = Subject("client");
+const WEB_SOCKET: Subject = Subject("WebSocket");
 /// Between what two answers of one server say of its uptime, in seconds.
 const UPTIME_SECONDS_APART_MAX: u64 = 15;
 /// What nginx has to be told for WebSocket. Caddy does it by itself.
@@ -73,43 +77,40 @@ pub(super) struct PublicFacts {
 /// What to say of `url`. If no sync server answers there, that and nothing more.
 pub(super) fn judge_public(url: UrlParts<'_>, facts: &PublicFacts) -> Vec<Finding> {
     let health = judge_health(url, facts);
-    if health.severity != Severity::Ok {
-        return vec![health];
-    }
+    let is_ours = health.severity == Severity::Ok;
     let mut findings = vec![health];
-    findings.extend(judge_client(url, facts));
-    findings.push(judge_upgrade(facts));
-    findings.extend(facts.idle.as_ref().map(|idle| judge_idle(idle, facts)));
+    if is_ours {
+        findings.extend(judge_client(url, facts));
+        findings.push(judge_upgrade(facts));
+        findings.extend(facts.idle.as_ref().map(|idle| judge_idle(idle, facts)));
+    }
     findings
 }
 
 fn judge_health(url: UrlParts<'_>, facts: &PublicFacts) -> Finding {
-    let subject = "address";
     let shown = shown(url);
     let answer = match &facts.health {
         Ok(answer) => answer,
         Err(trouble) => return judge_trouble(url, trouble),
     };
     let Some(health) = HealthAnswer::read(answer) else {
-        return Finding::problem(subject, format!("{shown}{}", stranger(answer)));
+        return ADDRESS.problem(format!("{shown}{}", stranger(answer)));
     };
     if let Some(local) = &facts.local
         && local.uptime_seconds.abs_diff(health.uptime_seconds) > UPTIME_SECONDS_APART_MAX
     {
-        let text = format!(
+        return ADDRESS.problem(format!(
             "{shown} leads to another sync server than the one here (up {} s, this one {} s): \
              correct the proxy's upstream, PORT, or the address",
             health.uptime_seconds, local.uptime_seconds
-        );
-        return Finding::problem(subject, text);
+        ));
     }
-    Finding::ok(subject, format!("{shown} leads to a sync server, version {}", health.version))
+    ADDRESS.ok(format!("{shown} leads to a sync server, version {}", health.version))
 }
 
 fn judge_trouble(url: UrlParts<'_>, trouble: &Trouble) -> Finding {
-    let subject = "address";
     let (shown, host, port) = (shown(url), url.host, url.port);
-    let text = match trouble {
+    ADDRESS.problem(match trouble {
         Trouble::Name(why) => {
             format!("{host} has no address here ({why}): correct the name or its DNS record")
         }
@@ -125,16 +126,14 @@ fn judge_trouble(url: UrlParts<'_>, trouble: &Trouble) -> Finding {
             format!("{shown} does not answer ({why}): see the proxy's log and its upstream")
         }
         Trouble::NoTls => {
-            let text = format!(
+            return ADDRESS.warning(format!(
                 "{shown} was not checked, since this build speaks no TLS: try curl -i \
                  {shown}/health, {shown}/api/whoami, and {shown}/ws with -H 'Connection: Upgrade' \
                  -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: \
                  AAAAAAAAAAAAAAAAAAAAAA==' --http1.1, which must give 101"
-            );
-            return Finding::warning(subject, text);
+            ));
         }
-    };
-    Finding::problem(subject, text)
+    })
 }
 
 /// What an answer to `GET /health` that is not ours may mean.
@@ -159,171 +158,120 @@ fn stranger(answer: &Answer) -> String {
     }
 }
 
-/// Whether the server knows whom it talks to, and what it would tell them.
+/// Whether the server knows the addresses of its clients, and what it would tell them.
 fn judge_client(url: UrlParts<'_>, facts: &PublicFacts) -> Vec<Finding> {
-    let subject = "client";
     let (answer, own) = match &facts.whoami {
         Ok((answer, own)) => (answer, own.to_canonical()),
         Err(trouble) => return vec![judge_trouble(url, trouble)],
     };
     let Some(whoami) = WhoamiAnswer::read(answer) else {
-        let text = format!(
+        return vec![CLIENT.warning(format!(
             "GET /api/whoami answers {}: have the proxy pass it on, or update the server behind it",
             answer.status
-        );
-        return vec![Finding::warning(subject, text)];
+        ))];
     };
     let has_proxy = url.is_secure || ["server", "via"].iter().any(|f| answer.field(f).is_some());
     let mut findings = vec![judge_address(&whoami, own, has_proxy)];
-    findings.extend(judge_websocket_url(url, &whoami));
+    let scheme = if url.is_secure { "wss" } else { "ws" };
+    let expected = format!("{scheme}://{}{}/ws", url.authority, url.path);
+    if !whoami.websocket_url.eq_ignore_ascii_case(&expected) {
+        findings.push(CLIENT.problem(format!(
+            "clients are told to connect to {} instead of {expected}: set PUBLIC_URL={}",
+            whoami.websocket_url,
+            shown(url)
+        )));
+    }
     findings
 }
 
 fn judge_address(whoami: &WhoamiAnswer, own: IpAddr, has_proxy: bool) -> Finding {
-    let subject = "client";
     let seen = whoami.address.to_canonical();
-    match whoami.forwarded.as_str() {
-        "ignored" => Finding::problem(
-            subject,
-            format!(
-                "the server does not believe the proxy, so all clients look like {seen}: set \
-                 TRUSTED_PROXIES={seen} and restart it"
-            ),
-        ),
-        "believed" if seen != own && !is_public(seen) => Finding::warning(
-            subject,
-            format!(
-                "the server sees you as {seen}, but you came from {own}: if that is a further \
-                 proxy, list it in TRUSTED_PROXIES as well"
-            ),
-        ),
-        "believed" => {
-            Finding::ok(subject, format!("the proxy is believed; the server sees you as {seen}"))
-        }
-        _ if has_proxy => Finding::problem(
-            subject,
-            format!(
-                "the proxy does not say who its clients are, so all look like {seen}: \
-                 {FORWARDED_ADVICE}, and set TRUSTED_PROXIES={seen}"
-            ),
-        ),
-        _ if seen == own => {
-            Finding::ok(subject, format!("there is no proxy; the server sees you as {seen}"))
-        }
-        _ => Finding::warning(
-            subject,
-            format!(
-                "the server sees you as {seen}, but you came from {own}: something between hides \
-                 its clients; if it can, {FORWARDED_ADVICE}"
-            ),
-        ),
+    match &*whoami.forwarded {
+        "ignored" => CLIENT.problem(format!(
+            "the server does not believe the proxy, so all clients look like {seen}: set \
+             TRUSTED_PROXIES={seen} and restart it"
+        )),
+        "believed" if seen != own && !is_public(seen) => CLIENT.warning(format!(
+            "the server sees you as {seen}, but you came from {own}: if that is a further proxy, \
+             list it in TRUSTED_PROXIES as well"
+        )),
+        "believed" => CLIENT.ok(format!("the proxy is believed; the server sees you as {seen}")),
+        _ if has_proxy => CLIENT.problem(format!(
+            "the proxy does not say who its clients are, so all look like {seen}: \
+             {FORWARDED_ADVICE}, and set TRUSTED_PROXIES={seen}"
+        )),
+        _ if seen == own => CLIENT.ok(format!("there is no proxy; the server sees you as {seen}")),
+        _ => CLIENT.warning(format!(
+            "the server sees you as {seen}, but you came from {own}: something between hides its \
+             clients; if it can, {FORWARDED_ADVICE}"
+        )),
     }
-}
-
-/// `None` if clients are told to connect where they should.
-fn judge_websocket_url(url: UrlParts<'_>, whoami: &WhoamiAnswer) -> Option<Finding> {
-    let scheme = if url.is_secure { "wss" } else { "ws" };
-    let expected = format!("{scheme}://{}{}/ws", url.authority, url.path);
-    if whoami.websocket_url.eq_ignore_ascii_case(&expected) {
-        return None;
-    }
-    let text = format!(
-        "clients are told to connect to {} instead of {expected}: set PUBLIC_URL={}",
-        whoami.websocket_url,
-        shown(url)
-    );
-    Some(Finding::problem("client", text))
 }
 
 fn judge_upgrade(facts: &PublicFacts) -> Finding {
-    let subject = "WebSocket";
     let interval = facts.ping_interval_seconds;
-    let longer = interval * 2;
     match &facts.opened {
         Opened::Answered if facts.idle.is_some() => {
-            Finding::ok(subject, "it opens, and an action is answered")
+            WEB_SOCKET.ok("it opens, and an action is answered")
         }
-        Opened::Answered => Finding::ok(
-            subject,
-            format!(
-                "it opens, and an action is answered; how long it may be silent is tried with \
-                 --slow (a proxy's time-out should be {longer} s or more, the server pings after \
-                 {interval} s)"
-            ),
-        ),
-        Opened::Mute(why) => Finding::problem(
-            subject,
-            format!(
-                "it opens, but nothing comes through ({why}): turn off what the proxy does to \
-                 answers (buffering, compression, scanning)"
-            ),
-        ),
-        Opened::Failed(trouble) => Finding::problem(
-            subject,
-            format!("GET /ws has no answer ({}): {UPGRADE_ADVICE}", trouble.why()),
-        ),
+        Opened::Answered => WEB_SOCKET.ok(format!(
+            "it opens, and an action is answered; how long it may be silent is tried with --slow \
+             (a proxy's time-out should be {} s or more, the server pings after {interval} s)",
+            interval * 2
+        )),
+        Opened::Mute(why) => WEB_SOCKET.problem(format!(
+            "it opens, but nothing comes through ({why}): turn off what the proxy does to answers \
+             (buffering, compression, scanning)"
+        )),
+        Opened::Failed(trouble) => WEB_SOCKET
+            .problem(format!("GET /ws has no answer ({}): {UPGRADE_ADVICE}", trouble.why())),
         Opened::Refused(answer) => judge_refusal(answer),
     }
 }
 
 /// The server checks a request for `/ws` in a fixed order, so its refusal says what was missing.
 fn judge_refusal(answer: &Answer) -> Finding {
-    let subject = "WebSocket";
     let body = String::from_utf8_lossy(&answer.body);
-    let status = answer.status;
-    match status {
-        401 if body.contains("Not logged in") => Finding::ok(
-            subject,
-            "the request to open it comes through; the rest needs a login (REQUIRE_AUTH)",
-        ),
-        426 => Finding::problem(
-            subject,
-            format!("the proxy does not pass on the header Upgrade (426): {UPGRADE_ADVICE}"),
-        ),
-        400 if body.contains("Connection header") => Finding::problem(
-            subject,
-            format!("the proxy does not pass on Connection: Upgrade (400): {UPGRADE_ADVICE}"),
-        ),
-        400 if body.contains("HTTP/1.1") => Finding::problem(
-            subject,
-            format!("the proxy speaks HTTP/1.0 to the server (400): {UPGRADE_ADVICE}"),
-        ),
-        503 => Finding::problem(
-            subject,
-            "the server takes no more connections (503): see MAX_CONNECTIONS, \
-             MAX_CONNECTIONS_PER_IP, MEMORY_BUDGET_BYTES and its log",
-        ),
-        _ => Finding::problem(
-            subject,
-            format!("GET /ws answers {status} instead of 101: {UPGRADE_ADVICE}"),
-        ),
-    }
+    let found = match answer.status {
+        401 if body.contains("Not logged in") => {
+            let text =
+                "the request to open it comes through; the rest needs a login (REQUIRE_AUTH)";
+            return WEB_SOCKET.ok(text);
+        }
+        503 => {
+            return WEB_SOCKET.problem(
+                "the server takes no more connections (503): see MAX_CONNECTIONS, \
+                 MAX_CONNECTIONS_PER_IP, MEMORY_BUDGET_BYTES and its log",
+            );
+        }
+        426 => "the proxy does not pass on the header Upgrade (426)",
+        400 if body.contains("Connection header") => {
+            "the proxy does not pass on Connection: Upgrade (400)"
+        }
+        400 if body.contains("HTTP/1.1") => "the proxy speaks HTTP/1.0 to the server (400)",
+        status => &format!("GET /ws answers {status} instead of 101"),
+    };
+    WEB_SOCKET.problem(format!("{found}: {UPGRADE_ADVICE}"))
 }
 
 fn judge_idle(idle: &Idle, facts: &PublicFacts) -> Finding {
-    let subject = "silence";
+    let subject = Subject("silence");
     let interval = facts.ping_interval_seconds;
     match idle {
         // Then no ping has come through that could have kept it open.
-        Idle::Open { seconds } if *seconds <= interval => Finding::warning(
-            subject,
-            format!(
-                "a WebSocket that said nothing for {seconds} s is open, but the server pings only \
-                 after {interval} s: lower PING_INTERVAL_SECONDS, or see that the proxy's time-out \
-                 is longer than that"
-            ),
-        ),
+        Idle::Open { seconds } if *seconds <= interval => subject.warning(format!(
+            "a WebSocket that said nothing for {seconds} s is open, but the server pings only \
+             after {interval} s: lower PING_INTERVAL_SECONDS, or see that the proxy's time-out is \
+             longer than that"
+        )),
         Idle::Open { seconds } => {
-            Finding::ok(subject, format!("a WebSocket that said nothing for {seconds} s is open"))
+            subject.ok(format!("a WebSocket that said nothing for {seconds} s is open"))
         }
-        Idle::Ended { seconds, why } => Finding::problem(
-            subject,
-            format!(
-                "a WebSocket that said nothing ended after {seconds} s ({why}): lengthen the \
-                 proxy's time-out (nginx: proxy_read_timeout, proxy_send_timeout), or lower \
-                 PING_INTERVAL_SECONDS below it"
-            ),
-        ),
+        Idle::Ended { seconds, why } => subject.problem(format!(
+            "a WebSocket that said nothing ended after {seconds} s ({why}): lengthen the proxy's \
+             time-out (nginx: proxy_read_timeout, proxy_send_timeout), or lower \
+             PING_INTERVAL_SECONDS below it"
+        )),
     }
 }
 
@@ -345,17 +293,12 @@ fn is_public(address: IpAddr) -> bool {
             let [first, second, ..] = v4.octets();
             // RFC 6598: what providers use for their own NAT.
             let is_shared = first == 100 && (64..128).contains(&second);
-            !(v4.is_private()
-                || v4.is_loopback()
-                || v4.is_link_local()
-                || v4.is_unspecified()
-                || is_shared)
+            let is_local = v4.is_loopback() || v4.is_link_local() || v4.is_unspecified();
+            !(is_shared || is_local || v4.is_private())
         }
         IpAddr::V6(v6) => {
-            !(v6.is_loopback()
-                || v6.is_unspecified()
-                || v6.is_unique_local()
-                || v6.is_unicast_link_local())
+            let is_local = v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified();
+            !(is_local || v6.is_unique_local())
         }
     }
 }

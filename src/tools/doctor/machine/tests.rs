@@ -1,7 +1,7 @@
 //! Facts in, findings out.
 
 use super::*;
-use crate::tools::doctor::Severity::{self, Ok, Problem, Warning};
+use crate::tools::doctor::finding::Severity::{self, Ok, Problem, Warning};
 
 #[track_caller]
 fn check(finding: &Finding, severity: Severity, part: &str) {
@@ -13,7 +13,7 @@ fn check(finding: &Finding, severity: Severity, part: &str) {
 
 #[test]
 fn settings_have_their_warnings() {
-    assert_eq!(judge_settings(&Config::default()), [Finding::ok("settings", "valid")]);
+    assert_eq!(judge_settings(&Config::default()), [SETTINGS.ok("valid")]);
     let mut config = Config::default();
     config.limits.message_rate_max = 0;
     config.limits.room_code_length = 4;
@@ -133,4 +133,44 @@ fn a_clock_is_of_this_age_and_agrees_with_others() {
     check_skew(11, Warning, "11 s ahead of that of b: set it");
     check_skew(-300, Warning, "300 s behind that of b: set it");
     check_skew(301, Problem, "301 s ahead of that of b: set it");
+}
+
+#[test]
+fn the_limits_of_all_ancestors_are_looked_for() {
+    let v2 = "0::/system.slice/khun.service\n";
+    assert_eq!(
+        group_limit_files(v2),
+        [
+            "/sys/fs/cgroup/system.slice/khun.service/memory.max",
+            "/sys/fs/cgroup/system.slice/memory.max",
+            "/sys/fs/cgroup/memory.max",
+        ]
+    );
+    let v1 = "3:cpu,memory:/docker/ab\n2:cpuset:/\n1:name=systemd:/a:b\n0::/\n";
+    assert_eq!(
+        group_limit_files(v1),
+        [
+            "/sys/fs/cgroup/memory/docker/ab/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/docker/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory.max",
+        ]
+    );
+    assert_eq!(group_limit_files("0::/../../b"), group_limit_files("0::/b"));
+    assert_eq!(group_limit_files(&format!("0::{}", "/a".repeat(99))).len(), ANCESTORS_MAX + 1);
+    for nothing in ["", "nonsense", "0:cpu", "5:cpu:/a"] {
+        assert_eq!(group_limit_files(nothing), Vec::<String>::new(), "{nothing}");
+    }
+}
+
+#[test]
+fn a_limit_is_a_number_that_can_be_meant() {
+    for (text, expected) in [
+        ("104857600\n", Some(104_857_600)),
+        ("max\n", None),
+        ("9223372036854771712\n", None),
+        ("", None),
+    ] {
+        assert_eq!(group_limit(text), expected, "{text}");
+    }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::url_parts;
 use crate::http::parse_answer;
-use crate::tools::doctor::Severity::{self, Ok as Fine, Problem, Warning};
+use crate::tools::doctor::finding::Severity::{self, Ok as Fine, Problem, Warning};
 
 const URL: &str = "https://sync.example.com/a";
 const HEALTH: &str = r#"{"status":"healthy","version":"1.2.3","store":"ok","rooms":0,

@@ -1,8 +1,10 @@
-//! A peer: what the members of a room see of each other.
+//! What of a room others see or keep: its peers, and what outlasts the process.
 
 use std::ops::Deref;
 
+use super::action::{Document, TokenHash};
 use crate::base::time::UnixMillis;
+use crate::config::HostAuth;
 
 /// A member as the others see it; it may have several connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,26 @@ pub struct Peer {
 /// have, takes no memory of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata(Option<Box<str>>);
+
+/// A room as the store has it, or is to have it. Its document is shared, not copied.
+#[derive(Clone, Debug)]
+pub struct StoredRoom {
+    /// The code under which it is stored.
+    pub room_code: String,
+    /// The permanent id. `None` in rooms written by the old backend; a fresh one is drawn.
+    pub room_id: Option<String>,
+    /// `None` while the room is unclaimed, as rooms written by the old backend are: the first
+    /// member that joins as host becomes it.
+    pub host_id: Option<String>,
+    /// How a host proves itself.
+    pub host_auth: HostAuth,
+    /// Hash of the creator's token, if there is one.
+    pub host_token: Option<TokenHash>,
+    /// The document, if there is one.
+    pub document: Option<Document>,
+    /// When the room was made.
+    pub created_at: UnixMillis,
+}
 
 impl From<&str> for Metadata {
     fn from(json: &str) -> Self {

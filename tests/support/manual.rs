@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::help::{USAGE, shown_default};
-use crate::config::SETTINGS;
+use sync_server::cli::render_help;
+use sync_server::config::SETTINGS;
 
 const HEAD: &str = r#".\" Written by the tests from the texts of --help: see tests/docs.rs.
 .TH SYNC\-SERVER 1 "" "Khun Phaen Sync Server" "User Commands"
@@ -46,9 +46,11 @@ Data of the service: sync.db and jwt_secret.
 "#;
 
 /// The text of the page.
-pub fn render_manual() -> String {
+pub(crate) fn render_manual() -> String {
     let mut page = HEAD.to_owned();
-    let (usage, settings) = USAGE.split_once("\nSettings are ").unwrap_or((USAGE, ""));
+    let help = render_help();
+    let (usage, settings) = help.split_once("\nSettings are ").expect("it says what they are");
+    let (settings, _table) = settings.split_once("\n\n").expect("their table comes below");
     for section in ["Commands:\n", "Options:\n"] {
         let title = section.trim_end_matches(":\n").to_uppercase();
         writeln!(page, ".SH {title}").expect("a String takes everything");
@@ -61,7 +63,7 @@ pub fn render_manual() -> String {
     page.push_str(&escaped(&format!("Settings are {}", settings.trim_end())));
     page.push('\n');
     for setting in SETTINGS {
-        let default = shown_default(setting);
+        let default = if setting.default.is_empty() { "-" } else { setting.default };
         let words = format!("{} ({}). Default: {default}.", setting.help, setting.allowed);
         item(&mut page, setting.name, &words);
     }
@@ -106,24 +108,18 @@ fn escaped(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+#[test]
+fn explanations_of_several_lines_are_joined() {
+    let lines = "  one [X]  says one\n           and more\n  two      says two\n\nnot this";
+    let expected = [("one [X]", "says one and more"), ("two", "says two")];
+    let owned = expected.map(|(term, words)| (term.to_owned(), words.to_owned()));
+    assert_eq!(items(lines), owned);
+}
 
-    #[test]
-    fn explanations_of_several_lines_are_joined() {
-        let lines = "  one [X]  says one\n           and more\n  two      says two\n\nnot this";
-        let expected = [("one [X]", "says one and more"), ("two", "says two")];
-        let owned = expected.map(|(term, words)| (term.to_owned(), words.to_owned()));
-        assert_eq!(items(lines), owned);
-    }
-
-    #[test]
-    fn text_stays_text() {
-        for (text, expected) in
-            [("a-b", r"a\-b"), (r"a\b", r"a\eb"), (".env\n'x'", "\\&.env\n\\&'x'")]
-        {
-            assert_eq!(escaped(text), expected);
-        }
+#[test]
+fn text_stays_text() {
+    for (text, expected) in [("a-b", r"a\-b"), (r"a\b", r"a\eb"), (".env\n'x'", "\\&.env\n\\&'x'")]
+    {
+        assert_eq!(escaped(text), expected);
     }
 }

@@ -8,32 +8,32 @@ use std::path::Path;
 use rustix::fs::{Access, access, statvfs};
 use rustix::process::geteuid;
 
+use super::machine::{
+    DataDirectory, DirectoryState, MachineMemory, Port, group_limit, group_limit_files,
+};
 use crate::config::Config;
 use crate::net::Listener;
 use crate::tools::client::Server;
-use crate::tools::doctor::cgroup;
-use crate::tools::doctor::machine::{DataDirectory, DirectoryState, MachineMemory, Port};
 use crate::tools::healthcheck::{self, HealthcheckError};
 
 /// The memory there is. What the system does not say is not known.
-pub(in crate::tools::doctor) fn memory() -> MachineMemory {
+pub(super) fn memory() -> MachineMemory {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let limits = cgroup::limit_files(&groups).into_iter().filter_map(|file| {
-        let text = fs::read_to_string(file).ok()?;
-        cgroup::limit(&text)
-    });
+    let limits = group_limit_files(&groups)
+        .into_iter()
+        .filter_map(|file| group_limit(&fs::read_to_string(file).ok()?));
     MachineMemory { group_limit: limits.min(), machine: machine_memory() }
 }
 
 /// What there is at `path`, or could be.
-pub(in crate::tools::doctor) fn data_directory(path: &Path) -> DataDirectory {
+pub(super) fn data_directory(path: &Path) -> DataDirectory {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let state = state(&path);
     DataDirectory { path, user: geteuid().as_raw(), state }
 }
 
 /// What there is at the port, or at the Unix socket.
-pub(in crate::tools::doctor) fn port(config: &Config) -> Port {
+pub(super) fn port(config: &Config) -> Port {
     let Some(server) = Server::local(&config.bind_addr, config.port) else { return Port::Any };
     match healthcheck::check(config) {
         Ok(health) => Port::Running(health, server.to_string()),

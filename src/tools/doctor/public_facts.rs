@@ -7,6 +7,8 @@ use std::time::Duration;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message, WebSocket};
 
+use super::machine::OtherClock;
+use super::public::{Idle, Opened, PublicFacts, Trouble};
 use crate::config::UrlParts;
 use crate::http::{Answer, parse_date};
 use crate::net::unix_now;
@@ -14,8 +16,6 @@ use crate::tools::client::{
     AskError, ConnectError, Deadline, HealthAnswer, RequestHead, Server, UpgradeError, Wire, ask,
     upgrade,
 };
-use crate::tools::doctor::machine::OtherClock;
-use crate::tools::doctor::public::{Idle, Opened, PublicFacts, Trouble};
 
 /// For a connection to one of the addresses of a name.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
@@ -31,7 +31,7 @@ const MESSAGES_BEFORE_ANSWER_MAX: usize = 8;
 /// Asks at `url`. `local` is what the server here says of itself. If `is_slow`, also tries for
 /// more than twice `ping_interval_seconds`, but a minute at most, whether a silent WebSocket stays
 /// open.
-pub(in crate::tools::doctor) fn public(
+pub(super) fn public(
     url: UrlParts<'_>,
     local: Option<HealthAnswer>,
     ping_interval_seconds: u64,

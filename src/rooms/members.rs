@@ -1,11 +1,14 @@
-//! The members of one room, on whichever server, in the order of their joins, and the peers that
-//! they belong to.
+//! The members of one room: its presence, which are all of them on whichever server, in the order of
+//! their joins, with the peers that they belong to; and its audience, those connected to this one.
 
 use std::mem;
 
-use super::peer::{Metadata, Peer};
+use super::data::{Metadata, Peer};
 use super::room_event::{Joiner, Member};
-use super::spare::give_back;
+use crate::base::ids::ConnId;
+
+/// Tables with more slots than this give unused ones back.
+const SPARE_SLOTS_MAX: usize = 16;
 
 /// The seats of a room that has members.
 #[derive(Clone, Debug, Default)]
@@ -179,13 +182,47 @@ impl Presence {
     }
 }
 
+/// The connections to this server that hear one room.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Audience {
+    /// In the order of their joins; contiguous, because every event of the room goes through it.
+    connections: Vec<ConnId>,
+}
+
+impl Audience {
+    /// All of them, in the order of their joins.
+    pub(super) fn connections(&self) -> &[ConnId] {
+        &self.connections
+    }
+
+    /// Adds a connection, unless it is there.
+    pub(super) fn enter(&mut self, conn: ConnId) {
+        if !self.connections.contains(&conn) {
+            self.connections.push(conn);
+        }
+    }
+
+    /// Takes a connection out.
+    pub(super) fn leave(&mut self, conn: ConnId) {
+        if let Some(position) = self.connections.iter().position(|&member| member == conn) {
+            self.connections.remove(position);
+            give_back(&mut self.connections);
+        }
+    }
+}
+
+/// A room that was crowded once must not keep the memory for ever.
+fn give_back<T>(table: &mut Vec<T>) {
+    if table.capacity() > SPARE_SLOTS_MAX && table.len() < table.capacity() / 4 {
+        table.shrink_to(table.len() * 2);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::ids::ConnId;
     use crate::base::time::UnixMillis;
     use crate::rooms::room_event::NodeId;
-    use crate::rooms::spare::SPARE_SLOTS_MAX;
 
     #[test]
     fn what_a_crowd_needed_is_given_back() {
