@@ -12,6 +12,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use sync_server::base::entropy::Entropy;
 use sync_server::base::ids::{ConnId, JobId, RoomKey};
 use sync_server::base::memory::MemoryBudget;
 use sync_server::base::time::{Now, Timestamp, UnixMillis};
@@ -152,7 +153,7 @@ impl Server {
     fn with_members(members: u32) -> Self {
         let config = Arc::new(config());
         let budget = MemoryBudget::new(config.limits.memory_budget_bytes);
-        let entropy = Box::new(|bytes: &mut [u8]| bytes.fill(7));
+        let entropy = Entropy::new(|bytes| bytes.fill(7));
         let sessions = Sessions::new(&config, budget.clone());
         let mut server = Self {
             driver: Driver::new(sessions, Engine::new(config, budget, entropy, true)),

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use log::{info, warn};
-use sync_server::accounts::{Service, Settings};
+use sync_server::accounts::Service;
 use sync_server::api::Cors;
+use sync_server::base::entropy::Entropy;
 use sync_server::base::memory::MemoryBudget;
 use sync_server::cli::{self, Command};
 use sync_server::config::Config;
@@ -101,7 +102,7 @@ fn set_up(config: &Config, url: &str) -> Result<(), Failure> {
 
 /// The accounts in `store`.
 fn accounts(config: &Config, store: Arc<dyn Store>) -> Result<Service, Failure> {
-    Ok(Service::new(store, Settings::from_config(config, entropy)?, entropy))
+    Ok(Service::new(store, config, Entropy::new(entropy))?)
 }
 
 /// Bytes that cannot be guessed. Without them there are no codes, ids or tokens worth having, so
@@ -133,8 +134,7 @@ fn serve(mut config: Config) -> Result<ExitCode, Failure> {
     sessions.set_extra_fields(Cors::new(config.allowed_origins.clone()));
     let store_ok = config.mongodb_uri.is_none();
     let backend = Backend::new(store, accounts, budget.clone());
-    let entropy = Box::new(entropy);
-    let engine = Engine::new(Arc::clone(&config), budget, entropy, store_ok);
+    let engine = Engine::new(Arc::clone(&config), budget, Entropy::new(entropy), store_ok);
     let run_job = Arc::new(move |job| backend.run(job));
     let event_loop = EventLoop::new(listener, sessions, engine, |wake| {
         Workers::start(threads, JOBS_IN_POOL_MAX, run_job, wake)

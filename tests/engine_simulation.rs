@@ -11,12 +11,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
+use sync_server::base::entropy::Entropy;
 use sync_server::base::ids::{ConnId, JobId};
 use sync_server::base::memory::MemoryBudget;
 use sync_server::base::time::{Now, Timestamp, UnixMillis};
@@ -177,11 +178,11 @@ impl World {
         config.limits.shutdown_grace_seconds = 600;
         let config = Arc::new(config);
         let budget = MemoryBudget::new(config.limits.memory_budget_bytes);
-        let mut entropy = StdRng::seed_from_u64(seed ^ 0xe17);
+        let entropy = Mutex::new(StdRng::seed_from_u64(seed ^ 0xe17));
         let engine = Engine::new(
             Arc::clone(&config),
             budget.clone(),
-            Box::new(move |bytes| entropy.fill(bytes)),
+            Entropy::new(move |bytes| entropy.lock().expect("not poisoned").fill(bytes)),
             true,
         );
         Self {

@@ -1,88 +1,43 @@
 //! What goes into the accounts and what comes out: requests, replies, and one table from errors to
 //! status codes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
 
 use super::input::InputError;
-use super::password::HashError;
+use super::password::OutOfMemory;
 use crate::base::secret::Secret;
 use crate::store::{Role, StoreError};
 
-/// The cookie that a token may come in.
-pub const TOKEN_COOKIE: &str = "_khun_ph_token";
-
-/// The value of `Set-Cookie` that removes [`TOKEN_COOKIE`].
-pub(super) const CLEAR_TOKEN_COOKIE: &str = "_khun_ph_token=; Path=/; Max-Age=0; SameSite=Lax";
-
-/// What makes a browser send a cookie over TLS only.
-pub const SECURE_COOKIE: &str = "; Secure";
-
-/// A request to one route (protocol, section 3), with everything that counts of it.
-///
-/// `credentials` is the token that came in a header or cookie; bodies are JSON as they came.
-/// `Debug` shows the route only.
-pub enum AccountRequest {
-    /// `POST /api/auth/invite`
-    Invite {
-        /// Who asks.
-        credentials: Option<Secret>,
-        /// The header field `X-Setup-Token`.
-        setup_token: Option<Secret>,
-        /// Whom to invite.
-        body: Vec<u8>,
-    },
-    /// `GET /api/auth/setup-info`
-    SetupInfo {
-        /// The parameter `token`; empty if there is none.
-        token: Secret,
-    },
-    /// `POST /api/auth/setup-password`
-    SetupPassword {
-        /// The link's token and the password.
-        body: Vec<u8>,
-    },
-    /// `POST /api/auth/login`
-    Login {
-        /// E-mail and password.
-        body: Vec<u8>,
-    },
-    /// `POST /api/auth/logout`
+/// An account route (protocol, section 3). An id is decoded; there may be no such user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the table of routes says what each is for")]
+pub enum AccountRoute {
+    Invite,
+    SetupInfo,
+    SetupPassword,
+    Login,
     Logout,
-    /// `GET /api/auth/me`
-    Me {
-        /// Who asks.
-        credentials: Option<Secret>,
-    },
-    /// `PUT /api/auth/me`
-    UpdateMe {
-        /// Who asks.
-        credentials: Option<Secret>,
-        /// What to change.
-        body: Vec<u8>,
-    },
-    /// `GET /api/auth/users`
-    Users {
-        /// Who asks.
-        credentials: Option<Secret>,
-    },
-    /// `PUT /api/auth/users/{id}`
-    UpdateUser {
-        /// Who asks.
-        credentials: Option<Secret>,
-        /// Whom to change.
-        id: String,
-        /// What to change.
-        body: Vec<u8>,
-    },
-    /// `DELETE /api/auth/users/{id}`
-    DeleteUser {
-        /// Who asks.
-        credentials: Option<Secret>,
-        /// Whom to delete.
-        id: String,
-    },
+    Me,
+    UpdateMe,
+    Users,
+    UpdateUser { id: String },
+    DeleteUser { id: String },
+}
+
+/// A request to one route, with everything that counts of it. `Debug` shows the route only.
+pub struct AccountRequest {
+    /// The route.
+    pub route: AccountRoute,
+    /// The token of the login, from a header or cookie.
+    pub credentials: Option<Secret>,
+    /// What counts where there is no login yet: for an invitation the header field
+    /// `X-Setup-Token`, for a set-up link the parameter `token`.
+    pub setup_token: Option<Secret>,
+    /// JSON as it came.
+    pub body: Vec<u8>,
 }
 
 /// What to answer, and what follows from it for the rest of the server.
@@ -91,11 +46,19 @@ pub struct AccountReply {
     pub status: u16,
     /// JSON.
     pub body: Vec<u8>,
-    /// The value of a `Set-Cookie` header field, to be followed by [`SECURE_COOKIE`] if the client
-    /// speaks TLS.
-    pub set_cookie: Option<Secret>,
-    /// In order.
-    pub effects: Vec<Effect>,
+    /// What becomes of the client's cookie.
+    pub cookie: Option<CookieChange>,
+    /// What the rest of the server must hear of.
+    pub effect: Option<Effect>,
+}
+
+/// A change of the cookie that holds a client's token.
+#[derive(Debug)]
+pub enum CookieChange {
+    /// It holds this token now.
+    Set(Secret),
+    /// There is none any more.
+    Clear,
 }
 
 /// What a request has changed that others must hear of.
@@ -110,13 +73,11 @@ pub enum Effect {
     },
     /// A login with a wrong e-mail or password.
     LoginFailed,
-    /// A login.
-    LoginSucceeded,
     /// The store does not answer, and why. Not logged yet.
     StoreUnavailable(String),
 }
 
-/// Who a token belongs to, by the store and not by what the token says.
+/// The user that a token belongs to, by the store and not by what the token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The user's `user_id`.
@@ -133,7 +94,7 @@ pub enum AuthError {
     /// No token, not a good one, or one that has ended.
     #[error("Not logged in")]
     NotLoggedIn,
-    /// Nobody knows now.
+    /// That cannot be known now.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -161,10 +122,10 @@ pub enum AccountError {
     SetupToken,
     /// What the store refused, or that it failed.
     #[error("{}", store_message(.0))]
-    Store(#[source] StoreError),
+    Store(#[from] StoreError),
     /// The machine has no memory for a hash.
     #[error("{UNAVAILABLE}")]
-    Hash(#[from] HashError),
+    Hash(#[from] OutOfMemory),
 }
 
 /// What a client reads when something on our side is missing; the log knows more.
@@ -174,78 +135,55 @@ impl AccountRequest {
     /// Whether it may compute a password hash, so that
     /// [`HASH_MEMORY_BYTES`](super::password::HASH_MEMORY_BYTES) must be set aside for it.
     pub fn needs_hash(&self) -> bool {
+        use AccountRoute as R;
         // An invitation and an update may come without a password; both are too rare for a look
         // into the body.
-        matches!(
-            self,
-            Self::Invite { .. }
-                | Self::SetupPassword { .. }
-                | Self::Login { .. }
-                | Self::UpdateMe { .. }
-        )
+        matches!(self.route, R::Invite | R::SetupPassword | R::Login | R::UpdateMe)
     }
 
     /// Bytes of memory behind it, as far as a client decides how many.
     pub fn held_bytes(&self) -> usize {
-        let secret = |secret: &Option<Secret>| secret.as_ref().map_or(0, |s| s.expose().len());
-        match self {
-            Self::Invite { credentials, setup_token, body } => {
-                secret(credentials) + secret(setup_token) + body.capacity()
-            }
-            Self::SetupInfo { token } => token.expose().len(),
-            Self::SetupPassword { body } | Self::Login { body } => body.capacity(),
-            Self::Logout => 0,
-            Self::Me { credentials } | Self::Users { credentials } => secret(credentials),
-            Self::UpdateMe { credentials, body } => secret(credentials) + body.capacity(),
-            Self::UpdateUser { credentials, id, body } => {
-                secret(credentials) + id.capacity() + body.capacity()
-            }
-            Self::DeleteUser { credentials, id } => secret(credentials) + id.capacity(),
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Invite { .. } => "Invite",
-            Self::SetupInfo { .. } => "SetupInfo",
-            Self::SetupPassword { .. } => "SetupPassword",
-            Self::Login { .. } => "Login",
-            Self::Logout => "Logout",
-            Self::Me { .. } => "Me",
-            Self::UpdateMe { .. } => "UpdateMe",
-            Self::Users { .. } => "Users",
-            Self::UpdateUser { .. } => "UpdateUser",
-            Self::DeleteUser { .. } => "DeleteUser",
+        use AccountRoute::{DeleteUser, UpdateUser};
+        let secrets = [&self.credentials, &self.setup_token].into_iter().flatten();
+        let secrets: usize = secrets.map(|secret| secret.expose().len()).sum();
+        match &self.route {
+            UpdateUser { id } | DeleteUser { id } => id.capacity() + secrets + self.body.capacity(),
+            _ => secrets + self.body.capacity(),
         }
     }
 }
 
 impl fmt::Debug for AccountRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        fmt::Debug::fmt(&self.route, f)
     }
 }
 
 impl AccountReply {
-    /// `value` as JSON, without effects.
-    pub(super) fn success(status: u16, value: &impl Serialize) -> Self {
-        let body = serde_json::to_vec(value).expect("strings, booleans and lists are JSON");
-        Self { status, body, set_cookie: None, effects: Vec::new() }
+    /// Status 200 and `value`, an object, with `"success":true` at its head.
+    pub(super) fn success(value: &impl Serialize) -> Self {
+        #[derive(Serialize)]
+        struct Body<'a, T> {
+            success: bool,
+            #[serde(flatten)]
+            value: &'a T,
+        }
+        Self::new(200, &Body { success: true, value })
     }
 
     /// `{"error": …}` with the status of `error`.
     pub(super) fn error(error: &AccountError) -> Self {
-        #[derive(Serialize)]
-        struct Body {
-            error: String,
-        }
-        Self::success(error.status(), &Body { error: error.to_string() })
+        Self::new(error.status(), &BTreeMap::from([("error", error.to_string())]))
     }
 
-    /// Adds an effect.
-    pub(super) fn with(mut self, effect: Effect) -> Self {
-        self.effects.push(effect);
-        self
+    fn new(status: u16, value: &impl Serialize) -> Self {
+        let body = serde_json::to_vec(value).expect("strings, booleans and lists are JSON");
+        Self { status, body, cookie: None, effect: None }
+    }
+
+    /// Adds the effect.
+    pub(super) fn with(self, effect: Effect) -> Self {
+        Self { effect: Some(effect), ..self }
     }
 }
 
@@ -254,7 +192,7 @@ impl fmt::Debug for AccountReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccountReply")
             .field("status", &self.status)
-            .field("effects", &self.effects)
+            .field("effect", &self.effect)
             .finish_non_exhaustive()
     }
 }
@@ -282,24 +220,12 @@ impl From<AuthError> for AccountError {
     }
 }
 
-impl From<StoreError> for AccountError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
 /// What a client may read of `error`: nothing about the inside of the store.
 fn store_message(error: &StoreError) -> String {
     match error {
         StoreError::NotFound | StoreError::EmailTaken | StoreError::LastAdmin => error.to_string(),
         _ => UNAVAILABLE.to_owned(),
     }
-}
-
-/// The value of `Set-Cookie` for `token`: out of reach of scripts, kept until the browser is
-/// closed, and sent with requests of our own pages only.
-pub(super) fn token_cookie(token: &Secret) -> Secret {
-    Secret::new(format!("{TOKEN_COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", token.expose()))
 }
 
 #[cfg(test)]
@@ -312,7 +238,7 @@ mod tests {
         for (error, status, text) in [
             (AccountError::from(hidden), 503, UNAVAILABLE),
             (StoreError::Damaged("users.db".into()).into(), 503, UNAVAILABLE),
-            (HashError::OutOfMemory.into(), 503, UNAVAILABLE),
+            (OutOfMemory.into(), 503, UNAVAILABLE),
             (StoreError::NotFound.into(), 404, "User not found"),
             (StoreError::EmailTaken.into(), 409, "A user with this email already exists"),
             (AuthError::NotLoggedIn.into(), 401, "Not logged in"),
@@ -326,28 +252,31 @@ mod tests {
 
     #[test]
     fn requests_and_replies_do_not_show_what_is_in_them() {
-        let request = AccountRequest::Login { body: b"hunter2".to_vec() };
+        let body = b"hunter2".to_vec();
+        let route = AccountRoute::Login;
+        let request = AccountRequest { route, credentials: None, setup_token: None, body };
         assert_eq!(format!("{request:?}"), "Login");
-        let reply = AccountReply::success(200, &"hunter2");
+        let reply = AccountReply::new(200, &"hunter2");
         assert!(!format!("{reply:?}").contains("hunter2"));
     }
 
     #[test]
     fn what_may_hash_a_password_says_so() {
-        let body = Vec::new;
         let id = || "u".to_owned();
-        for (request, expected) in [
-            (AccountRequest::Login { body: body() }, true),
-            (AccountRequest::SetupPassword { body: body() }, true),
-            (AccountRequest::UpdateMe { credentials: None, body: body() }, true),
-            (AccountRequest::Invite { credentials: None, setup_token: None, body: body() }, true),
-            (AccountRequest::Logout, false),
-            (AccountRequest::Me { credentials: None }, false),
-            (AccountRequest::Users { credentials: None }, false),
-            (AccountRequest::SetupInfo { token: Secret::new("") }, false),
-            (AccountRequest::UpdateUser { credentials: None, id: id(), body: body() }, false),
-            (AccountRequest::DeleteUser { credentials: None, id: id() }, false),
+        for (route, expected) in [
+            (AccountRoute::Login, true),
+            (AccountRoute::SetupPassword, true),
+            (AccountRoute::UpdateMe, true),
+            (AccountRoute::Invite, true),
+            (AccountRoute::Logout, false),
+            (AccountRoute::Me, false),
+            (AccountRoute::Users, false),
+            (AccountRoute::SetupInfo, false),
+            (AccountRoute::UpdateUser { id: id() }, false),
+            (AccountRoute::DeleteUser { id: id() }, false),
         ] {
+            let body = Vec::new();
+            let request = AccountRequest { route, credentials: None, setup_token: None, body };
             assert_eq!(request.needs_hash(), expected, "{request:?}");
         }
     }

@@ -1,12 +1,12 @@
 //! Accounts without a request: the first admin from the settings, and what the person at the
-//! console may do. No token is asked for; whoever may read the database may do all this.
+//! console may do. No token is asked for: an operator that may read the database may do all this.
 
 use super::api::AccountError;
-use super::input::{self, Invite, ProfileChange};
+use super::input::{self, Invite};
 use super::service::Service;
 use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;
-use crate::store::{FirstUser, Role, StoreError, User, UserChange};
+use crate::store::{Profile, Role, StoreError, User, UserChange};
 
 impl Service {
     /// Creates the admin of `INITIAL_ADMIN_*` if one is set and there is no user at all; says
@@ -19,20 +19,12 @@ impl Service {
         if self.store.has_users()? {
             return Ok(false);
         }
-        let nickname = admin.nickname.clone().map(Some);
-        let user = self.new_user(
-            Invite {
-                email: input::email(&admin.email)?,
-                password: Some(input::new_password(admin.password.expose())?),
-                role: Role::Admin,
-                profile: ProfileChange { nickname, ..ProfileChange::default() },
-            },
-            now,
-        )?;
-        Ok(self.store.create_first_user(&user)? == FirstUser::Created)
+        let (email, password) = (&admin.email, &admin.password);
+        let user = self.active_user(email, password, Role::Admin, admin.nickname.clone(), now)?;
+        Ok(self.store.create_first_user(&user)?)
     }
 
-    /// Adds a user who can log in at once. The very first is an admin, whatever `role` says.
+    /// Adds a user that can log in at once. The very first is an admin, whatever `role` says.
     ///
     /// # Errors
     /// [`AccountError::Input`], [`StoreError::EmailTaken`], or the store's.
@@ -43,16 +35,10 @@ impl Service {
         role: Role,
         now: UnixMillis,
     ) -> Result<User, AccountError> {
-        let invite = Invite {
-            email: input::email(email)?,
-            password: Some(input::new_password(password.expose())?),
-            role,
-            profile: ProfileChange::default(),
-        };
-        let user = self.new_user(invite, now)?;
+        let user = self.active_user(email, password, role, None, now)?;
         if !self.store.has_users()? {
             let first = User { role: Role::Admin, ..user.clone() };
-            if self.store.create_first_user(&first)? == FirstUser::Created {
+            if self.store.create_first_user(&first)? {
                 return Ok(first);
             }
         }
@@ -74,12 +60,7 @@ impl Service {
     /// [`AccountError::Input`], [`StoreError::NotFound`], or the store's.
     pub fn set_password(&self, email: &str, password: &Secret) -> Result<User, AccountError> {
         let password = input::new_password(password.expose())?;
-        let change = UserChange {
-            password_hash: Some(self.hash(&password)?),
-            end_tokens: true,
-            ..UserChange::default()
-        };
-        self.change_by_email(email, &change)
+        self.change_by_email(email, &UserChange::password(self.hash(&password)?))
     }
 
     /// Deactivates a user. The user's tokens end.
@@ -90,6 +71,20 @@ impl Service {
         let change =
             UserChange { is_active: Some(false), end_tokens: true, ..UserChange::default() };
         self.change_by_email(email, &change)
+    }
+
+    fn active_user(
+        &self,
+        email: &str,
+        password: &Secret,
+        role: Role,
+        nickname: Option<String>,
+        now: UnixMillis,
+    ) -> Result<User, AccountError> {
+        let email = input::email(email)?;
+        let password = Some(input::new_password(password.expose())?);
+        let profile = Profile { nickname, ..Profile::default() };
+        self.new_user(Invite { email, password, role, profile, discord_id: None }, now)
     }
 
     fn change_by_email(&self, email: &str, change: &UserChange) -> Result<User, AccountError> {

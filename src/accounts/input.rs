@@ -5,13 +5,10 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::password::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN};
+use crate::base::login::{self, PASSWORD_BYTES};
 use crate::base::secret::Secret;
 use crate::config::AddressKey;
 use crate::store::{Profile, Role, UserChange};
-
-/// Longest e-mail address, in bytes (RFC 5321, section 4.5.3.1.3, less the angle brackets).
-pub const EMAIL_BYTES_MAX: usize = 254;
 
 /// Longest field of a profile, in characters.
 pub const PROFILE_FIELD_CHARS_MAX: usize = 200;
@@ -32,7 +29,7 @@ pub enum InputError {
     #[error("Invalid email")]
     Email,
     /// Too short or too long for a new password.
-    #[error("Password must have {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes")]
+    #[error("Password must have {} to {} bytes", PASSWORD_BYTES.start(), PASSWORD_BYTES.end())]
     PasswordLength,
     /// Neither of the two roles.
     #[error("Role must be admin or user")]
@@ -56,8 +53,10 @@ pub struct Invite {
     pub password: Option<Secret>,
     /// Absent in the request: `user`.
     pub role: Role,
-    /// Names and so on.
-    pub profile: ProfileChange,
+    /// Names and so on; it has no id yet.
+    pub profile: Profile,
+    /// Discord account.
+    pub discord_id: Option<String>,
 }
 
 /// `POST /api/auth/setup-password`
@@ -86,42 +85,14 @@ pub struct UpdateMe {
     /// 8–1024 bytes.
     pub password: Option<Secret>,
     /// Names and so on.
-    pub profile: ProfileChange,
-}
-
-/// `PUT /api/auth/users/{id}`
-#[derive(Debug)]
-pub struct UpdateUser {
-    /// Trimmed and lower-cased.
-    pub email: Option<String>,
-    /// The new role.
-    pub role: Option<Role>,
-    /// Whether the user may log in.
-    pub is_active: Option<bool>,
-    /// Names and so on.
-    pub profile: ProfileChange,
+    pub change: UserChange,
 }
 
 /// A field that can be cleared: `None` is absent, `Some(None)` is `null`.
-pub type Field = Option<Option<String>>;
+type Field = Option<Option<String>>;
 
-/// What a request says of a profile and of the Discord account.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProfileChange {
-    /// First name.
-    pub first_name: Field,
-    /// Last name.
-    pub last_name: Field,
-    /// Shown name.
-    pub nickname: Field,
-    /// Position.
-    pub position: Field,
-    /// Discord account.
-    pub discord_id: Field,
-}
-
-/// What failed logins are counted by: one e-mail from one address. Nobody can lock somebody else's
-/// account from elsewhere.
+/// What failed logins are counted by: one e-mail from one address. So no account can be locked from
+/// elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LoginKey {
     /// Of the e-mail, trimmed and lower-cased.
@@ -131,38 +102,23 @@ pub struct LoginKey {
 }
 
 impl LoginKey {
-    /// The key of a login as `email`, which [`login_email`] has found, from `address`.
-    pub fn new(email: &str, address: AddressKey) -> Self {
+    /// The key of a login with `body` from `address`; `None` when the body is none that
+    /// [`Login::parse`] takes.
+    pub fn new(body: &[u8], address: AddressKey) -> Option<Self> {
         use sha2::{Digest, Sha256};
-        let digest = Sha256::digest(email.as_bytes());
+        let digest = Sha256::digest(Login::parse(body).ok()?.email.as_bytes());
         // The first 64 of 256 bits: a key of a table, and two that meet only share a counter.
         let email_hash = digest.iter().take(8).fold(0, |hash, &byte| hash << 8 | u64::from(byte));
-        Self { email_hash, address }
+        Some(Self { email_hash, address })
     }
 }
 
-/// The e-mail that a login's body names, trimmed and lower-cased; `None` when the body is none
-/// that [`Login::parse`] takes.
-pub fn login_email(body: &[u8]) -> Option<String> {
-    Login::parse(body).ok().map(|login| login.email)
-}
-
-/// `email` trimmed and lower-cased, if it can be one.
+/// `text` as [`login::email`] has it.
 ///
 /// # Errors
-/// [`InputError::Email`] unless it has one `@` with something on both sides, at most
-/// [`EMAIL_BYTES_MAX`] bytes, no spaces and no control characters.
-pub fn email(email: &str) -> Result<String, InputError> {
-    let email = normalized(email);
-    let parts = email
-        .split_once('@')
-        .filter(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
-    let printable = !email.chars().any(|char| char.is_whitespace() || char.is_control());
-    if parts.is_some() && printable && email.len() <= EMAIL_BYTES_MAX {
-        Ok(email)
-    } else {
-        Err(InputError::Email)
-    }
+/// [`InputError::Email`].
+pub fn email(text: &str) -> Result<String, InputError> {
+    login::email(text).ok_or(InputError::Email)
 }
 
 /// `password`, if it may be set.
@@ -170,36 +126,10 @@ pub fn email(email: &str) -> Result<String, InputError> {
 /// # Errors
 /// [`InputError::PasswordLength`].
 pub fn new_password(password: &str) -> Result<Secret, InputError> {
-    if (PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX).contains(&password.len()) {
+    if PASSWORD_BYTES.contains(&password.len()) {
         Ok(Secret::new(password))
     } else {
         Err(InputError::PasswordLength)
-    }
-}
-
-impl ProfileChange {
-    /// The change of a user's record that it asks for, and no other.
-    pub fn into_change(self) -> UserChange {
-        UserChange {
-            first_name: self.first_name,
-            last_name: self.last_name,
-            nickname: self.nickname,
-            position: self.position,
-            discord_id: self.discord_id,
-            ..UserChange::default()
-        }
-    }
-
-    /// A new profile with the id `id`, and the Discord account.
-    pub fn into_profile(self, id: String) -> (Profile, Option<String>) {
-        let profile = Profile {
-            id,
-            first_name: self.first_name.flatten(),
-            last_name: self.last_name.flatten(),
-            nickname: self.nickname.flatten(),
-            position: self.position.flatten(),
-        };
-        (profile, self.discord_id.flatten())
     }
 }
 
@@ -218,12 +148,18 @@ impl Invite {
             profile: ProfileBody,
         }
         let body: Body = from_json(body)?;
-        Ok(Self {
-            email: email(&body.email)?,
-            password: body.password.as_deref().map(new_password).transpose()?,
-            role: body.role.as_deref().map(role).transpose()?.unwrap_or(Role::User),
-            profile: body.profile.checked()?,
-        })
+        let email = email(&body.email)?;
+        let password = body.password.as_deref().map(new_password).transpose()?;
+        let role = body.role.as_deref().map(role).transpose()?.unwrap_or(Role::User);
+        let said = body.profile.checked()?;
+        let profile = Profile {
+            id: String::new(),
+            first_name: said.first_name.flatten(),
+            last_name: said.last_name.flatten(),
+            nickname: said.nickname.flatten(),
+            position: said.position.flatten(),
+        };
+        Ok(Self { email, password, role, profile, discord_id: said.discord_id.flatten() })
     }
 }
 
@@ -279,33 +215,31 @@ impl UpdateMe {
         let body: Body = from_json(body)?;
         Ok(Self {
             password: body.password.as_deref().map(new_password).transpose()?,
-            profile: body.profile.checked()?,
+            change: body.profile.checked()?,
         })
     }
 }
 
-impl UpdateUser {
-    /// Reads and checks a body.
-    ///
-    /// # Errors
-    /// [`InputError`].
-    pub fn parse(body: &[u8]) -> Result<Self, InputError> {
-        #[derive(Deserialize)]
-        struct Body {
-            email: Option<String>,
-            role: Option<String>,
-            is_active: Option<bool>,
-            #[serde(flatten)]
-            profile: ProfileBody,
-        }
-        let body: Body = from_json(body)?;
-        Ok(Self {
-            email: body.email.as_deref().map(email).transpose()?,
-            role: body.role.as_deref().map(role).transpose()?,
-            is_active: body.is_active,
-            profile: body.profile.checked()?,
-        })
+/// Reads and checks the body of `PUT /api/auth/users/{id}`.
+///
+/// # Errors
+/// [`InputError`].
+pub fn user_change(body: &[u8]) -> Result<UserChange, InputError> {
+    #[derive(Deserialize)]
+    struct Body {
+        email: Option<String>,
+        role: Option<String>,
+        is_active: Option<bool>,
+        #[serde(flatten)]
+        profile: ProfileBody,
     }
+    let body: Body = from_json(body)?;
+    Ok(UserChange {
+        email: body.email.as_deref().map(email).transpose()?,
+        role: body.role.as_deref().map(role).transpose()?,
+        is_active: body.is_active,
+        ..body.profile.checked()?
+    })
 }
 
 #[derive(Deserialize)]
@@ -323,13 +257,14 @@ struct ProfileBody {
 }
 
 impl ProfileBody {
-    fn checked(self) -> Result<ProfileChange, InputError> {
-        Ok(ProfileChange {
+    fn checked(self) -> Result<UserChange, InputError> {
+        Ok(UserChange {
             first_name: text("first_name", self.first_name, PROFILE_FIELD_CHARS_MAX)?,
             last_name: text("last_name", self.last_name, PROFILE_FIELD_CHARS_MAX)?,
             nickname: text("nickname", self.nickname, PROFILE_FIELD_CHARS_MAX)?,
             position: text("position", self.position, PROFILE_FIELD_CHARS_MAX)?,
             discord_id: text("discord_id", self.discord_id, DISCORD_ID_CHARS_MAX)?,
+            ..UserChange::default()
         })
     }
 }
@@ -339,7 +274,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field, D::Error
 }
 
 fn from_json<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, InputError> {
-    // A derived reader takes a list of a struct's fields as well; nobody means to send one.
+    // A derived reader takes a list of a struct's fields as well; no client means to send one.
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(InputError::Body("expected a JSON object".into()));
     }

@@ -1,4 +1,4 @@
-//! Accounts: who may do what, and how they prove it.
+//! Accounts: what users may do, and how they prove to be them.
 //!
 //! [`Service`] answers every account route. It runs on workers, for hashing and the store block;
 //! it knows no socket, no request head, no clock and no room. [`password`] is the only user of
@@ -10,21 +10,16 @@ pub mod input;
 pub mod password;
 mod secret_file;
 mod service;
-mod settings;
 pub mod token;
 mod views;
 
 pub use api::{
-    AccountError, AccountReply, AccountRequest, AuthError, Effect, Identity, SECURE_COOKIE,
-    TOKEN_COOKIE,
+    AccountError, AccountReply, AccountRequest, AccountRoute, AuthError, CookieChange, Effect,
+    Identity,
 };
-pub use input::{LoginKey, login_email};
+pub use input::LoginKey;
 pub use secret_file::SecretFileError;
-pub use service::{LINK_TTL_MS, Service};
-pub use settings::Settings;
-
-/// Fills its argument with bytes that nobody can guess. Comes from the system's generator.
-pub type Entropy = fn(&mut [u8]);
+pub use service::Service;
 
 #[cfg(test)]
 mod tests;

@@ -6,11 +6,7 @@
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 
-/// Fewest bytes of a new password.
-pub const PASSWORD_BYTES_MIN: usize = 8;
-
-/// Most bytes of a new password; also the most that are looked at in a login.
-pub const PASSWORD_BYTES_MAX: usize = 1024;
+use crate::base::login::PASSWORD_BYTES;
 
 /// Bytes of a salt (RFC 9106, section 3.1).
 pub const SALT_BYTES: usize = 16;
@@ -37,7 +33,7 @@ const BCRYPT_COST_MAX: u32 = 14;
 /// then keeps the memory; above that, every request is a mapping of its own and goes back.
 const BLOCKS_ALLOCATED: usize = 33 * 1024;
 
-/// A hash with today's parameters of a password that nobody has.
+/// A hash with today's parameters of a password that no user has.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$a2h1bi1waGFlbi1zeW5jIQ$\
                       wV0mHq8bqmYB2uVq0Zk5mCq5n8yqk6hFh0S1cXb2f3o";
 
@@ -54,19 +50,16 @@ pub enum Verdict {
     Unusable,
 }
 
-/// Why there is no hash.
+/// The system gave no memory for a hash. The fault is the machine's, not the caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HashError {
-    /// The system gave no memory. The fault is the machine's, not the caller's.
-    #[error("not enough memory to hash a password")]
-    OutOfMemory,
-}
+#[error("not enough memory to hash a password")]
+pub struct OutOfMemory;
 
 /// The argon2id hash of `password` as a PHC string, with today's parameters.
 ///
 /// # Errors
-/// [`HashError::OutOfMemory`].
-pub fn hash(password: &[u8], salt: [u8; SALT_BYTES]) -> Result<String, HashError> {
+/// [`OutOfMemory`].
+pub fn hash(password: &[u8], salt: [u8; SALT_BYTES]) -> Result<String, OutOfMemory> {
     let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
     fill(Version::V0x13, params(), password, &salt, &mut output)?;
     let phc = PasswordHash {
@@ -86,10 +79,10 @@ pub fn hash(password: &[u8], salt: [u8; SALT_BYTES]) -> Result<String, HashError
 /// in once, a stranger can tell that the account is an old one.
 ///
 /// # Errors
-/// [`HashError::OutOfMemory`].
-pub fn verify(password: &[u8], stored: Option<&str>) -> Result<Verdict, HashError> {
-    // Nobody has set a longer one, so whatever follows cannot make it right.
-    let password = &password[..password.len().min(PASSWORD_BYTES_MAX + 1)];
+/// [`OutOfMemory`].
+pub fn verify(password: &[u8], stored: Option<&str>) -> Result<Verdict, OutOfMemory> {
+    // No longer one can have been set, so what follows cannot make it right.
+    let password = &password[..password.len().min(PASSWORD_BYTES.end() + 1)];
     let Some(stored) = stored else {
         verify_nobody(password)?;
         return Ok(Verdict::Mismatch);
@@ -106,14 +99,14 @@ pub fn verify(password: &[u8], stored: Option<&str>) -> Result<Verdict, HashErro
 }
 
 /// Spends the time of a mismatch.
-fn verify_nobody(password: &[u8]) -> Result<(), HashError> {
+fn verify_nobody(password: &[u8]) -> Result<(), OutOfMemory> {
     let verdict = verify_argon2id(password, NOBODY)?;
     debug_assert!(verdict.is_some(), "the constant is a hash that can be verified");
     Ok(())
 }
 
 /// `None` when `stored` is no argon2id hash within bounds.
-fn verify_argon2id(password: &[u8], stored: &str) -> Result<Option<Verdict>, HashError> {
+fn verify_argon2id(password: &[u8], stored: &str) -> Result<Option<Verdict>, OutOfMemory> {
     let Some((version, params, salt, expected)) = parse_argon2id(stored) else {
         return Ok(None);
     };
@@ -169,15 +162,15 @@ fn fill(
     password: &[u8],
     salt: &[u8],
     output: &mut [u8],
-) -> Result<(), HashError> {
+) -> Result<(), OutOfMemory> {
     let block_count = params.block_count();
     debug_assert!(block_count <= MEMORY_KIB as usize, "bounded before");
     let mut blocks = Vec::new();
-    blocks.try_reserve_exact(BLOCKS_ALLOCATED).map_err(|_| HashError::OutOfMemory)?;
+    blocks.try_reserve_exact(BLOCKS_ALLOCATED).map_err(|_| OutOfMemory)?;
     blocks.resize(block_count, Block::new());
     Argon2::new(Algorithm::Argon2id, version, params)
         .hash_password_into_with_memory(password, salt, output, &mut blocks)
-        .map_err(|_| HashError::OutOfMemory)
+        .map_err(|_| OutOfMemory)
 }
 
 fn params() -> Params {
@@ -213,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_longest_password_counts_to_its_last_byte() {
-        let longest = "x".repeat(PASSWORD_BYTES_MAX);
+        let longest = "x".repeat(*PASSWORD_BYTES.end());
         let stored = hash(longest.as_bytes(), SALT).expect("memory");
         check(&longest, &stored, Verdict::Match);
         check(&longest[1..], &stored, Verdict::Mismatch);

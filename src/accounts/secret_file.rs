@@ -7,15 +7,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::Entropy;
+use crate::base::entropy::Entropy;
 use crate::base::hex;
 use crate::base::secret::Secret;
 
 /// The file's name in the data directory.
 const SECRET_FILE: &str = "jwt_secret";
-
-/// Bytes of randomness in a generated secret; the file has twice as many hex digits.
-const SECRET_BYTES: usize = 32;
 
 /// Fewest bytes that a secret in the file may have. Less would be a damaged file.
 const SECRET_FILE_BYTES_MIN: usize = 32;
@@ -63,7 +60,7 @@ pub enum SecretFileError {
 /// [`SecretFileError`]. A file that is there is never overwritten.
 pub(super) fn load_or_create_secret(
     data_dir: &Path,
-    entropy: Entropy,
+    entropy: &Entropy,
 ) -> Result<Secret, SecretFileError> {
     let path = data_dir.join(SECRET_FILE);
     if let Some(secret) = read(&path)? {
@@ -97,16 +94,14 @@ fn read(path: &Path) -> Result<Option<Secret>, SecretFileError> {
 }
 
 /// Writes the secret under another name and links it to its own when it is on the disk: a link
-/// never replaces a file that is there, and nobody ever sees half a secret.
-fn create(data_dir: &Path, path: &Path, entropy: Entropy) -> io::Result<()> {
+/// never replaces a file that is there, and no reader ever sees half a secret.
+fn create(data_dir: &Path, path: &Path, entropy: &Entropy) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
-    let mut secret = [0; SECRET_BYTES];
-    entropy(&mut secret);
-    let mut suffix = [0; 8];
-    entropy(&mut suffix);
-    let draft = data_dir.join(format!("{SECRET_FILE}.{}", hex::encode(&suffix)));
+    let secret = entropy.token();
+    let suffix = hex::encode(&entropy.bytes::<8>());
+    let draft = data_dir.join(format!("{SECRET_FILE}.{suffix}"));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let written = writeln!(file, "{}", hex::encode(&secret)).and_then(|()| file.sync_all());
+    let written = writeln!(file, "{}", secret.expose()).and_then(|()| file.sync_all());
     let linked = written.and_then(|()| fs::hard_link(&draft, path));
     fs::remove_file(&draft)?;
     match linked {
@@ -124,7 +119,7 @@ mod tests {
     use std::thread;
 
     fn load(data_dir: &Path) -> Result<Secret, SecretFileError> {
-        load_or_create_secret(data_dir, os_entropy)
+        load_or_create_secret(data_dir, &os_entropy())
     }
 
     fn names(dir: &Path) -> Vec<String> {
@@ -137,7 +132,7 @@ mod tests {
         let temp = TempDir::new();
         let data_dir = temp.path().join("state/khun");
         let first = load(&data_dir).expect("a secret");
-        assert_eq!(first.expose().len(), 2 * SECRET_BYTES);
+        assert_eq!(first.expose().len(), 64);
         assert_eq!(load(&data_dir).expect("the same"), first);
         assert_eq!(names(&data_dir), [SECRET_FILE]);
         let mode = fs::metadata(data_dir.join(SECRET_FILE)).expect("a file").permissions().mode();

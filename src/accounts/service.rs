@@ -1,10 +1,10 @@
 //! Every account route, from a request to a reply.
 //!
 //! Blocking: it asks the store and hashes passwords, so it runs on workers. Time comes in,
-//! randomness from a function it is given. Who may be created, demoted or deleted is decided in
-//! the store, in one step with doing it: other processes may work on the same database.
+//! randomness from what it is given. Whether a user may be created, demoted or deleted is decided
+//! in the store, in one step with doing it: other processes may work on the same database.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,27 +12,21 @@ use log::warn;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::Entropy;
 use super::api::{
-    AccountError, AccountReply, AccountRequest, AuthError, CLEAR_TOKEN_COOKIE, Effect, Identity,
-    token_cookie,
+    AccountError, AccountReply, AccountRequest, AccountRoute, AuthError, CookieChange, Effect,
+    Identity,
 };
-use super::input::{EMAIL_BYTES_MAX, Invite, Login, SetupPassword, UpdateMe, UpdateUser};
-use super::password::{self, SALT_BYTES, Verdict};
-use super::settings::Settings;
+use super::input::{Invite, Login, SetupPassword, UpdateMe, user_change};
+use super::password::{self, Verdict};
+use super::secret_file::{SecretFileError, load_or_create_secret};
 use super::token::Tokens;
-use super::views::{Invited, LinkHolder, LoggedIn, Me, Success, UserList};
-use crate::base::hex;
+use super::views::{Invited, UserView};
+use crate::base::entropy::Entropy;
+use crate::base::login::EMAIL_BYTES_MAX;
 use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;
-use crate::config::InitialAdmin;
-use crate::store::{FirstUser, Role, Store, StoreError, User, UserChange};
-
-/// How long a set-up link counts, in milliseconds.
-pub const LINK_TTL_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
-
-/// Bytes of randomness in a set-up link; its token has twice as many hex digits.
-const LINK_BYTES: usize = 32;
+use crate::config::{Config, InitialAdmin};
+use crate::store::{Profile, Role, SETUP_LINK_MS, Store, StoreError, User, UserChange};
 
 /// Longest link token that is looked up, in bytes: ours have 64, older ones may differ.
 const LINK_TOKEN_BYTES_MAX: usize = 128;
@@ -55,35 +49,42 @@ impl fmt::Debug for Service {
 type Answer = Result<AccountReply, AccountError>;
 
 impl Service {
-    /// Accounts kept in `store`. Salts, ids and links come from `entropy`.
-    pub fn new(store: Arc<dyn Store>, settings: Settings, entropy: Entropy) -> Self {
-        Self {
+    /// Accounts kept in `store`. Salts, ids and links come from `entropy`. Unless `config` sets a
+    /// key for the tokens, that is in the data directory; the first time a new one.
+    ///
+    /// # Errors
+    /// [`SecretFileError`]
+    pub fn new(
+        store: Arc<dyn Store>,
+        config: &Config,
+        entropy: Entropy,
+    ) -> Result<Self, SecretFileError> {
+        let jwt_secret = match &config.jwt_secret {
+            Some(secret) => secret.clone(),
+            None => load_or_create_secret(&config.data_dir, &entropy)?,
+        };
+        Ok(Self {
             store,
-            initial_admin: settings.initial_admin,
-            setup_token: settings.setup_token,
-            tokens: Tokens::new(&settings.jwt_secret, settings.jwt_ttl_seconds),
+            initial_admin: config.initial_admin.clone(),
+            setup_token: config.initial_setup_token.clone(),
+            tokens: Tokens::new(&jwt_secret, config.jwt_ttl_seconds),
             entropy,
-        }
+        })
     }
 
     /// Answers a request. Blocks as long as the store and a password hash take.
-    pub fn handle(&self, request: AccountRequest, now: UnixMillis) -> AccountReply {
-        use AccountRequest as R;
-        let answer = match request {
-            R::Invite { credentials, setup_token, body } => {
-                self.invite(credentials.as_ref(), setup_token.as_ref(), &body, now)
-            }
-            R::SetupInfo { token } => self.setup_info(&token, now),
-            R::SetupPassword { body } => self.setup_password(&body, now),
-            R::Login { body } => self.login(&body, now),
-            R::Logout => Ok(logout()),
-            R::Me { credentials } => self.me(credentials.as_ref(), now),
-            R::UpdateMe { credentials, body } => self.update_me(credentials.as_ref(), &body, now),
-            R::Users { credentials } => self.users(credentials.as_ref(), now),
-            R::UpdateUser { credentials, id, body } => {
-                self.update_user(credentials.as_ref(), &id, &body, now)
-            }
-            R::DeleteUser { credentials, id } => self.delete_user(credentials.as_ref(), &id, now),
+    pub fn handle(&self, request: &AccountRequest, now: UnixMillis) -> AccountReply {
+        let answer = match &request.route {
+            AccountRoute::Invite => self.invite(request, now),
+            AccountRoute::SetupInfo => self.setup_info(request, now),
+            AccountRoute::SetupPassword => self.setup_password(request, now),
+            AccountRoute::Login => self.login(request, now),
+            AccountRoute::Logout => Ok(logout()),
+            AccountRoute::Me => self.me(request, now),
+            AccountRoute::UpdateMe => self.update_me(request, now),
+            AccountRoute::Users => self.users(request, now),
+            AccountRoute::UpdateUser { id } => self.update_user(request, id, now),
+            AccountRoute::DeleteUser { id } => self.delete_user(request, id, now),
         };
         answer.unwrap_or_else(refusal)
     }
@@ -92,7 +93,7 @@ impl Service {
     ///
     /// # Errors
     /// [`AuthError::NotLoggedIn`] for no token, one that is not ours, expired or ended, and for a
-    /// user who is gone or inactive; [`AuthError::Store`] when nobody knows.
+    /// user that is gone or inactive; [`AuthError::Store`] when the store does not tell.
     pub fn authenticate(
         &self,
         credentials: Option<&Secret>,
@@ -102,81 +103,72 @@ impl Service {
         Ok(Identity { user_id: user.user_id, role: user.role, version: user.version })
     }
 
-    /// Those of `identities` whose tokens have ended since: asked from time to time for users who
+    /// Those of `identities` whose tokens have ended since: asked from time to time for users that
     /// stay connected, because another process may have ended them.
     ///
     /// # Errors
     /// The store's.
     pub fn ended(&self, identities: Vec<Identity>) -> Result<Vec<Identity>, StoreError> {
-        let mut user_ids: Vec<_> = identities.iter().map(|who| who.user_id.clone()).collect();
+        let mut user_ids: Vec<_> =
+            identities.iter().map(|identity| identity.user_id.clone()).collect();
         user_ids.sort_unstable();
         user_ids.dedup();
         let states = self.store.account_states(&user_ids)?;
         debug_assert_eq!(states.len(), user_ids.len(), "one state for each user");
         let states: HashMap<_, _> = user_ids.into_iter().zip(states).collect();
-        let has_ended = |who: &Identity| {
-            let state = states.get(&who.user_id).copied().flatten();
-            !state.is_some_and(|state| state.is_active && state.version == who.version)
+        let has_ended = |identity: &Identity| {
+            let state = states.get(&identity.user_id).copied().flatten();
+            !state.is_some_and(|state| state.is_active && state.version == identity.version)
         };
         Ok(identities.into_iter().filter(has_ended).collect())
     }
 
-    fn invite(
-        &self,
-        credentials: Option<&Secret>,
-        setup_token: Option<&Secret>,
-        body: &[u8],
-        now: UnixMillis,
-    ) -> Answer {
-        let is_first = match self.admin_of(credentials, now) {
-            Ok(_) => false,
+    fn invite(&self, request: &AccountRequest, now: UnixMillis) -> Answer {
+        let is_first = match self.require_admin(request, now) {
+            Ok(()) => false,
             Err(AccountError::NotLoggedIn) if !self.store.has_users()? => true,
             Err(error) => return Err(error),
         };
-        if is_first && !self.is_setup_token(setup_token) {
+        if is_first && !self.is_setup_token(request.setup_token.as_ref()) {
             return Err(AccountError::SetupToken);
         }
-        let mut invite = Invite::parse(body)?;
+        let mut invite = Invite::parse(&request.body)?;
         if is_first {
             invite.role = Role::Admin;
         }
         let user = self.new_user(invite, now)?;
         if !is_first {
             self.store.create_user(&user)?;
-        } else if self.store.create_first_user(&user)? == FirstUser::AlreadyThere {
+        } else if !self.store.create_first_user(&user)? {
             return Err(AccountError::NotLoggedIn);
         }
-        let invited = match &user.setup_token {
-            Some(token) => Invited::with_link(token.expose()),
-            None => Invited::activated(),
-        };
-        Ok(success(&invited))
+        Ok(AccountReply::success(&Invited::new(&user)))
     }
 
-    fn setup_info(&self, token: &Secret, now: UnixMillis) -> Answer {
-        let user = self.link_holder(token, now)?;
-        Ok(success(&LinkHolder::new(&user.email)))
+    fn setup_info(&self, request: &AccountRequest, now: UnixMillis) -> Answer {
+        let token = request.setup_token.as_ref().ok_or(AccountError::Link)?;
+        Ok(link_answer(&self.link_holder(token, now)?))
     }
 
-    fn setup_password(&self, body: &[u8], now: UnixMillis) -> Answer {
-        let setup = SetupPassword::parse(body)?;
-        // Looked up first, so that nobody without a link makes us hash; the store decides again.
+    fn setup_password(&self, request: &AccountRequest, now: UnixMillis) -> Answer {
+        let setup = SetupPassword::parse(&request.body)?;
+        // Looked up first, so that no client without a link makes us hash; the store decides again.
         self.link_holder(&setup.token, now)?;
         let hash = self.hash(&setup.password)?;
         let user = match self.store.consume_setup_token(&setup.token, &hash, now) {
             Err(StoreError::NotFound) => return Err(AccountError::Link),
             result => result?,
         };
-        Ok(success(&LinkHolder::new(&user.email)).with(tokens_ended(&user)))
+        Ok(link_answer(&user).with(tokens_ended(&user)))
     }
 
-    fn login(&self, body: &[u8], now: UnixMillis) -> Answer {
-        let login = Login::parse(body)?;
+    fn login(&self, request: &AccountRequest, now: UnixMillis) -> Answer {
+        let login = Login::parse(&request.body)?;
         let user = match login.email.len() {
             0..=EMAIL_BYTES_MAX => self.store.user_by_email(&login.email)?,
             _ => None,
         };
-        // Whoever may not log in is compared with nobody's hash: same answer, same time.
+        // A user that may not log in counts as none: same answer, same time.
         let user = user.filter(|user| user.is_active);
         let stored = user.as_ref().and_then(|user| user.password_hash.as_ref());
         let password = login.password.expose().as_bytes();
@@ -194,67 +186,51 @@ impl Service {
         };
         let token = self.tokens.issue(&user.user_id, user.role.as_str(), user.version, now);
         let shown = (!login.cookie).then_some(token.expose());
-        let reply = success(&LoggedIn::new(&user, shown)).with(Effect::LoginSucceeded);
-        let set_cookie = login.cookie.then(|| token_cookie(&token));
-        Ok(AccountReply { set_cookie, ..reply })
+        let reply = AccountReply::success(&UserView::logged_in(&user, shown));
+        Ok(AccountReply { cookie: login.cookie.then_some(CookieChange::Set(token)), ..reply })
     }
 
-    fn me(&self, credentials: Option<&Secret>, now: UnixMillis) -> Answer {
-        let user = self.user_of(credentials, now)?;
-        Ok(success(&Me::new(&user)))
+    fn me(&self, request: &AccountRequest, now: UnixMillis) -> Answer {
+        Ok(AccountReply::success(&UserView::own(&self.user_of(request.credentials.as_ref(), now)?)))
     }
 
     /// A new password ends all tokens of the user, that of this request included.
-    fn update_me(&self, credentials: Option<&Secret>, body: &[u8], now: UnixMillis) -> Answer {
-        let user = self.user_of(credentials, now)?;
-        let update = UpdateMe::parse(body)?;
+    fn update_me(&self, request: &AccountRequest, now: UnixMillis) -> Answer {
+        let user = self.user_of(request.credentials.as_ref(), now)?;
+        let update = UpdateMe::parse(&request.body)?;
         let password_hash = update.password.map(|new| self.hash(&new)).transpose()?;
-        let change = UserChange {
-            end_tokens: password_hash.is_some(),
-            password_hash,
-            ..update.profile.into_change()
-        };
+        let change =
+            UserChange { end_tokens: password_hash.is_some(), password_hash, ..update.change };
         self.change(&user.user_id, &change)
     }
 
-    fn users(&self, credentials: Option<&Secret>, now: UnixMillis) -> Answer {
-        self.admin_of(credentials, now)?;
-        Ok(success(&UserList::new(&self.store.users()?)))
+    fn users(&self, request: &AccountRequest, now: UnixMillis) -> Answer {
+        self.require_admin(request, now)?;
+        let users = self.store.users()?;
+        let views: Vec<_> = users.iter().map(UserView::whole).collect();
+        Ok(AccountReply::success(&BTreeMap::from([("users", views)])))
     }
 
-    fn update_user(
-        &self,
-        credentials: Option<&Secret>,
-        id: &str,
-        body: &[u8],
-        now: UnixMillis,
-    ) -> Answer {
-        self.admin_of(credentials, now)?;
-        let update = UpdateUser::parse(body)?;
+    fn update_user(&self, request: &AccountRequest, id: &str, now: UnixMillis) -> Answer {
+        self.require_admin(request, now)?;
+        let mut change = user_change(&request.body)?;
         let user = self.store.user_by_id(id)?.ok_or(StoreError::NotFound)?;
         // Clients send back every field of a form: only a change ends tokens.
-        let demoted = user.role == Role::Admin && update.role == Some(Role::User);
-        let deactivated = user.is_active && update.is_active == Some(false);
-        let change = UserChange {
-            email: update.email,
-            role: update.role,
-            is_active: update.is_active,
-            end_tokens: demoted || deactivated,
-            ..update.profile.into_change()
-        };
+        let demoted = user.role == Role::Admin && change.role == Some(Role::User);
+        let deactivated = user.is_active && change.is_active == Some(false);
+        change.end_tokens = demoted || deactivated;
         self.change(&user.user_id, &change)
     }
 
-    fn delete_user(&self, credentials: Option<&Secret>, id: &str, now: UnixMillis) -> Answer {
-        self.admin_of(credentials, now)?;
+    fn delete_user(&self, request: &AccountRequest, id: &str, now: UnixMillis) -> Answer {
+        self.require_admin(request, now)?;
         let user_id = self.store.delete_user(id)?.user_id;
-        Ok(success(&Success::new()).with(Effect::Revoked { user_id, below_version: u64::MAX }))
+        Ok(done().with(Effect::Revoked { user_id, below_version: u64::MAX }))
     }
 
     fn change(&self, user_id: &str, change: &UserChange) -> Answer {
         let user = self.store.update_user(user_id, change)?;
-        let reply = success(&Success::new());
-        Ok(if change.end_tokens { reply.with(tokens_ended(&user)) } else { reply })
+        Ok(if change.end_tokens { done().with(tokens_ended(&user)) } else { done() })
     }
 
     fn user_of(&self, credentials: Option<&Secret>, now: UnixMillis) -> Result<User, AuthError> {
@@ -266,13 +242,9 @@ impl Service {
             .ok_or(AuthError::NotLoggedIn)
     }
 
-    fn admin_of(
-        &self,
-        credentials: Option<&Secret>,
-        now: UnixMillis,
-    ) -> Result<User, AccountError> {
-        let user = self.user_of(credentials, now)?;
-        if user.role == Role::Admin { Ok(user) } else { Err(AccountError::NotAdmin) }
+    fn require_admin(&self, request: &AccountRequest, now: UnixMillis) -> Result<(), AccountError> {
+        let user = self.user_of(request.credentials.as_ref(), now)?;
+        if user.role == Role::Admin { Ok(()) } else { Err(AccountError::NotAdmin) }
     }
 
     /// The active user whose link `token` is, while it counts.
@@ -282,7 +254,7 @@ impl Service {
         }
         self.store
             .user_by_setup_token(token)?
-            .filter(|user| user.is_active && user.setup_expires_at.is_some_and(|at| now < at))
+            .filter(|user| user.is_active && user.has_link_at(now))
             .ok_or(AccountError::Link)
     }
 
@@ -296,9 +268,8 @@ impl Service {
     /// A user to be created: with the password, or with a link to set one.
     pub(super) fn new_user(&self, invite: Invite, now: UnixMillis) -> Result<User, AccountError> {
         let password_hash = invite.password.map(|new| self.hash(&new)).transpose()?;
-        let setup_token = password_hash.is_none().then(|| self.fresh_link());
-        let link_end = UnixMillis(now.0.saturating_add(LINK_TTL_MS));
-        let (profile, discord_id) = invite.profile.into_profile(self.fresh_id(now));
+        let setup_token = password_hash.is_none().then(|| self.entropy.token());
+        let link_end = UnixMillis(now.0.saturating_add(SETUP_LINK_MS));
         Ok(User {
             id: String::new(),
             user_id: self.fresh_id(now),
@@ -309,16 +280,14 @@ impl Service {
             setup_expires_at: setup_token.is_some().then_some(link_end),
             setup_token,
             is_active: true,
-            discord_id,
+            discord_id: invite.discord_id,
             version: 0,
-            profile,
+            profile: Profile { id: self.fresh_id(now), ..invite.profile },
         })
     }
 
     pub(super) fn hash(&self, password: &Secret) -> Result<Secret, AccountError> {
-        let mut salt = [0; SALT_BYTES];
-        (self.entropy)(&mut salt);
-        Ok(Secret::new(password::hash(password.expose().as_bytes(), salt)?))
+        Ok(Secret::new(password::hash(password.expose().as_bytes(), self.entropy.bytes())?))
     }
 
     /// Stores today's hash of a password that has just been right. A login does not fail with it.
@@ -332,23 +301,21 @@ impl Service {
         }
     }
 
-    fn fresh_link(&self) -> Secret {
-        let mut bytes = [0; LINK_BYTES];
-        (self.entropy)(&mut bytes);
-        Secret::new(hex::encode(&bytes))
-    }
-
     /// A UUID of version 7 (RFC 9562, section 5.7).
     fn fresh_id(&self, now: UnixMillis) -> String {
-        let mut bytes = [0; 10];
-        (self.entropy)(&mut bytes);
         let unix_ms = u64::try_from(now.0).unwrap_or(0);
-        uuid::Builder::from_unix_timestamp_millis(unix_ms, &bytes).into_uuid().to_string()
+        let random = self.entropy.bytes();
+        uuid::Builder::from_unix_timestamp_millis(unix_ms, &random).into_uuid().to_string()
     }
 }
 
-fn success(value: &impl serde::Serialize) -> AccountReply {
-    AccountReply::success(200, value)
+/// `{"success":true}`
+fn done() -> AccountReply {
+    AccountReply::success(&())
+}
+
+fn link_answer(holder: &User) -> AccountReply {
+    AccountReply::success(&BTreeMap::from([("email", &holder.email)]))
 }
 
 /// Says why not. That the store does not answer is for the caller to log: it knows since when.
@@ -367,8 +334,7 @@ fn refusal(error: AccountError) -> AccountReply {
 
 /// Nothing of a token is kept here, so nothing ends but the browser's copy.
 fn logout() -> AccountReply {
-    let set_cookie = Some(Secret::new(CLEAR_TOKEN_COOKIE));
-    AccountReply { set_cookie, ..success(&Success::new()) }
+    AccountReply { cookie: Some(CookieChange::Clear), ..done() }
 }
 
 fn tokens_ended(user: &User) -> Effect {

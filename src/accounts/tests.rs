@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::base::entropy::Entropy;
+
 /// A new directory that goes with the value.
 pub(crate) struct TempDir(PathBuf);
 
@@ -34,6 +36,6 @@ impl Drop for TempDir {
 }
 
 /// Randomness of the system.
-pub(crate) fn os_entropy(bytes: &mut [u8]) {
-    getrandom::fill(bytes).expect("the system has randomness");
+pub(crate) fn os_entropy() -> Entropy {
+    Entropy::new(|bytes| getrandom::fill(bytes).expect("the system has randomness"))
 }

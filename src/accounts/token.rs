@@ -24,7 +24,7 @@ pub const TOKEN_BYTES_MAX: usize = 2048;
 /// What a token says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// The `user_id` of the user who logged in.
+    /// The `user_id` of the user that logged in.
     pub sub: String,
     /// The role at the login. Shown to clients; never trusted, the store is asked instead.
     #[serde(default)]
@@ -40,7 +40,7 @@ pub struct Claims {
     pub ver: u64,
 }
 
-/// The token is not one of ours, or expired. Why is nobody's business.
+/// The token is not one of ours, or expired. Why is not said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid token")]
 pub struct InvalidToken;

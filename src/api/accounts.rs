@@ -1,8 +1,7 @@
 //! Account requests from and to HTTP.
 
-use super::credentials::credentials;
-use super::route::AccountRoute;
-use crate::accounts::{AccountReply, AccountRequest, SECURE_COOKIE};
+use super::credentials::{TOKEN_COOKIE, credentials};
+use crate::accounts::{AccountReply, AccountRequest, AccountRoute, CookieChange};
 use crate::base::secret::Secret;
 use crate::base::throttle::RetryAfter;
 use crate::config::AllowedOrigins;
@@ -14,26 +13,13 @@ pub fn account_request(
     request: &Request,
     allowed_origins: &AllowedOrigins,
 ) -> AccountRequest {
+    let setup_token = match route {
+        AccountRoute::Invite => request.header("x-setup-token").map(Secret::new),
+        AccountRoute::SetupInfo => request.query_value("token").map(Secret::new),
+        _ => None,
+    };
     let credentials = credentials(request, allowed_origins);
-    let body = request.body().to_vec();
-    match route {
-        AccountRoute::Invite => {
-            let setup_token = request.header("x-setup-token").map(Secret::new);
-            AccountRequest::Invite { credentials, setup_token, body }
-        }
-        AccountRoute::SetupInfo => {
-            let token = request.query_value("token").unwrap_or_default();
-            AccountRequest::SetupInfo { token: Secret::new(token) }
-        }
-        AccountRoute::SetupPassword => AccountRequest::SetupPassword { body },
-        AccountRoute::Login => AccountRequest::Login { body },
-        AccountRoute::Logout => AccountRequest::Logout,
-        AccountRoute::Me => AccountRequest::Me { credentials },
-        AccountRoute::UpdateMe => AccountRequest::UpdateMe { credentials, body },
-        AccountRoute::Users => AccountRequest::Users { credentials },
-        AccountRoute::UpdateUser { id } => AccountRequest::UpdateUser { credentials, id, body },
-        AccountRoute::DeleteUser { id } => AccountRequest::DeleteUser { credentials, id },
-    }
+    AccountRequest { route, credentials, setup_token, body: request.body().to_vec() }
 }
 
 /// `reply` for a client that speaks TLS if it `is_secure`, perhaps with a proxy before us.
@@ -42,11 +28,22 @@ pub fn account_response(reply: AccountReply, is_secure: bool) -> Response {
     if reply.status == Status::SERVICE_UNAVAILABLE.code() {
         response = response.after(RETRY_AFTER_SECONDS);
     }
-    if let Some(cookie) = &reply.set_cookie {
-        let secure = if is_secure { SECURE_COOKIE } else { "" };
-        response.set_header("Set-Cookie", &format!("{}{secure}", cookie.expose()));
+    if let Some(change) = &reply.cookie {
+        let secure = if is_secure { "; Secure" } else { "" };
+        response.set_header("Set-Cookie", &format!("{}{secure}", cookie(change)));
     }
     response
+}
+
+/// The value of `Set-Cookie`: a token is out of reach of scripts, kept until the browser is closed,
+/// and sent with requests of our own pages only.
+fn cookie(change: &CookieChange) -> String {
+    match change {
+        CookieChange::Set(token) => {
+            format!("{TOKEN_COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", token.expose())
+        }
+        CookieChange::Clear => format!("{TOKEN_COOKIE}=; Path=/; Max-Age=0; SameSite=Lax"),
+    }
 }
 
 /// An address, or an e-mail at it, has failed to log in too often.
@@ -58,4 +55,17 @@ pub fn too_many_failed_logins(wait: RetryAfter) -> Response {
 /// The request's token is none, or has ended.
 pub fn not_logged_in() -> Response {
     Response::error(Status::UNAUTHORIZED, "Not logged in")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_for_our_own_pages_and_no_script() {
+        let token = CookieChange::Set(Secret::new("t"));
+        assert_eq!(cookie(&token), "_khun_ph_token=t; Path=/; HttpOnly; SameSite=Strict");
+        let cleared = cookie(&CookieChange::Clear);
+        assert!(cleared.starts_with("_khun_ph_token=;") && cleared.contains("Max-Age=0"));
+    }
 }

@@ -2,13 +2,14 @@
 //! become a WebSocket: from which pages, and in which subprotocol.
 
 use super::cors::{is_listed, is_own_origin, names_no_domain};
-use crate::accounts::TOKEN_COOKIE;
 use crate::base::secret::Secret;
 use crate::config::AllowedOrigins;
 use crate::http::{Request, Response, Status, Upgrade, offered_subprotocols};
 
 /// The one subprotocol spoken here (protocol, section 1).
 pub const SUBPROTOCOL: &str = "khun-phaen.v1";
+/// The cookie that a token may come in.
+pub(super) const TOKEN_COOKIE: &str = "_khun_ph_token";
 /// A subprotocol that begins so is a token. It is never echoed.
 const BEARER_PREFIX: &[u8] = b"bearer.";
 

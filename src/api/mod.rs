@@ -20,6 +20,6 @@ mod whoami;
 pub use accounts::{account_request, account_response, not_logged_in, too_many_failed_logins};
 pub use cors::Cors;
 pub use credentials::{SUBPROTOCOL, check_upgrade, credentials};
-pub use route::{AccountRoute, AdminRoute, Route, RouteError, route, routes};
+pub use route::{AdminRoute, Route, RouteError, route, routes};
 pub use server::{Health, busy, index, store_unavailable, too_many_connections};
 pub use whoami::{websocket_url, whoami};

@@ -1,5 +1,6 @@
 //! Methods and paths become routes.
 
+use crate::accounts::AccountRoute;
 use crate::base::room_code::{ROOM_CODE_BYTES_MAX, is_room_code};
 use crate::http::{Response, Status, decode_segment};
 
@@ -87,22 +88,6 @@ pub enum Route {
     Admin(AdminRoute),
     /// `OPTIONS` of whatever path.
     Preflight,
-}
-
-/// An account route (protocol, section 3). An id is decoded; there may be no such user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the table says what each is for")]
-pub enum AccountRoute {
-    Invite,
-    SetupInfo,
-    SetupPassword,
-    Login,
-    Logout,
-    Me,
-    UpdateMe,
-    Users,
-    UpdateUser { id: String },
-    DeleteUser { id: String },
 }
 
 /// A route for administrators.

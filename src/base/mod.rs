@@ -3,8 +3,10 @@
 
 pub mod authority;
 pub mod conn_map;
+pub mod entropy;
 pub mod hex;
 pub mod ids;
+pub mod login;
 pub mod memory;
 pub mod metrics;
 pub mod room_code;

@@ -16,6 +16,21 @@ pub enum HostAuth {
     Token,
 }
 
+impl HostAuth {
+    /// Its name in the settings and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PeerId => "peer_id",
+            Self::Token => "token",
+        }
+    }
+
+    /// What has `name`, in lower case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::PeerId, Self::Token].into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
 /// Which members may replace a room's document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyncWriters {

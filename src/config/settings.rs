@@ -5,9 +5,10 @@
 use super::address::{AllowedOrigins, TrustedProxies};
 use super::server::{Config, HostAuth, InitialAdmin, Limits, LogFormat, SyncWriters};
 use super::values::{
-    bind_address, boolean, choice, database_name, email, header_token, log_level, mongodb_uri,
-    nickname, number, public_url, size, size_text, with_credentials,
+    bind_address, boolean, choice, database_name, header_token, log_level, mongodb_uri, nickname,
+    number, public_url, size, size_text, with_credentials,
 };
+use crate::base::login::{PASSWORD_BYTES, email};
 use crate::base::secret::Secret;
 
 /// Set by systemd for a service with `StateDirectory=`: where its data belongs (systemd.exec(5)).
@@ -151,7 +152,7 @@ pub static SETTINGS: &[Setting] = settings! {
         admin_email = |v| email(v).map(Some);
     secret [|a, b| admin(a, |a| a.password.clone()) != admin(b, |b| b.password.clone())]
         "INITIAL_ADMIN_PASSWORD", "", "8 to 1024 bytes", "password of that administrator",
-        admin_password = |v| (8..=1024).contains(&v.len()).then(|| Some(Secret::new(v)));
+        admin_password = |v| PASSWORD_BYTES.contains(&v.len()).then(|| Some(Secret::new(v)));
     open [|a, b| admin(a, |a| a.nickname.clone()) != admin(b, |b| b.nickname.clone())]
         "INITIAL_ADMIN_NICKNAME", "", "up to 200 characters", "shown name of that administrator",
         admin_nickname = |v| nickname(v).map(Some);
@@ -160,7 +161,7 @@ pub static SETTINGS: &[Setting] = settings! {
     open start "HOST_AUTH", "peer_id", "peer_id or token",
         "what makes a member host: the host id, or also the host token",
         config.host_auth =
-            |v| choice(v, &[("peer_id", HostAuth::PeerId), ("token", HostAuth::Token)]);
+            |v| HostAuth::from_name(&v.to_ascii_lowercase());
     open live "SYNC_WRITERS", "host", "host or any", "who may replace a document",
         config.sync_writers =
             |v| choice(v, &[("host", SyncWriters::Host), ("any", SyncWriters::Any)]);

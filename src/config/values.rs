@@ -10,9 +10,6 @@ use super::server::BindAddress;
 use crate::base::authority::{Authority, split_url, usual_port};
 use crate::base::secret::Secret;
 
-/// Bytes of an e-mail address (RFC 5321, section 4.5.3.1.3, less the angle brackets).
-const EMAIL_BYTES_MAX: usize = 254;
-
 /// The target of our own log lines, as a directive of `RUST_LOG` names it.
 const OWN_TARGET: &str = "sync_server";
 
@@ -148,15 +145,6 @@ pub(super) fn log_level(text: &str) -> Option<LevelFilter> {
         }
     }
     (directives > 0).then(|| own.or(bare).unwrap_or(LevelFilter::Info))
-}
-
-/// An e-mail address in lower case: one `@` with something on both sides, no blanks.
-pub(super) fn email(text: &str) -> Option<String> {
-    let email = text.to_lowercase();
-    let (local, domain) = email.split_once('@')?;
-    let is_address = !local.is_empty() && !domain.is_empty() && !domain.contains('@');
-    let is_printable = !email.contains(|c: char| c.is_whitespace() || c.is_control());
-    (is_address && is_printable && email.len() <= EMAIL_BYTES_MAX).then_some(email)
 }
 
 /// The shown name of a user.

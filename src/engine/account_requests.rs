@@ -9,8 +9,8 @@ use super::job::Job;
 use super::requests::Asker;
 use super::revocations::distinct;
 use super::waiting::{AskedAccount, Waiting};
-use crate::accounts::{AccountReply, Effect, Identity, LoginKey, login_email};
-use crate::api::{self, AccountRoute};
+use crate::accounts::{AccountReply, AccountRoute, Effect, Identity, LoginKey};
+use crate::api;
 use crate::base::time::Now;
 use crate::config::AddressKey;
 use crate::http::{Request, Response};
@@ -26,8 +26,9 @@ impl Engine {
         request: &Request,
         asker: Asker,
     ) -> Result<Answer, Response> {
-        let email = (route == AccountRoute::Login).then(|| login_email(request.body())).flatten();
-        let login = email.map(|email| LoginKey::new(&email, AddressKey::of(asker.address)));
+        let address = AddressKey::of(asker.address);
+        let is_login = route == AccountRoute::Login;
+        let login = is_login.then(|| LoginKey::new(request.body(), address)).flatten();
         if let Some(key) = login {
             self.limits.take_login(key, cx.now.at).map_err(|wait| {
                 info!("{}: too many failed logins", asker.address);
@@ -48,24 +49,19 @@ impl Engine {
         reply: AccountReply,
         asked: AskedAccount,
     ) -> Answer {
-        let mut has_failed = false;
-        for effect in &reply.effects {
-            match effect {
-                Effect::LoginFailed => {
-                    info!("a login failed");
-                    has_failed = true;
-                }
-                Effect::LoginSucceeded => {}
-                Effect::StoreUnavailable(why) => self.store.failed(why, cx.now.at),
-                Effect::Revoked { user_id, below_version } => {
-                    self.close_clients(cx.sessions, cx.now, |client| {
-                        client.user_id == *user_id && client.version < *below_version
-                    });
-                }
-            }
-        }
-        if !has_failed {
+        if reply.effect == Some(Effect::LoginFailed) {
+            info!("a login failed");
+        } else {
             self.no_failed_login(asked);
+        }
+        match &reply.effect {
+            Some(Effect::StoreUnavailable(why)) => self.store.failed(why, cx.now.at),
+            Some(Effect::Revoked { user_id, below_version }) => {
+                self.close_clients(cx.sessions, cx.now, |client| {
+                    client.user_id == *user_id && client.version < *below_version
+                });
+            }
+            Some(Effect::LoginFailed) | None => {}
         }
         api::account_response(reply, asked.is_secure).into()
     }

@@ -207,16 +207,17 @@ impl Jobs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::AccountRequest;
+    use crate::accounts::{AccountRequest, AccountRoute};
     use crate::base::ids::{ConnId, RoomKey};
     use crate::base::time::UnixMillis;
     use crate::engine::waiting::AskedAccount;
 
     const PROBE: Job = Job::Probe { now: UnixMillis(0) };
 
-    fn login() -> Job {
-        let request = Box::new(AccountRequest::Login { body: Vec::new() });
-        Job::Account { request, now: UnixMillis(0) }
+    fn login(bytes: usize) -> Job {
+        let (route, body) = (AccountRoute::Login, vec![b' '; bytes]);
+        let request = AccountRequest { route, credentials: None, setup_token: None, body };
+        Job::Account { request: Box::new(request), now: UnixMillis(0) }
     }
 
     /// The request of some client.
@@ -229,7 +230,7 @@ mod tests {
     fn hashes_never_take_all_workers_and_short_work_overtakes_them() {
         let mut jobs = Jobs::new(MemoryBudget::new(1 << 20));
         let mut start = |job| jobs.start(job, asked(), Timestamp(0)).expect("room");
-        let (first, second, probe) = (start(login()), start(login()), start(PROBE));
+        let (first, second, probe) = (start(login(0)), start(login(0)), start(PROBE));
         assert_eq!(jobs.next(1).expect("a job").0, probe);
         let (id, job) = jobs.next(1).expect("a job");
         assert_eq!((id, jobs.hash_bytes()), (first, HASH_MEMORY_BYTES));
@@ -270,11 +271,7 @@ mod tests {
     fn what_waits_counts_until_it_is_started_or_given_up() {
         let budget = MemoryBudget::new(100_000);
         let mut jobs = Jobs::new(budget.clone());
-        let mut start = |bytes| {
-            let request = Box::new(AccountRequest::Login { body: vec![b' '; bytes] });
-            let job = Job::Account { request, now: UnixMillis(0) };
-            jobs.start(job, asked(), Timestamp(0))
-        };
+        let mut start = |bytes| jobs.start(login(bytes), asked(), Timestamp(0));
         assert!(start(60_000).is_ok());
         assert_eq!(start(60_000), Err(QueueFull), "no memory for it");
         assert!(start(40_000).is_ok());

@@ -38,5 +38,4 @@ mod waiting;
 
 pub use application::Engine;
 pub use dispatch::RemoteEvent;
-pub use draw::Entropy;
 pub use job::{Job, Outcome};

@@ -1,11 +1,17 @@
 //! What a store is: its records, its errors, and the trait of both implementations.
 
+use serde::Serialize;
+
 use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;
 use crate::config::HostAuth;
 
 /// Users that [`Store::users`] returns at most, the oldest first.
 pub const USERS_MAX: usize = 10_000;
+
+/// How long a setup link counts, in milliseconds; also that of a user of the old backend, which
+/// kept no end for it.
+pub const SETUP_LINK_MS: i64 = 7 * 24 * 3_600 * 1_000;
 
 /// Why the store did not do what it was asked. Each is one line for a person, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,13 +28,13 @@ pub enum StoreError {
     /// There is no such user.
     #[error("User not found")]
     NotFound,
-    /// It would leave nobody who can administer: no active admin with a password.
+    /// It would leave no user that [can administer](User::can_administer).
     #[error("The last active admin cannot be deleted, demoted or deactivated")]
     LastAdmin,
     /// The database takes no record of that size.
     #[error("the document is too large for the database")]
     TooLarge,
-    /// What is stored, or where it is stored, is not as it should be; somebody has to look.
+    /// What is stored, or where it is stored, is not as it should be; the operator has to look.
     #[error("{0}")]
     Damaged(String),
     /// This build, or the store of these settings, cannot do it.
@@ -60,7 +66,7 @@ pub struct RoomRecord {
     pub room_code: String,
     /// `None` in rooms of the old backend.
     pub room_id: Option<String>,
-    /// `None` while nobody has claimed the room, and in rooms of the old backend.
+    /// `None` while the room is unclaimed, and in rooms of the old backend.
     pub host_id: Option<String>,
     /// How a host proves itself.
     pub host_auth: HostAuth,
@@ -100,9 +106,10 @@ impl Role {
 }
 
 /// What others see of a user. All free text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Profile {
-    /// Permanent id of the profile.
+    /// Permanent id of the profile; not shown.
+    #[serde(skip)]
     pub id: String,
     /// First name.
     pub first_name: Option<String>,
@@ -132,7 +139,8 @@ pub struct User {
     pub created_at: UnixMillis,
     /// The secret of the setup link, while it has not been used.
     pub setup_token: Option<Secret>,
-    /// When the setup link ends. For a user of the old backend: 7 days after `created_at`.
+    /// When the setup link ends. For a user of the old backend: [`SETUP_LINK_MS`] after
+    /// `created_at`.
     pub setup_expires_at: Option<UnixMillis>,
     /// Whether the user may log in.
     pub is_active: bool,
@@ -142,6 +150,18 @@ pub struct User {
     pub version: u64,
     /// What others see.
     pub profile: Profile,
+}
+
+impl User {
+    /// Whether it is an active admin with a password.
+    pub fn can_administer(&self) -> bool {
+        self.is_active && self.role == Role::Admin && self.password_hash.is_some()
+    }
+
+    /// Whether the setup link has not ended at `now`.
+    pub fn has_link_at(&self, now: UnixMillis) -> bool {
+        self.setup_expires_at.is_some_and(|at| now < at)
+    }
 }
 
 /// What to change of a user; `None` leaves a field as it is, `Some(None)` clears it.
@@ -169,6 +189,13 @@ pub struct UserChange {
     pub end_tokens: bool,
 }
 
+impl UserChange {
+    /// A new password; the user's tokens end.
+    pub fn password(hash: Secret) -> Self {
+        Self { password_hash: Some(hash), end_tokens: true, ..Self::default() }
+    }
+}
+
 /// What decides whether a user's tokens still hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccountState {
@@ -178,15 +205,6 @@ pub struct AccountState {
     pub role: Role,
     /// Whether the user may do anything.
     pub is_active: bool,
-}
-
-/// How an attempt to become the first user ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FirstUser {
-    /// This is the first user.
-    Created,
-    /// There was a user already.
-    AlreadyThere,
 }
 
 /// A database. Every method blocks, and may be called by several threads at once. Each may fail
@@ -216,9 +234,9 @@ pub trait Store: Send + Sync {
     /// Whether there is any user.
     fn has_users(&self) -> Result<bool, StoreError>;
 
-    /// Creates `user` if there is no user at all. Of any number of attempts at once, from any
-    /// number of processes, exactly one creates.
-    fn create_first_user(&self, user: &User) -> Result<FirstUser, StoreError>;
+    /// Creates `user` if there is no user at all; returns whether it did. Of any number of attempts
+    /// at once, from any number of processes, exactly one creates.
+    fn create_first_user(&self, user: &User) -> Result<bool, StoreError>;
 
     /// Creates a further user.
     ///
@@ -250,11 +268,11 @@ pub trait Store: Send + Sync {
     /// [`StoreError::NotFound`], [`StoreError::LastAdmin`].
     fn delete_user(&self, id: &str) -> Result<User, StoreError>;
 
-    /// Sets the password of the user who has `token`, if it has not expired by `now`, clears the
+    /// Sets the password of the user with `token`, if it has not expired by `now`, clears the
     /// token and adds one to `version`. Of several attempts at once, one succeeds.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if nobody has that token (any more), or if it has expired.
+    /// [`StoreError::NotFound`] if no user has that token (any more), or if it has expired.
     fn consume_setup_token(
         &self,
         token: &Secret,
@@ -271,6 +289,6 @@ pub trait Store: Send + Sync {
         new: &Secret,
     ) -> Result<bool, StoreError>;
 
-    /// The state of each of these users, in the order asked; `None` for those who are gone.
+    /// The state of each of these users, in the order asked; `None` for those that are gone.
     fn account_states(&self, user_ids: &[String]) -> Result<Vec<Option<AccountState>>, StoreError>;
 }

@@ -4,15 +4,59 @@
 //! What must hold across several servers on one database (one first user, a last administrator,
 //! a setup link that works once) is decided *in* the database, never by a lock in the process.
 
-mod chosen;
 mod contract;
 #[cfg(feature = "mongodb")]
 pub mod mongo;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-pub use chosen::{backup, open};
 pub use contract::{
-    AccountState, FirstUser, Profile, Role, RoomRecord, Store, StoreError, USERS_MAX, User,
+    AccountState, Profile, Role, RoomRecord, SETUP_LINK_MS, Store, StoreError, USERS_MAX, User,
     UserChange,
 };
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::Config;
+
+/// Opens the store of `config`. `MongoDB` is not waited for.
+///
+/// # Errors
+/// [`StoreError::Unsupported`] if this build has no such store, and those of opening it.
+pub fn open(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
+    match &config.mongodb_uri {
+        #[cfg(feature = "mongodb")]
+        Some(uri) => {
+            let workers = config.limits.worker_threads;
+            Ok(Arc::new(mongo::MongoStore::connect(uri, &config.db_name, workers)?))
+        }
+        #[cfg(not(feature = "mongodb"))]
+        Some(_) => {
+            Err(StoreError::Unsupported("MONGODB_URI is set, but this build has no MongoDB"))
+        }
+        #[cfg(feature = "sqlite")]
+        None => Ok(Arc::new(sqlite::SqliteStore::open(&config.data_dir)?)),
+        #[cfg(not(feature = "sqlite"))]
+        None => Err(StoreError::Unsupported("this build has no embedded store: set MONGODB_URI")),
+    }
+}
+
+/// Copies the embedded store of `config` to the new file `target`, also while it is in use.
+///
+/// # Errors
+/// [`StoreError::Unsupported`] if there is no embedded store, and those of copying it.
+#[cfg(feature = "sqlite")]
+pub fn backup(config: &Config, target: &Path) -> Result<(), StoreError> {
+    if config.mongodb_uri.is_some() {
+        let advice = "the data is in MongoDB: use mongodump to copy it";
+        return Err(StoreError::Unsupported(advice));
+    }
+    sqlite::backup(&config.data_dir, target)
+}
+
+/// As with `SQLite`, in a build that has nothing to copy.
+#[cfg(not(feature = "sqlite"))]
+pub fn backup(_: &Config, _: &Path) -> Result<(), StoreError> {
+    Err(StoreError::Unsupported("this build has no embedded store"))
+}

@@ -4,23 +4,20 @@
 //! finds out anew whether the server is there. Existing Khun Phaen collections are used as they
 //! are: fields that are not ours stay untouched (`$set`, never a replacement).
 //!
-//! **One first user.** Whoever wants to be first agrees on one `_id` through the document
-//! `first_user` of `sync_meta`, then inserts the user under that `_id`. It is unique, so one
-//! insertion succeeds, whichever process makes it; a process that dies in between leaves the
-//! `_id` to the next one.
+//! **One first user.** Processes agree on one `_id` through the document `first_user` of
+//! `sync_meta`, then insert their user under that `_id`. It is unique, so one insertion succeeds,
+//! whichever process makes it; a process that dies in between leaves the `_id` to the next one.
 //!
 //! **The last administrator.** Changes that could take one away wait for a lease in `sync_meta`,
 //! so that they happen one after the other, on a standalone server as well. A lease that its
 //! holder never gave back ends by itself.
 
 mod documents;
-mod inspect;
 
-pub use inspect::{hosts, inspect};
-
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use log::{info, warn};
@@ -29,15 +26,22 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::options::{
-    Acknowledgment, ClientOptions, ConnectionString, IndexOptions, WriteConcern,
+    Acknowledgment, ClientOptions, ConnectionString, HostInfo, IndexOptions, ServerAddress,
+    WriteConcern,
 };
 use mongodb::sync::{Client, Collection, Database};
 
 use super::contract::{
-    AccountState, FirstUser, Role, RoomRecord, Store, StoreError, USERS_MAX, User, UserChange,
+    AccountState, Role, RoomRecord, Store, StoreError, USERS_MAX, User, UserChange,
 };
 use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;
+
+/// The collections.
+const ROOMS: &str = "rooms";
+const USERS: &str = "users";
+const PROFILES: &str = "user_profiles";
+const META: &str = "sync_meta";
 
 /// How long to look for a server, and to connect to it, unless the URI says otherwise: together
 /// less than a job may take.
@@ -107,16 +111,15 @@ impl MongoStore {
         Ok(store)
     }
 
-    /// The database, ready for use: whoever asks first makes the indexes.
+    /// The database, ready for use: the first call makes the indexes.
     fn database(&self) -> Result<Database, StoreError> {
-        let database = self.open().map_err(|error| failed(&error))?;
+        let database = self.open()?;
         if !self.is_prepared.load(Ordering::Relaxed) {
-            make_index(&database, "users", "email")?;
-            let rooms = make_index(&database, "rooms", "room_code")?;
+            make_index(&database, USERS, "email")?;
+            let rooms = make_index(&database, ROOMS, "room_code")?;
             self.rooms_are_unique.store(rooms, Ordering::Relaxed);
             let model = IndexModel::builder().keys(doc! { "user_id": 1 }).build();
-            let users = database.collection::<Document>("users");
-            users.create_index(model).run().map_err(|error| failed(&error))?;
+            database.collection::<Document>(USERS).create_index(model).run()?;
             self.is_prepared.store(true, Ordering::Relaxed);
         }
         Ok(database)
@@ -125,7 +128,7 @@ impl MongoStore {
     /// The driver and its threads start with the first call. With `mongodb+srv` that looks up
     /// names, and fails if there is no network: the next one tries again.
     fn open(&self) -> Result<Database, Error> {
-        let mut connected = self.lock();
+        let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(database) = &*connected {
             return Ok(database.clone());
         }
@@ -144,43 +147,20 @@ impl MongoStore {
         Ok(database)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Database>> {
-        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn collection(&self, name: &str) -> Result<Collection<Document>, StoreError> {
         Ok(self.database()?.collection(name))
     }
 
-    fn rooms(&self) -> Result<Collection<Document>, StoreError> {
-        self.collection("rooms")
-    }
-
-    fn user_documents(&self) -> Result<Collection<Document>, StoreError> {
-        self.collection("users")
-    }
-
-    fn profiles(&self) -> Result<Collection<Document>, StoreError> {
-        self.collection("user_profiles")
-    }
-
-    fn meta(&self) -> Result<Collection<Document>, StoreError> {
-        self.collection("sync_meta")
-    }
-
     fn find_user(&self, filter: Document) -> Result<Option<User>, StoreError> {
-        let found = self.user_documents()?.find_one(filter).run();
-        match found.map_err(|error| failed(&error))? {
-            Some(document) => self.with_profile(&document).map(Some),
-            None => Ok(None),
-        }
+        let found = self.collection(USERS)?.find_one(filter).run()?;
+        found.map(|document| self.with_profile(&document)).transpose()
     }
 
     /// A user with its profile, which old data may lack.
     fn with_profile(&self, document: &Document) -> Result<User, StoreError> {
         let mut user = documents::user(document)?;
         let filter = doc! { "user_id": &user.user_id };
-        let profile = self.profiles()?.find_one(filter).run().map_err(|error| failed(&error))?;
+        let profile = self.collection(PROFILES)?.find_one(filter).run()?;
         user.profile = documents::profile_of(&user, profile.as_ref());
         Ok(user)
     }
@@ -189,30 +169,24 @@ impl MongoStore {
     fn insert_user(&self, id: ObjectId, user: &User) -> Result<bool, StoreError> {
         let mut document = documents::from_user(user);
         document.insert("_id", id);
-        match self.user_documents()?.insert_one(document).run() {
-            Ok(_) => {}
-            Err(error) if code(&error) == Some(DUPLICATE_KEY) => return Ok(false),
-            Err(error) => return Err(failed(&error)),
+        if unless_duplicate(self.collection(USERS)?.insert_one(document).run())?.is_none() {
+            return Ok(false);
         }
         let filter = doc! { "user_id": &user.user_id };
-        let profile = documents::from_profile(&user.user_id, &user.profile);
-        let update = doc! { "$setOnInsert": profile };
-        let put = self.profiles()?.update_one(filter, update).upsert(true).run();
-        put.map(|_| true).map_err(|error| failed(&error))
+        let update = doc! { "$setOnInsert": documents::from_profile(&user.user_id, &user.profile) };
+        self.collection(PROFILES)?.update_one(filter, update).upsert(true).run()?;
+        Ok(true)
     }
 
-    /// The `_id` that all who want to be the first user agree on.
+    /// The `_id` that all processes that make a first user agree on.
     fn first_user_id(&self) -> Result<ObjectId, StoreError> {
-        let marker = doc! { "_id": "first_user", "user": ObjectId::new() };
-        match self.meta()?.insert_one(marker).run() {
-            Ok(_) => {}
-            // Somebody was faster; what counts is what is there.
-            Err(error) if code(&error) == Some(DUPLICATE_KEY) => {}
-            Err(error) => return Err(failed(&error)),
-        }
+        let meta = self.collection(META)?;
+        // Another process may have been faster; what counts is what is there.
+        unless_duplicate(
+            meta.insert_one(doc! { "_id": "first_user", "user": ObjectId::new() }).run(),
+        )?;
         for _ in 0..LEASE_ATTEMPTS_MAX {
-            let agreed = self.meta()?.find_one(doc! { "_id": "first_user" }).run();
-            if let Some(agreed) = agreed.map_err(|error| failed(&error))? {
+            if let Some(agreed) = meta.find_one(doc! { "_id": "first_user" }).run()? {
                 return agreed.get_object_id("user").map_err(|_| {
                     StoreError::Damaged("sync_meta.first_user in MongoDB is not ours".to_owned())
                 });
@@ -223,18 +197,7 @@ impl MongoStore {
         Err(StoreError::Unavailable("another server is making the first user".to_owned()))
     }
 
-    fn update_profile(&self, user: &User, change: &UserChange) -> Result<(), StoreError> {
-        let fields = documents::profile_changes(change);
-        if fields.is_empty() {
-            return Ok(());
-        }
-        let update = doc! { "$set": fields, "$setOnInsert": { "_id": &user.profile.id } };
-        let filter = doc! { "user_id": &user.user_id };
-        let updated = self.profiles()?.update_one(filter, update).upsert(true).run();
-        updated.map(drop).map_err(|error| failed(&error))
-    }
-
-    /// Runs `act` while nobody else, in any process, takes an administrator away.
+    /// Runs `act` while no other process or thread takes an administrator away.
     fn with_admin_lease<T>(
         &self,
         act: impl FnOnce() -> Result<T, StoreError>,
@@ -244,7 +207,7 @@ impl MongoStore {
         let result = act();
         let filter = doc! { "_id": "admin_lease", "owner": owner };
         let free = doc! { "$set": { "until": DateTime::from_millis(0) } };
-        if let Err(error) = self.meta()?.update_one(filter, free).run() {
+        if let Err(error) = self.collection(META)?.update_one(filter, free).run() {
             // It ends by itself.
             info!("a lease could not be given back: {}", brief(&error));
         }
@@ -257,26 +220,24 @@ impl MongoStore {
             let until = DateTime::from_millis(now.timestamp_millis() + LEASE_MS);
             let filter = doc! { "_id": "admin_lease", "until": { "$lt": now } };
             let update = doc! { "$set": { "owner": owner, "until": until } };
-            match self.meta()?.update_one(filter, update).upsert(true).run() {
-                Ok(_) => return Ok(()),
-                // It exists and is held: the upsert found nothing to update and could not insert.
-                Err(error) if code(&error) == Some(DUPLICATE_KEY) => pause(LEASE_INTERVAL),
-                Err(error) => return Err(failed(&error)),
+            let taken = self.collection(META)?.update_one(filter, update).upsert(true).run();
+            if unless_duplicate(taken)?.is_some() {
+                return Ok(());
             }
+            // It exists and is held: the upsert found nothing to update and could not insert.
+            pause(LEASE_INTERVAL);
         }
         Err(StoreError::Unavailable("another server is changing the administrators".to_owned()))
     }
 
-    /// Refuses to take away the rights of `user` if nobody else has them.
+    /// Refuses to take away the rights of `user` if no other user has them.
     fn guard_last_admin(&self, user: &User) -> Result<(), StoreError> {
-        if !rules(user) {
+        if !user.can_administer() {
             return Ok(());
         }
         let others = doc! { "user_id": { "$ne": &user.user_id } };
-        let others = self.user_documents()?.find(others).run().map_err(|error| failed(&error))?;
-        for other in others {
-            let other = other.map_err(|error| failed(&error))?;
-            if documents::user(&other).is_ok_and(|other| rules(&other)) {
+        for other in self.collection(USERS)?.find(others).run()? {
+            if documents::user(&other?).is_ok_and(|other| other.can_administer()) {
                 return Ok(());
             }
         }
@@ -284,25 +245,24 @@ impl MongoStore {
     }
 
     fn apply(&self, user: &User, change: &UserChange) -> Result<User, StoreError> {
+        let filter = doc! { "user_id": &user.user_id };
         let update = documents::user_changes(change);
         if !update.is_empty() {
-            let filter = doc! { "user_id": &user.user_id };
-            let updated = self.user_documents()?.update_one(filter, update).run();
-            match updated {
-                Ok(result) if result.matched_count == 0 => return Err(StoreError::NotFound),
-                Ok(_) => {}
-                Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
-                    return Err(StoreError::EmailTaken);
-                }
-                Err(error) => return Err(failed(&error)),
+            let updated = self.collection(USERS)?.update_one(filter.clone(), update).run();
+            if unless_duplicate(updated)?.ok_or(StoreError::EmailTaken)?.matched_count == 0 {
+                return Err(StoreError::NotFound);
             }
         }
-        self.update_profile(user, change)?;
+        let fields = documents::profile_changes(change);
+        if !fields.is_empty() {
+            let update = doc! { "$set": fields, "$setOnInsert": { "_id": &user.profile.id } };
+            self.collection(PROFILES)?.update_one(filter, update).upsert(true).run()?;
+        }
         self.user_by_id(&user.user_id)?.ok_or(StoreError::NotFound)
     }
 
-    /// Looks whether an e-mail is taken. The unique index decides between two who ask at once; it
-    /// does not see that one of the old backend is the same in capitals, and old data may have
+    /// Looks whether an e-mail is taken. The unique index decides between two attempts at once;
+    /// it does not see that one of the old backend is the same in capitals, and old data may have
     /// kept it from being made.
     fn check_email(&self, email: &str, except: &str) -> Result<(), StoreError> {
         match self.user_by_email(email)? {
@@ -318,15 +278,15 @@ impl Store for MongoStore {
     }
 
     fn ping(&self) -> Result<(), StoreError> {
-        let answer = self.database()?.run_command(doc! { "ping": 1 }).run();
-        answer.map(drop).map_err(|error| failed(&error))
+        self.database()?.run_command(doc! { "ping": 1 }).run()?;
+        Ok(())
     }
 
     fn room(&self, room_code: &str) -> Result<Option<RoomRecord>, StoreError> {
         // Of several with one code, which only old data can have, the newest counts.
         let newest = doc! { "last_sync": -1 };
-        let found = self.rooms()?.find_one(doc! { "room_code": room_code }).sort(newest).run();
-        let found = found.map_err(|error| failed(&error))?;
+        let filter = doc! { "room_code": room_code };
+        let found = self.collection(ROOMS)?.find_one(filter).sort(newest).run()?;
         found.as_ref().map(documents::room).transpose()
     }
 
@@ -345,35 +305,25 @@ impl Store for MongoStore {
         let same_room = doc! { "$in": [&room.room_id, Bson::Null] };
         let filter = doc! { "room_code": &room.room_code, "room_id": same_room };
         let update = doc! { "$set": documents::from_room(room) };
-        match self.rooms()?.update_one(filter, update).upsert(true).run() {
-            Ok(_) => Ok(()),
-            Err(error) => match code(&error) {
-                Some(DUPLICATE_KEY) => Err(StoreError::Conflict),
-                Some(OBJECT_TOO_LARGE) => Err(StoreError::TooLarge),
-                _ => Err(failed(&error)),
-            },
-        }
+        let saved = self.collection(ROOMS)?.update_one(filter, update).upsert(true).run();
+        unless_duplicate(saved)?.map(drop).ok_or(StoreError::Conflict)
     }
 
     fn delete_room(&self, room_code: &str, room_id: &str) -> Result<(), StoreError> {
         let same_room = doc! { "$in": [room_id, Bson::Null] };
         let filter = doc! { "room_code": room_code, "room_id": same_room };
         // Old data may have several.
-        self.rooms()?.delete_many(filter).run().map(drop).map_err(|error| failed(&error))
+        self.collection(ROOMS)?.delete_many(filter).run()?;
+        Ok(())
     }
 
     fn has_users(&self) -> Result<bool, StoreError> {
-        let any = self.user_documents()?.find_one(doc! {}).projection(doc! { "_id": 1 }).run();
-        any.map(|user| user.is_some()).map_err(|error| failed(&error))
+        let any = self.collection(USERS)?.find_one(doc! {}).projection(doc! { "_id": 1 }).run()?;
+        Ok(any.is_some())
     }
 
-    fn create_first_user(&self, user: &User) -> Result<FirstUser, StoreError> {
-        if self.has_users()? {
-            return Ok(FirstUser::AlreadyThere);
-        }
-        let id = self.first_user_id()?;
-        let inserted = self.insert_user(id, user)?;
-        Ok(if inserted { FirstUser::Created } else { FirstUser::AlreadyThere })
+    fn create_first_user(&self, user: &User) -> Result<bool, StoreError> {
+        Ok(!self.has_users()? && self.insert_user(self.first_user_id()?, user)?)
     }
 
     fn create_user(&self, user: &User) -> Result<(), StoreError> {
@@ -408,14 +358,14 @@ impl Store for MongoStore {
 
     fn users(&self) -> Result<Vec<User>, StoreError> {
         let limit = i64::try_from(USERS_MAX).unwrap_or(i64::MAX);
-        let found = self.user_documents()?.find(doc! {}).sort(doc! { "_id": 1 }).limit(limit).run();
         let mut users = Vec::new();
-        for document in found.map_err(|error| failed(&error))? {
-            users.push(documents::user(&document.map_err(|error| failed(&error))?)?);
+        let oldest = doc! { "_id": 1 };
+        for document in self.collection(USERS)?.find(doc! {}).sort(oldest).limit(limit).run()? {
+            users.push(documents::user(&document?)?);
         }
-        let mut profiles = std::collections::HashMap::new();
-        for document in self.profiles()?.find(doc! {}).run().map_err(|error| failed(&error))? {
-            let document = document.map_err(|error| failed(&error))?;
+        let mut profiles = HashMap::new();
+        for document in self.collection(PROFILES)?.find(doc! {}).run()? {
+            let document = document?;
             if let Ok(user_id) = document.get_str("user_id") {
                 profiles.insert(user_id.to_owned(), document.clone());
             }
@@ -448,10 +398,8 @@ impl Store for MongoStore {
             let user = self.user_by_id(id)?.ok_or(StoreError::NotFound)?;
             self.guard_last_admin(&user)?;
             let filter = doc! { "user_id": &user.user_id };
-            let deleted = self.user_documents()?.delete_one(filter.clone()).run();
-            deleted.map_err(|error| failed(&error))?;
-            let deleted = self.profiles()?.delete_one(filter).run();
-            deleted.map_err(|error| failed(&error))?;
+            self.collection(USERS)?.delete_one(filter.clone()).run()?;
+            self.collection(PROFILES)?.delete_one(filter).run()?;
             Ok(user)
         })
     }
@@ -464,18 +412,12 @@ impl Store for MongoStore {
     ) -> Result<User, StoreError> {
         let user = self
             .user_by_setup_token(token)?
-            .filter(|user| user.setup_expires_at.is_some_and(|expires| now < expires))
+            .filter(|user| user.has_link_at(now))
             .ok_or(StoreError::NotFound)?;
-        let change = UserChange {
-            password_hash: Some(password_hash.clone()),
-            end_tokens: true,
-            ..UserChange::default()
-        };
-        // Whoever finds the token still there has used it.
+        // The update that finds the token still there has used it.
         let filter = doc! { "user_id": &user.user_id, "setup_token": token.expose() };
-        let update = documents::user_changes(&change);
-        let updated = self.user_documents()?.update_one(filter, update).run();
-        match updated.map_err(|error| failed(&error))?.matched_count {
+        let update = documents::user_changes(&UserChange::password(password_hash.clone()));
+        match self.collection(USERS)?.update_one(filter, update).run()?.matched_count {
             0 => Err(StoreError::NotFound),
             _ => self.user_by_id(&user.user_id)?.ok_or(StoreError::NotFound),
         }
@@ -489,19 +431,44 @@ impl Store for MongoStore {
     ) -> Result<bool, StoreError> {
         let filter = doc! { "user_id": user_id, "password_hash": old.expose() };
         let update = doc! { "$set": { "password_hash": new.expose() } };
-        let updated = self.user_documents()?.update_one(filter, update).run();
-        updated.map(|result| result.matched_count > 0).map_err(|error| failed(&error))
+        Ok(self.collection(USERS)?.update_one(filter, update).run()?.matched_count > 0)
     }
 
     fn account_states(&self, user_ids: &[String]) -> Result<Vec<Option<AccountState>>, StoreError> {
         let filter = doc! { "user_id": { "$in": user_ids } };
-        let mut states = std::collections::HashMap::new();
-        for found in self.user_documents()?.find(filter).run().map_err(|error| failed(&error))? {
-            let user = documents::user(&found.map_err(|error| failed(&error))?)?;
-            let User { version, role, is_active, .. } = user;
-            states.insert(user.user_id, AccountState { version, role, is_active });
+        let mut states = HashMap::new();
+        for found in self.collection(USERS)?.find(filter).run()? {
+            let User { user_id, version, role, is_active, .. } = documents::user(&found?)?;
+            states.insert(user_id, AccountState { version, role, is_active });
         }
         Ok(user_ids.iter().map(|user_id| states.get(user_id).copied()).collect())
+    }
+}
+
+/// Asks the server at `uri` for its clock, and whether the rooms in `database` may be read; changes
+/// nothing. Takes about as long as a few of the driver's time-outs at most: 2 s each, unless `uri`
+/// says otherwise.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if it does not answer or refuses us, [`StoreError::Damaged`] if
+/// the settings can't be meant.
+pub fn inspect(uri: &Secret, database: &str) -> Result<Option<UnixMillis>, StoreError> {
+    let database = MongoStore::connect(uri, database, 1)?.open()?;
+    let hello = database.run_command(doc! { "hello": 1 }).run()?;
+    let rooms = database.collection::<Document>(ROOMS);
+    rooms.find_one(doc! {}).projection(doc! { "_id": 1 }).run()?;
+    let clock = hello.get_datetime("localTime").ok();
+    Ok(clock.map(|clock| UnixMillis(clock.timestamp_millis())))
+}
+
+/// The servers that `uri` names, without user and password; empty if it cannot be read.
+pub fn hosts(uri: &Secret) -> String {
+    match ConnectionString::parse(uri.expose()).map(|parsed| parsed.host_info) {
+        Ok(HostInfo::HostIdentifiers(hosts)) => {
+            hosts.iter().map(ServerAddress::to_string).collect::<Vec<_>>().join(", ")
+        }
+        Ok(HostInfo::DnsRecord(name)) => name,
+        _ => String::new(),
     }
 }
 
@@ -510,28 +477,32 @@ fn make_index(database: &Database, collection: &str, field: &str) -> Result<bool
     let options = IndexOptions::builder().unique(true).build();
     let model = IndexModel::builder().keys(doc! { field: 1 }).options(options).build();
     match database.collection::<Document>(collection).create_index(model).run() {
-        Ok(_) => Ok(true),
         Err(error) if code(&error).is_some_and(|c| INDEX_CONFLICTS.contains(&c)) => Ok(true),
-        Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
-            warn!(
-                "MongoDB has several {collection} with the same {field}: no unique index is made \
-                 until that is mended"
-            );
-            Ok(false)
+        made => {
+            let is_made = unless_duplicate(made)?.is_some();
+            if !is_made {
+                warn!(
+                    "MongoDB has several {collection} with the same {field}: no unique index is \
+                     made until that is mended"
+                );
+            }
+            Ok(is_made)
         }
-        Err(error) => Err(failed(&error)),
     }
-}
-
-/// Whether `user` can administer.
-fn rules(user: &User) -> bool {
-    user.is_active && user.role == Role::Admin && user.password_hash.is_some()
 }
 
 /// Waits on a worker's thread, which may block.
 #[expect(clippy::disallowed_methods, reason = "workers may wait; the event loop never comes here")]
 fn pause(time: Duration) {
     std::thread::sleep(time);
+}
+
+/// What an operation gave; `None` if a unique index forbids it.
+fn unless_duplicate<T>(result: Result<T, Error>) -> Result<Option<T>, StoreError> {
+    match result {
+        Err(error) if code(&error) == Some(DUPLICATE_KEY) => Ok(None),
+        result => Ok(Some(result?)),
+    }
 }
 
 /// The server's code for what went wrong, if it was the server that said so.
@@ -553,6 +524,32 @@ fn brief(error: &Error) -> String {
     text.lines().next().unwrap_or_default().chars().take(200).collect()
 }
 
-fn failed(error: &Error) -> StoreError {
-    StoreError::Unavailable(brief(error))
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        if code(&error) == Some(OBJECT_TOO_LARGE) {
+            Self::TooLarge
+        } else {
+            Self::Unavailable(brief(&error))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_shown_without_their_password() {
+        for (uri, expected) in [
+            (
+                "mongodb://ann:secret@db.example.com:27018/x?authSource=admin",
+                "db.example.com:27018",
+            ),
+            ("mongodb://a,b:1", "a:27017, b:1"),
+            ("mongodb+srv://ann:secret@cluster.example.net/x", "cluster.example.net"),
+            ("mongodb://ann:se@cret@db.example.com", ""),
+        ] {
+            assert_eq!(hosts(&Secret::new(uri)), expected, "{uri}");
+        }
+    }
 }

@@ -42,7 +42,7 @@ impl Backend {
             Job::DeleteRoom { room_code, room_id } => {
                 Outcome::DeletedRoom(self.store.delete_room(&room_code, &room_id))
             }
-            Job::Account { request, now } => Outcome::Account(self.accounts.handle(*request, now)),
+            Job::Account { request, now } => Outcome::Account(self.accounts.handle(&request, now)),
             Job::Authenticate { token, now } => {
                 Outcome::Authenticated(self.accounts.authenticate(token.as_ref(), now))
             }

@@ -1,9 +1,9 @@
 //! A few named threads for what blocks: the database, password hashing, the disk.
 //!
 //! The event loop hands a job in with [`Workers::try_submit`] and takes the outcomes out with
-//! [`Workers::drain`]; it never waits for a worker. The pool knows neither what a job is nor who
-//! asks: never mio, rooms or the engine. How long a job may take is the caller's business too: a
-//! caller that has given up drops the outcome when it comes.
+//! [`Workers::drain`]; it never waits for a worker. The pool knows neither what a job is nor what
+//! it is for. How long a job may take is the caller's business too: a caller that has given up
+//! drops the outcome when it comes.
 //!
 //! **Jobs must not panic.** The release profile aborts on a panic, and so does a worker in every
 //! other profile: a pool that silently went on with one thread less would be worse.
@@ -13,7 +13,6 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use crate::base::ids::JobId;
 
@@ -32,21 +31,12 @@ pub struct Workers<J, O> {
 
 impl<J, O> fmt::Debug for Workers<J, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (queued, running) = (self.queued(), self.running());
+        let state = self.shared.lock();
         f.debug_struct("Workers")
-            .field("queued", &queued)
-            .field("running", &running)
+            .field("queued", &state.queue.len())
+            .field("running", &state.running)
             .finish_non_exhaustive()
     }
-}
-
-/// What a pool had not finished when it was stopped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unfinished {
-    /// Jobs that no worker had begun; they are dropped.
-    pub queued: usize,
-    /// Jobs that are still running, on threads that end with their job or with the process.
-    pub running: usize,
 }
 
 /// What a worker runs for each job.
@@ -56,8 +46,6 @@ struct Shared<J, O> {
     state: Mutex<State<J, O>>,
     /// Told when a job is queued or the queue is closed: workers wait here.
     work: Condvar,
-    /// Told when a job ends while the queue is closed: `stop` waits here.
-    ended: Condvar,
     run: Run<J, O>,
     wake: Box<dyn Fn() + Send + Sync>,
 }
@@ -93,7 +81,6 @@ impl<J: Send + 'static, O: Send + 'static> Workers<J, O> {
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             work: Condvar::new(),
-            ended: Condvar::new(),
             run,
             wake: Box::new(wake),
         });
@@ -112,11 +99,11 @@ impl<J: Send + 'static, O: Send + 'static> Workers<J, O> {
     /// Queues `job`; its outcome will carry `id`.
     ///
     /// # Errors
-    /// Gives the job back when `queue_max` jobs wait, or when the pool has been stopped.
+    /// Gives the job back when `queue_max` jobs wait.
     pub fn try_submit(&self, id: JobId, job: J) -> Result<(), J> {
         let mut state = self.shared.lock();
         // Outcomes count too: a caller that never drains must not make them pile up.
-        if state.closed || state.queue.len() + state.finished.len() >= self.queue_max {
+        if state.queue.len() + state.finished.len() >= self.queue_max {
             return Err(job);
         }
         state.queue.push_back((id, job));
@@ -130,35 +117,12 @@ impl<J: Send + 'static, O: Send + 'static> Workers<J, O> {
     pub fn drain(&self, outcomes: &mut Vec<(JobId, O)>) {
         outcomes.append(&mut self.shared.lock().finished);
     }
-
-    /// Refuses further jobs, lets the workers work off what is queued for at most `timeout`, then
-    /// drops what still waits. Returns as soon as nothing is left, with what was left otherwise.
-    /// Outcomes can be drained afterwards.
-    pub fn stop(&self, timeout: Duration) -> Unfinished {
-        let mut state = self.shared.lock();
-        state.closed = true;
-        self.shared.work.notify_all();
-        let busy = |state: &mut State<J, O>| state.running > 0 || !state.queue.is_empty();
-        let (mut state, _) = self
-            .shared
-            .ended
-            .wait_timeout_while(state, timeout, busy)
-            .unwrap_or_else(PoisonError::into_inner);
-        let unfinished = Unfinished { queued: state.queue.len(), running: state.running };
-        state.queue.clear();
-        unfinished
-    }
 }
 
 impl<J, O> Workers<J, O> {
     /// Jobs that wait for a worker.
     pub fn queued(&self) -> usize {
         self.shared.lock().queue.len()
-    }
-
-    /// Jobs that a worker has begun and not ended.
-    pub fn running(&self) -> usize {
-        self.shared.lock().running
     }
 }
 
@@ -202,13 +166,9 @@ impl<J, O> Shared<J, O> {
         let first_of_batch = state.finished.is_empty();
         state.finished.push((id, outcome));
         state.running -= 1;
-        let closed = state.closed;
         drop(state);
         if first_of_batch {
             (self.wake)();
-        }
-        if closed {
-            self.ended.notify_all();
         }
     }
 }
@@ -231,9 +191,9 @@ mod tests {
 
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
 
-    /// A job of these tests: say that it began, wait until told (if there is somebody to wait
-    /// for), answer.
+    /// A job of these tests: say that it began, wait for the gate if there is one, answer.
     struct Step {
         answer: u32,
         began: Sender<u32>,
@@ -286,6 +246,19 @@ mod tests {
             open
         }
 
+        /// How many jobs wait, and how many run.
+        fn load(&self) -> (usize, usize) {
+            let state = self.workers.shared.lock();
+            (state.queue.len(), state.running)
+        }
+
+        /// Waits until no job waits or runs.
+        fn finish(&self) {
+            while self.load() != (0, 0) {
+                thread::yield_now();
+            }
+        }
+
         fn drained(&self) -> Vec<(JobId, u32)> {
             let mut outcomes = Vec::new();
             self.workers.drain(&mut outcomes);
@@ -298,13 +271,13 @@ mod tests {
         let pool = pool(1, 4);
         let open = pool.submit_blocked(1);
         assert_eq!(pool.submit(2), Ok(()));
-        assert_eq!((pool.workers.queued(), pool.workers.running()), (1, 1));
+        assert_eq!(pool.load(), (1, 1));
         assert_eq!(pool.drained(), []);
         drop(open);
-        assert_eq!(pool.workers.stop(LONG), Unfinished::default());
+        pool.finish();
         assert_eq!(pool.drained(), [(JobId(1), 1), (JobId(2), 2)]);
         assert_eq!(pool.drained(), []);
-        assert_eq!((pool.workers.queued(), pool.workers.running()), (0, 0));
+        assert_eq!(pool.load(), (0, 0));
     }
 
     #[test]
@@ -316,7 +289,7 @@ mod tests {
         assert_eq!(pool.submit(4), Err(4));
         drop(open);
         pool.woken.recv_timeout(LONG).expect("a wake");
-        assert_eq!(pool.workers.stop(LONG), Unfinished::default());
+        pool.finish();
         assert_eq!(pool.drained().len(), 3);
     }
 
@@ -332,7 +305,7 @@ mod tests {
         assert_eq!(pool.drained(), [(JobId(1), 1)]);
         assert_eq!(pool.submit(4), Ok(()));
         drop(open);
-        assert_eq!(pool.workers.stop(LONG), Unfinished::default());
+        pool.finish();
         assert_eq!(pool.drained(), [(JobId(2), 2), (JobId(3), 3), (JobId(4), 4)]);
     }
 
@@ -344,7 +317,7 @@ mod tests {
             assert_eq!(pool.submit(answer), Ok(()));
         }
         drop(open);
-        assert_eq!(pool.workers.stop(LONG), Unfinished::default());
+        pool.finish();
         assert_eq!(pool.drained().len(), 5);
         assert_eq!(pool.wakes.load(Ordering::SeqCst), 1);
     }
@@ -364,23 +337,9 @@ mod tests {
     fn workers_run_side_by_side() {
         let pool = pool(3, 3);
         let gates = [pool.submit_blocked(1), pool.submit_blocked(2), pool.submit_blocked(3)];
-        assert_eq!((pool.workers.queued(), pool.workers.running()), (0, 3));
+        assert_eq!(pool.load(), (0, 3));
         drop(gates);
-        assert_eq!(pool.workers.stop(LONG), Unfinished::default());
-    }
-
-    #[test]
-    fn stop_never_hangs_and_says_what_is_left() {
-        let pool = pool(2, 4);
-        let gates = [pool.submit_blocked(1), pool.submit_blocked(2)];
-        assert_eq!(pool.submit(3), Ok(()));
-        let left = pool.workers.stop(Duration::from_millis(1));
-        assert_eq!(left, Unfinished { queued: 1, running: 2 });
-        assert_eq!(pool.workers.queued(), 0, "what waited was dropped");
-        assert_eq!(pool.submit(4), Err(4), "a stopped pool takes nothing");
-        drop(gates);
-        assert_eq!(pool.workers.stop(LONG), Unfinished::default());
-        assert_eq!(pool.drained().len(), 2);
+        pool.finish();
     }
 
     #[test]

@@ -108,8 +108,7 @@ fn everything_that_a_client_can_make_the_server_keep_is_counted() {
         world.pass_until(after(10));
         world.answer_probes();
         while !world.network.jobs.is_empty() {
-            let (body, effects) = (Vec::new(), Vec::new());
-            let reply = AccountReply { status: 401, body, set_cookie: None, effects };
+            let reply = AccountReply { status: 401, body: Vec::new(), cookie: None, effect: None };
             world.end_job(0, Outcome::Account(reply));
         }
         assert_eq!(world.used_bytes(), 0, "{what}");

@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use sync_server::api::Cors;
+use sync_server::base::entropy::Entropy;
 use sync_server::base::memory::MemoryBudget;
 use sync_server::base::time::{Now, Timestamp, UnixMillis};
 use sync_server::config::Config;
@@ -39,14 +41,11 @@ impl World {
     pub(crate) fn new(config: Config) -> Self {
         let config = Arc::new(config);
         let budget = MemoryBudget::new(config.limits.memory_budget_bytes);
-        let mut drawn = 0_u8;
-        let entropy = move |bytes: &mut [u8]| {
-            for byte in bytes {
-                drawn = drawn.wrapping_add(1);
-                *byte = drawn;
-            }
-        };
-        let engine = Engine::new(Arc::clone(&config), budget.clone(), Box::new(entropy), true);
+        let drawn = AtomicU8::new(1);
+        let entropy = Entropy::new(move |bytes| {
+            bytes.fill_with(|| drawn.fetch_add(1, Ordering::Relaxed));
+        });
+        let engine = Engine::new(Arc::clone(&config), budget.clone(), entropy, true);
         let now = Now { at: start(), unix: UnixMillis(1_700_000_000_000) };
         let mut sessions = Sessions::new(&config, budget.clone());
         sessions.set_extra_fields(Cors::new(config.allowed_origins.clone()));

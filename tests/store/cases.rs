@@ -8,7 +8,7 @@ use sync_server::base::secret::Secret;
 use sync_server::base::time::UnixMillis;
 use sync_server::config::HostAuth;
 use sync_server::store::{
-    AccountState, FirstUser, Profile, Role, RoomRecord, Store, StoreError, User, UserChange,
+    AccountState, Profile, Role, RoomRecord, Store, StoreError, User, UserChange,
 };
 
 /// One database, which any number of "processes" may open.
@@ -163,25 +163,25 @@ pub(crate) fn the_first_user_comes_first_once(database: &dyn Database) {
     let store = database.open();
     assert!(!store.has_users().unwrap());
     let first = user(1, Role::Admin);
-    assert_eq!(store.create_first_user(&first), Ok(FirstUser::Created));
+    assert_eq!(store.create_first_user(&first), Ok(true));
     assert!(store.has_users().unwrap());
-    assert_eq!(store.create_first_user(&user(2, Role::Admin)), Ok(FirstUser::AlreadyThere));
-    assert_eq!(store.create_first_user(&first), Ok(FirstUser::AlreadyThere));
+    assert_eq!(store.create_first_user(&user(2, Role::Admin)), Ok(false));
+    assert_eq!(store.create_first_user(&first), Ok(false));
     assert_eq!(store.users().unwrap().len(), 1);
     check_same(store.user_by_email("user1@example.com").unwrap(), &first);
 
     // Neither does the first user's going make room for another first one.
     store.create_user(&user(3, Role::Admin)).unwrap();
     store.delete_user(&first.user_id).unwrap();
-    assert_eq!(store.create_first_user(&user(4, Role::Admin)), Ok(FirstUser::AlreadyThere));
+    assert_eq!(store.create_first_user(&user(4, Role::Admin)), Ok(false));
 }
 
 pub(crate) fn of_24_first_users_one_is_made(database: &dyn Database) {
     let outcomes =
         race(database, 24, |store, number| store.create_first_user(&user(number, Role::Admin)));
-    let created = outcomes.iter().filter(|&outcome| *outcome == Ok(FirstUser::Created));
+    let created = outcomes.iter().filter(|&outcome| *outcome == Ok(true));
     assert_eq!(created.count(), 1, "{outcomes:?}");
-    let others = outcomes.iter().filter(|&outcome| *outcome == Ok(FirstUser::AlreadyThere));
+    let others = outcomes.iter().filter(|&outcome| *outcome == Ok(false));
     assert_eq!(others.count(), 23, "{outcomes:?}");
     assert_eq!(database.open().users().unwrap().len(), 1);
 }

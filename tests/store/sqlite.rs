@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use sync_server::store::sqlite::{self, FILE_NAME, Inspection, SqliteStore, inspect};
-use sync_server::store::{FirstUser, Role, RoomRecord, Store, StoreError};
+use sync_server::store::sqlite::{self, FILE_NAME, SqliteStore, inspect};
+use sync_server::store::{Role, RoomRecord, Store, StoreError};
 
 use crate::cases::{Database, room, user};
 use crate::temporary::TemporaryDir;
@@ -73,7 +73,7 @@ fn what_was_stored_is_there_after_a_restart() {
     drop(store);
     let store = SqliteStore::open(dir.path()).unwrap();
     assert_eq!(store.room("CODE"), Ok(Some(saved)));
-    assert_eq!(store.create_first_user(&user(2, Role::Admin)), Ok(FirstUser::AlreadyThere));
+    assert_eq!(store.create_first_user(&user(2, Role::Admin)), Ok(false));
 }
 
 #[test]
@@ -216,12 +216,9 @@ fn an_inspection_changes_nothing_and_sees_what_is_wrong() {
     let parent = TemporaryDir::new();
     let dir = parent.path().join("a?b#c%20 ก");
     fs::create_dir(&dir).unwrap();
-    assert_eq!(inspect(&dir), Ok(Inspection::Missing));
+    assert_eq!(inspect(&dir), Ok(None));
     let path = dir.join(FILE_NAME);
-    let sound = || {
-        let bytes = fs::metadata(&path).unwrap().len();
-        Ok(Inspection::Sound { bytes, is_read: true })
-    };
+    let sound = || Ok(Some((fs::metadata(&path).unwrap().len(), true)));
 
     let store = SqliteStore::open(&dir).unwrap();
     store.save_room(&room("CODE", "r1")).unwrap();

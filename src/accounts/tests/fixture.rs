@@ -1,18 +1,19 @@
 //! A service on a new embedded database, and every request in one line.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::{TempDir, os_entropy};
-use crate::accounts::AccountRequest as R;
-use crate::accounts::{Effect, Service, Settings};
+use crate::accounts::{AccountRequest, AccountRoute, Effect, Service};
 use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;
+use crate::config::Config;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Profile, Role, Store, User};
 
-/// Who asks.
+/// The token of a request.
 pub(crate) type Who<'a> = Option<&'a Secret>;
 
 pub(crate) const NOW: UnixMillis = UnixMillis(1_795_433_969_000);
@@ -20,7 +21,7 @@ pub(crate) const SETUP_TOKEN: &str = "let me in, I am the first";
 pub(crate) const PASSWORD: &str = "correct horse";
 pub(crate) const OTHER: &str = "battery staple";
 
-/// A service on a new database, and who is asking it.
+/// A service on a new database, and its store.
 pub(crate) struct Fixture {
     pub(crate) service: Service,
     pub(crate) store: Arc<dyn Store>,
@@ -32,18 +33,18 @@ impl Fixture {
         Self::with(|_| ())
     }
 
-    pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
+    pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
         let directory = TempDir::new();
         let store: Arc<dyn Store> =
             Arc::new(SqliteStore::open(directory.path()).expect("a new database"));
-        let mut settings = Settings {
-            jwt_secret: Secret::new("0123456789abcdef0123456789abcdef"),
+        let mut config = Config {
+            jwt_secret: Some(Secret::new("0123456789abcdef0123456789abcdef")),
             jwt_ttl_seconds: 3_600,
-            setup_token: Some(Secret::new(SETUP_TOKEN)),
-            initial_admin: None,
+            initial_setup_token: Some(Secret::new(SETUP_TOKEN)),
+            ..Config::default()
         };
-        change(&mut settings);
-        let service = Service::new(Arc::clone(&store), settings, os_entropy);
+        change(&mut config);
+        let service = Service::new(Arc::clone(&store), &config, os_entropy()).expect("a key");
         Self { service, store, _directory: directory }
     }
 
@@ -57,14 +58,18 @@ impl Fixture {
         fixture
     }
 
-    pub(crate) fn reply(&self, request: R, now: UnixMillis) -> (u16, Value, Vec<Effect>) {
-        let reply = self.service.handle(request, now);
+    pub(crate) fn reply(
+        &self,
+        request: impl Borrow<AccountRequest>,
+        now: UnixMillis,
+    ) -> (u16, Value, Vec<Effect>) {
+        let reply = self.service.handle(request.borrow(), now);
         let body = serde_json::from_slice(&reply.body).expect("every answer is JSON");
-        (reply.status, body, reply.effects)
+        (reply.status, body, reply.effect.into_iter().collect())
     }
 
     /// What the answer is at [`NOW`]; its effects are looked at elsewhere.
-    pub(crate) fn ask(&self, request: R) -> (u16, Value) {
+    pub(crate) fn ask(&self, request: impl Borrow<AccountRequest>) -> (u16, Value) {
         let (status, body, _) = self.reply(request, NOW);
         (status, body)
     }
@@ -108,45 +113,51 @@ pub(crate) fn bytes(body: &Value) -> Vec<u8> {
     serde_json::to_vec(body).expect("JSON")
 }
 
-pub(crate) fn login(email: &str, password: &str) -> R {
-    R::Login { body: bytes(&json!({"email": email, "password": password})) }
+pub(crate) fn request(route: AccountRoute, credentials: Who<'_>, body: Vec<u8>) -> AccountRequest {
+    AccountRequest { route, credentials: credentials.cloned(), setup_token: None, body }
 }
 
-pub(crate) fn first_invite(setup_token: Option<&str>, body: &Value) -> R {
-    let setup_token = setup_token.map(Secret::new);
-    R::Invite { credentials: None, setup_token, body: bytes(body) }
+pub(crate) fn login(email: &str, password: &str) -> AccountRequest {
+    let body = bytes(&json!({"email": email, "password": password}));
+    request(AccountRoute::Login, None, body)
 }
 
-pub(crate) fn invite(credentials: Who<'_>, body: &Value) -> R {
-    R::Invite { credentials: credentials.cloned(), setup_token: None, body: bytes(body) }
+pub(crate) fn first_invite(setup_token: Option<&str>, body: &Value) -> AccountRequest {
+    AccountRequest { setup_token: setup_token.map(Secret::new), ..invite(None, body) }
 }
 
-pub(crate) fn me(credentials: Who<'_>) -> R {
-    R::Me { credentials: credentials.cloned() }
+pub(crate) fn invite(credentials: Who<'_>, body: &Value) -> AccountRequest {
+    request(AccountRoute::Invite, credentials, bytes(body))
 }
 
-pub(crate) fn update_me(credentials: Who<'_>, body: &Value) -> R {
-    R::UpdateMe { credentials: credentials.cloned(), body: bytes(body) }
+pub(crate) fn me(credentials: Who<'_>) -> AccountRequest {
+    request(AccountRoute::Me, credentials, Vec::new())
 }
 
-pub(crate) fn users(credentials: Who<'_>) -> R {
-    R::Users { credentials: credentials.cloned() }
+pub(crate) fn update_me(credentials: Who<'_>, body: &Value) -> AccountRequest {
+    request(AccountRoute::UpdateMe, credentials, bytes(body))
 }
 
-pub(crate) fn update_user(credentials: Who<'_>, id: &str, body: &Value) -> R {
-    R::UpdateUser { credentials: credentials.cloned(), id: id.into(), body: bytes(body) }
+pub(crate) fn users(credentials: Who<'_>) -> AccountRequest {
+    request(AccountRoute::Users, credentials, Vec::new())
 }
 
-pub(crate) fn delete_user(credentials: Who<'_>, id: &str) -> R {
-    R::DeleteUser { credentials: credentials.cloned(), id: id.into() }
+pub(crate) fn update_user(credentials: Who<'_>, id: &str, body: &Value) -> AccountRequest {
+    request(AccountRoute::UpdateUser { id: id.into() }, credentials, bytes(body))
 }
 
-pub(crate) fn setup_info(token: &str) -> R {
-    R::SetupInfo { token: Secret::new(token) }
+pub(crate) fn delete_user(credentials: Who<'_>, id: &str) -> AccountRequest {
+    request(AccountRoute::DeleteUser { id: id.into() }, credentials, Vec::new())
 }
 
-pub(crate) fn setup_password(token: &str, password: &str) -> R {
-    R::SetupPassword { body: bytes(&json!({"token": token, "password": password})) }
+pub(crate) fn setup_info(token: &str) -> AccountRequest {
+    let setup_token = Some(Secret::new(token));
+    AccountRequest { setup_token, ..request(AccountRoute::SetupInfo, None, Vec::new()) }
+}
+
+pub(crate) fn setup_password(token: &str, password: &str) -> AccountRequest {
+    let body = bytes(&json!({"token": token, "password": password}));
+    request(AccountRoute::SetupPassword, None, body)
 }
 
 pub(crate) fn error(text: &str) -> Value {

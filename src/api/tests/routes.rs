@@ -1,6 +1,6 @@
 //! Methods and paths.
 
-use crate::api::AccountRoute::*;
+use crate::accounts::AccountRoute::*;
 use crate::api::RouteError::*;
 use crate::api::{AdminRoute, Route, route, routes};
 use crate::base::room_code::is_room_code;

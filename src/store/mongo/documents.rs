@@ -9,10 +9,9 @@ use crate::base::hex;
 use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;
 use crate::config::HostAuth;
-use crate::store::contract::{Profile, Role, RoomRecord, StoreError, User, UserChange};
-
-/// How long the setup link of a user of the old backend counts, which kept no end for it.
-const SETUP_LINK_MS: i64 = 7 * 24 * 3_600 * 1_000;
+use crate::store::contract::{
+    Profile, Role, RoomRecord, SETUP_LINK_MS, StoreError, User, UserChange,
+};
 
 /// A user without its profile.
 pub(super) fn user(document: &Document) -> Result<User, StoreError> {
@@ -65,12 +64,12 @@ pub(super) fn room(document: &Document) -> Result<RoomRecord, StoreError> {
         return Err(StoreError::Damaged("a room in MongoDB has no room_code".to_owned()));
     };
     let updated_at = date(document, "last_sync").unwrap_or_default();
-    let needs_token = text(document, "host_auth").as_deref() == Some("token");
+    let host_auth = document.get_str("host_auth").ok().and_then(HostAuth::from_name);
     Ok(RoomRecord {
         room_code,
         room_id: text(document, "room_id"),
         host_id: text(document, "host_id"),
-        host_auth: if needs_token { HostAuth::Token } else { HostAuth::PeerId },
+        host_auth: host_auth.unwrap_or_default(),
         host_token_hash: text(document, "host_token_hash").and_then(|text| hex::decode(&text)),
         document: text(document, "document"),
         created_at: date(document, "created_at").unwrap_or(updated_at),
@@ -108,14 +107,10 @@ pub(super) fn from_profile(user_id: &str, profile: &Profile) -> Document {
 
 /// What `$set` has for a room; the code is in the filter.
 pub(super) fn from_room(room: &RoomRecord) -> Document {
-    let host_auth = match room.host_auth {
-        HostAuth::PeerId => "peer_id",
-        HostAuth::Token => "token",
-    };
     doc! {
         "room_id": &room.room_id,
         "host_id": &room.host_id,
-        "host_auth": host_auth,
+        "host_auth": room.host_auth.as_str(),
         "host_token_hash": room.host_token_hash.map(|hash| hex::encode(&hash)),
         "document": &room.document,
         "created_at": DateTime::from_millis(room.created_at.0),

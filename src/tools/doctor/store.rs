@@ -39,11 +39,7 @@ fn mongodb(_: &Secret, _: &str) -> (Finding, Option<OtherClock>) {
 /// The size of the file, if there is one, and whether all of it was read.
 #[cfg(feature = "sqlite")]
 fn embedded(dir: &Path) -> Result<Option<(u64, bool)>, StoreError> {
-    use crate::store::sqlite::{Inspection, inspect};
-    Ok(match inspect(dir)? {
-        Inspection::Missing => None,
-        Inspection::Sound { bytes, is_read } => Some((bytes, is_read)),
-    })
+    crate::store::sqlite::inspect(dir)
 }
 
 #[cfg(not(feature = "sqlite"))]
