@@ -1,17 +1,15 @@
 //! The log: one line an event on standard error, as text or as JSON.
 //!
 //! Whatever a client sends may end up in a line, so what could forge a line, or move the cursor of
-//! a terminal, is escaped on the way out. A line is written in one piece; one that cannot be
-//! written is lost, and nothing else happens.
+//! a terminal, is escaped on the way out. A line is written in one piece; one that
+//! cannot be written is lost, and nothing else happens.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
 
 use log::{LevelFilter, Log, Metadata, Record};
-use time::OffsetDateTime;
+use simplelog::{ConfigBuilder, FormatItem, WriteLogger, format_description};
 
-use crate::base::time::UnixMillis;
 use crate::config::LogFormat;
 
 /// Of a message. What is longer is cut: a log is no place for a client's document.
@@ -20,6 +18,14 @@ const MESSAGE_BYTES_MAX: usize = 4096;
 /// What the targets of our own modules begin with. Only they are heard: what libraries log may
 /// hold messages, and what matters of it comes back as an error anyway.
 const OWN_TARGET: &str = "sync_server";
+
+const TEXT_TIME: &[FormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+/// The time and all before it; the rest of the object is the line's message.
+const JSON_TIME: &[FormatItem<'_>] = format_description!(
+    "{\"time\":\"[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z\","
+);
 
 /// Starts logging to standard error, what is at least as important as `level`. Only the first
 /// call in a process counts.
@@ -36,40 +42,76 @@ pub fn set_level(level: LevelFilter) {
 
 /// Logs events of every level: less important ones are stopped where they are made.
 fn logger(format: LogFormat, out: impl Write + Send + 'static) -> Box<dyn Log> {
-    Box::new(Logger { format, out: Mutex::new(out) })
+    let time = match format {
+        LogFormat::Text => TEXT_TIME,
+        LogFormat::Json => JSON_TIME,
+    };
+    // Time and message are simplelog's; the level is ours, for it puts that into brackets.
+    let config = ConfigBuilder::new()
+        .set_time_format_custom(time)
+        .set_max_level(LevelFilter::Off)
+        .set_thread_level(LevelFilter::Off)
+        .set_target_level(LevelFilter::Off)
+        .set_location_level(LevelFilter::Off)
+        .add_filter_allow_str(OWN_TARGET)
+        .build();
+    let lines = WholeLines { out, line: Vec::new() };
+    Box::new(Renderer { format, inner: WriteLogger::new(LevelFilter::Trace, config, lines) })
 }
 
-struct Logger<W> {
+/// Makes a line of level and message, before the logger behind it locks its output: a message
+/// that logs or panics while it is formatted harms no other.
+struct Renderer<L> {
     format: LogFormat,
-    out: Mutex<W>,
+    inner: Box<L>,
 }
 
-impl<W: Write + Send> Log for Logger<W> {
+impl<L: Log> Log for Renderer<L> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with(OWN_TARGET)
+        metadata.target().starts_with(OWN_TARGET) && self.inner.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
         if !self.enabled(record.metadata()) {
             return;
         }
-        // Made before the output is locked: a message may log, or panic, while it is formatted.
-        let (level, message) = (record.level(), cut(record.args().to_string()));
-        let milliseconds = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
-        let time = UnixMillis(i64::try_from(milliseconds).unwrap_or_default()).rfc3339();
+        let message = cut(record.args().to_string());
+        let level = record.level();
         let line = match self.format {
-            LogFormat::Text => format!("{time} {level:<5} {}\n", text(&message)),
-            LogFormat::Json => {
-                let message = json(&message);
-                format!("{{\"time\":\"{time}\",\"level\":\"{level}\",\"message\":{message}}}\n")
-            }
+            LogFormat::Text => format!("{level:<5} {}", text(&message)),
+            LogFormat::Json => format!("\"level\":\"{level}\",\"message\":{}}}", json(&message)),
         };
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        let _lost = out.write_all(line.as_bytes());
+        let mut rendered = Record::builder();
+        rendered.metadata(record.metadata().clone());
+        self.inner.log(&rendered.args(format_args!("{line}")).build());
     }
 
-    /// Lines are written as they come.
-    fn flush(&self) {}
+    fn flush(&self) {
+        self.inner.flush();
+    }
+}
+
+/// Collects what is written until a line is whole, and then writes it at once: simplelog writes a
+/// line in a dozen pieces, each of which would be a system call.
+struct WholeLines<W> {
+    out: W,
+    line: Vec<u8>,
+}
+
+impl<W: Write> Write for WholeLines<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        if bytes.ends_with(b"\n") {
+            let result = self.out.write_all(&self.line);
+            self.line.clear();
+            result?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// At most [`MESSAGE_BYTES_MAX`] bytes of `message`.
@@ -258,6 +300,11 @@ mod tests {
                 log_to(&*logger, Level::Error, "sync_server", "nobody reads this");
             }
             logger.flush();
+        }
+        let mut lines = WholeLines { out: Closed, line: Vec::new() };
+        for _ in 0..3 {
+            assert!(writeln!(lines, "nobody reads this").is_err());
+            assert!(lines.line.is_empty(), "what is lost is not kept");
         }
     }
 }
