@@ -26,4 +26,4 @@ pub use route::{AccountRoute, AdminRoute, ROUTES, Route, RouteError, route};
 pub use server::{Health, busy, index, store_unavailable, too_many_connections};
 pub use upgrade::{SUBPROTOCOL, check_upgrade};
 pub use url::websocket_url;
-pub use whoami::whoami;
+pub use whoami::{Whoami, whoami};

@@ -1,22 +1,30 @@
 //! `GET /api/whoami`: the asker as this server sees it. What a proxy in front gets wrong
 //! shows here: for `sync-server doctor`, and for people with curl.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::url::websocket_url;
-use crate::http::{Request, Response, Status};
+use crate::http::{Answer, Request, Response, Status};
 
 /// The answer. It tells nothing of any client but the asker and the proxy that passed it on.
-#[derive(Serialize)]
-struct Whoami {
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Whoami {
     /// What the limits of an address are keyed by.
-    address: IpAddr,
-    /// What became of `X-Forwarded-For`.
-    forwarded: &'static str,
+    pub address: IpAddr,
+    /// What became of `X-Forwarded-For`: `none`, `believed` or `ignored`.
+    pub forwarded: Cow<'static, str>,
     /// Where this asker would be told to open the WebSocket.
-    websocket_url: String,
+    pub websocket_url: String,
+}
+
+impl Whoami {
+    /// What `answer` says, if it is that of a sync server.
+    pub fn read(answer: &Answer) -> Option<Self> {
+        serde_json::from_slice(&answer.body).ok().filter(|_| answer.status == 200)
+    }
 }
 
 /// Answers `request` for the client at `address`; `trusted` says whether what its peer says of
@@ -39,7 +47,7 @@ pub fn whoami(
         true => "ignored",
     };
     let websocket_url = websocket_url(request, public_url, trusted);
-    Response::json(Status::OK, &Whoami { address, forwarded, websocket_url })
+    Response::json(Status::OK, &Whoami { address, forwarded: forwarded.into(), websocket_url })
 }
 
 /// Refuses a request that the page of another site makes; browsers name it in `Origin`.

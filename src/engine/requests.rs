@@ -83,12 +83,13 @@ impl Engine {
 
     fn health(&self, cx: &Context<'_>, is_ready: bool) -> Response {
         let health = Health {
-            is_ready,
+            status: if is_ready { "healthy" } else { "unavailable" }.into(),
             rooms: self.rooms.rooms(),
             connections: cx.sessions.len(),
-            uptime: cx.now.at.since(Timestamp(0)),
-            store: self.store.as_str(),
-            at: cx.now.unix,
+            uptime_seconds: cx.now.at.since(Timestamp(0)).as_secs(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            store: self.store.as_str().into(),
+            timestamp: cx.now.unix.rfc3339(),
         };
         Response::from(&health)
     }

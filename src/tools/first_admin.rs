@@ -2,13 +2,12 @@
 //! the setup token. For containers: the image runs once more beside the server, and needs no shell
 //! or curl for it. Opens no store.
 
-use std::io;
 use std::thread;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::client::{AskError, Deadline, Server, ask, complaint};
+use super::client::{AskError, Deadline, Server, complaint};
 use crate::base::secret::Secret;
 use crate::config::{Config, InitialAdmin, UrlParts, public_url, url_parts};
 use crate::http::Answer;
@@ -78,8 +77,7 @@ pub fn make(config: &Config, url: &str) -> Result<FirstAdmin, FirstAdminError> {
     let request = request(&server, token, admin);
     let deadline = Deadline::after(LIMIT);
     loop {
-        let limit = REQUEST_LIMIT.min(deadline.left());
-        let outcome = match ask_at(&server, &request, Deadline::after(limit)) {
+        let outcome = match server.ask(&request, REQUEST_LIMIT.min(deadline.left())) {
             Ok(answer) => judge(url, &answer),
             Err(error) => Err(FirstAdminError::Unreachable { url: url.to_owned(), error }),
         };
@@ -127,11 +125,6 @@ fn request(server: &Server<'_>, token: &Secret, admin: &InitialAdmin) -> String 
         .field("Content-Type", "application/json")
         .field("Content-Length", body.len())
         .with_body(&body)
-}
-
-fn ask_at(server: &Server<'_>, request: &str, deadline: Deadline) -> Result<Answer, AskError> {
-    let mut wire = server.connect(deadline, REQUEST_LIMIT).map_err(io::Error::from)?;
-    ask(&mut wire, request).map(|(answer, _)| answer)
 }
 
 /// What `answer` means. Without a login, 401 says that a login is needed: there are users.

@@ -107,7 +107,10 @@ fn server<'a>(config: &Config, watch: &'a Watch) -> Result<Server<'a>, WatchErro
     }
 }
 
-fn open(server: &Server<'_>, token: Option<&Secret>) -> Result<WebSocket<Wire>, WatchError> {
+fn open(
+    server: &Server<'_>,
+    token: Option<&Secret>,
+) -> Result<WebSocket<Box<dyn Wire>>, WatchError> {
     let connected = server.connect(Deadline::after(JOIN_LIMIT), JOIN_LIMIT);
     let wire = connected.map_err(|error| match error {
         ConnectError::NoTls => WatchError::NoTls,
@@ -117,7 +120,7 @@ fn open(server: &Server<'_>, token: Option<&Secret>) -> Result<WebSocket<Wire>, 
     if let Some(token) = token {
         head = head.field("Authorization", format_args!("Bearer {}", token.expose()));
     }
-    upgrade(wire, head, MESSAGE_BYTES_MAX).map_err(|error| match error {
+    upgrade(wire, &head, MESSAGE_BYTES_MAX).map_err(|error| match error {
         UpgradeError::Refused(answer) => {
             let why = match complaint(&answer) {
                 Some(text) => format!("{} {}", answer.status, shortened(&text)),
@@ -135,11 +138,14 @@ fn unreachable(server: &Server<'_>, error: &dyn fmt::Display) -> WatchError {
 
 /// The next text message; `None`: something else came, or the server was asked whether it is
 /// there, and is.
-fn next_text(socket: &mut WebSocket<Wire>, has_joined: bool) -> Result<Option<String>, WatchError> {
+fn next_text(
+    socket: &mut WebSocket<Box<dyn Wire>>,
+    has_joined: bool,
+) -> Result<Option<String>, WatchError> {
     let limit = if has_joined { SILENCE_LIMIT } else { JOIN_LIMIT };
     let mut asked = !has_joined;
     loop {
-        socket.get_mut().set_deadline(Deadline::after(limit));
+        socket.get_mut().connection().deadline = Deadline::after(limit);
         match socket.read() {
             Ok(Message::Text(text)) => return Ok(Some(text.as_str().to_owned())),
             Ok(Message::Close(frame)) => {
@@ -149,7 +155,7 @@ fn next_text(socket: &mut WebSocket<Wire>, has_joined: bool) -> Result<Option<St
             Ok(_) => return Ok(None),
             Err(Error::Io(error)) if error.kind() == ErrorKind::TimedOut && !asked => {
                 asked = true;
-                socket.get_mut().set_deadline(Deadline::after(limit));
+                socket.get_mut().connection().deadline = Deadline::after(limit);
                 socket.send(Message::Ping(Vec::new().into())).map_err(|_| WatchError::Silent)?;
             }
             Err(Error::Io(error)) if error.kind() == ErrorKind::TimedOut => {
