@@ -48,7 +48,7 @@ pub(super) struct MachineMemory {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DataDirectory {
     pub(super) path: PathBuf,
-    /// The number of the user who asks.
+    /// The number of the user that asks.
     pub(super) user: u32,
     pub(super) state: DirectoryState,
 }
