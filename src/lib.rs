@@ -11,9 +11,9 @@
 //!     |    |                                                |
 //!   http   ws       bytes <-> requests, messages         backend  jobs, carried out
 //!       |                                                 |    |
-//!     engine        the application: who asks for what  accounts store
+//!     engine        the application: what is asked for   accounts store
 //!     |    |
-//!  rooms  protocol  who shares what; JSON text <-> actions and events
+//!  rooms  protocol  what is shared; JSON text <-> actions and events
 //! ```
 //!
 //! `ARCHITECTURE.md` tells the rest. The modules, in reading order:
@@ -28,7 +28,7 @@ pub mod protocol;
 pub mod rooms;
 pub mod ws;
 
-// Who is connected, and what that means.
+// What is connected, and what that means.
 pub mod api;
 pub mod engine;
 pub mod session;

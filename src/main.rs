@@ -15,7 +15,7 @@ use sync_server::net::systemd::Supervisor;
 use sync_server::net::{EventLoop, Listener, Reload, raise_file_limit};
 use sync_server::session::{Ended, Sessions};
 use sync_server::store::{self, Store};
-use sync_server::tools::console::{self, print};
+use sync_server::tools::console::{self, Failure, print};
 use sync_server::tools::first_admin::{self, FirstAdmin};
 use sync_server::tools::healthcheck;
 use sync_server::workers::Workers;
@@ -32,9 +32,6 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 const EXIT_USAGE: u8 = 2;
 /// Jobs that the pool keeps between the loop and the workers.
 const JOBS_IN_POOL_MAX: usize = 64;
-
-/// What ends the process with one line. No kind is told from another here.
-type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     match run() {

@@ -22,4 +22,4 @@ pub use cors::Cors;
 pub use credentials::{SUBPROTOCOL, check_upgrade, credentials};
 pub use route::{AdminRoute, Route, RouteError, route, routes};
 pub use server::{Health, busy, index, store_unavailable, too_many_connections};
-pub use whoami::{websocket_url, whoami};
+pub use whoami::{Whoami, websocket_url, whoami};

@@ -5,22 +5,30 @@
 //! Whether a proxy is to be believed is for the caller to decide: see
 //! [`TrustedProxies`](crate::config::TrustedProxies).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::authority::Authority;
-use crate::http::{Request, Response, Status};
+use crate::http::{Answer, Request, Response, Status};
 
 /// The answer. It tells nothing of any client but the asker and the proxy that passed it on.
-#[derive(Serialize)]
-struct Whoami {
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Whoami {
     /// What the limits of an address are keyed by.
-    address: IpAddr,
-    /// What became of `X-Forwarded-For`.
-    forwarded: &'static str,
+    pub address: IpAddr,
+    /// What became of `X-Forwarded-For`: `none`, `believed` or `ignored`.
+    pub forwarded: Cow<'static, str>,
     /// Where this asker would be told to open the WebSocket.
-    websocket_url: String,
+    pub websocket_url: String,
+}
+
+impl Whoami {
+    /// What `answer` says, if it is that of a sync server.
+    pub fn read(answer: &Answer) -> Option<Self> {
+        serde_json::from_slice(&answer.body).ok().filter(|_| answer.status == 200)
+    }
 }
 
 /// Answers `request` for the client at `address`; `trusted` says whether what its peer says of
@@ -43,7 +51,7 @@ pub fn whoami(
         true => "ignored",
     };
     let websocket_url = websocket_url(request, public_url, trusted);
-    Response::json(Status::OK, &Whoami { address, forwarded, websocket_url })
+    Response::json(Status::OK, &Whoami { address, forwarded: forwarded.into(), websocket_url })
 }
 
 /// Refuses a request that the page of another site makes; browsers name it in `Origin`.

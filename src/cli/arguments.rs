@@ -1,13 +1,74 @@
 //! From arguments to a command.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
 
-use super::command::{Command, Examination, UserCommand, Watch};
 use crate::config::public_url;
 use crate::store::Role;
+
+/// What the operator wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Serve.
+    Serve,
+    /// Show the usage and the settings.
+    Help,
+    /// Show the version.
+    Version,
+    /// Say whether the settings are valid.
+    CheckConfig,
+    /// Manage the users, without a login.
+    User(UserCommand),
+    /// Copy the embedded store, also while it is in use, to this file.
+    Backup(PathBuf),
+    /// Ask the server that the settings describe whether it is healthy.
+    Healthcheck,
+    /// Make the first administrator, through the server at this URL.
+    Setup(String),
+    /// Look at what a server needs, and at the way that its clients come.
+    Doctor(Examination),
+    /// Show what happens in a room.
+    Watch(Watch),
+}
+
+/// What to do with the users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserCommand {
+    /// Make one, by login name, that can log in at once.
+    Add(String, Role),
+    /// Show all.
+    List,
+    /// Set the password of the user with this login name.
+    Passwd(String),
+    /// Let the user with this login name log in no more, and end the tokens.
+    Disable(String),
+}
+
+/// What the doctor looks at beside the settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Examination {
+    /// The public address, as [`public_url`](crate::config::public_url) gives it; `None`:
+    /// `PUBLIC_URL`.
+    pub url: Option<String>,
+    /// Whether to try how long a WebSocket may be silent. Takes more than twice
+    /// `PING_INTERVAL_SECONDS`, but a minute at most.
+    pub is_slow: bool,
+}
+
+/// What is watched, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// The room.
+    pub room_code: String,
+    /// The server, as [`public_url`](crate::config::public_url) gives it; `None`: the one that the
+    /// settings describe.
+    pub url: Option<String>,
+    /// Events as they come, instead of lines for people.
+    pub is_json: bool,
+}
 
 /// A command line that can't be understood: one line, with a hint where to read on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,10 +119,10 @@ fn user(parser: &mut Parser) -> Result<Command, UsageError> {
     let mut words = words.into_iter();
     let (action, email) = (words.next().unwrap_or_default(), words.next());
     let command = match (action.as_str(), email, role) {
-        ("add", Some(email), role) => UserCommand::Add { email, role },
+        ("add", Some(email), role) => UserCommand::Add(email, role),
         ("list", None, Role::User) => UserCommand::List,
-        ("passwd", Some(email), Role::User) => UserCommand::Passwd { email },
-        ("disable", Some(email), Role::User) => UserCommand::Disable { email },
+        ("passwd", Some(email), Role::User) => UserCommand::Passwd(email),
+        ("disable", Some(email), Role::User) => UserCommand::Disable(email),
         ("add" | "passwd" | "disable", None, _) => {
             return Err(UsageError::new(format!("user {action} needs an e-mail address")));
         }
@@ -163,7 +224,7 @@ mod tests {
     #[test]
     fn arguments_are_understood() {
         let email = || "a@b.c".to_owned();
-        let add = |role| Command::User(UserCommand::Add { email: email(), role });
+        let add = |role| Command::User(UserCommand::Add(email(), role));
         let doctor = |url: Option<&str>, is_slow| {
             Command::Doctor(Examination { url: url.map(str::to_owned), is_slow })
         };
@@ -189,8 +250,8 @@ mod tests {
             (&["user", "add", "a@b.c"], add(Role::User)),
             (&["user", "add", "--admin", "a@b.c"], add(Role::Admin)),
             (&["user", "add", "a@b.c", "--admin"], add(Role::Admin)),
-            (&["user", "passwd", "a@b.c"], Command::User(UserCommand::Passwd { email: email() })),
-            (&["user", "disable", "a@b.c"], Command::User(UserCommand::Disable { email: email() })),
+            (&["user", "passwd", "a@b.c"], Command::User(UserCommand::Passwd(email()))),
+            (&["user", "disable", "a@b.c"], Command::User(UserCommand::Disable(email()))),
             (&["backup", "x.db"], Command::Backup("x.db".into())),
             (&["--", "backup", "--x"], Command::Backup("--x".into())),
             (&["backup", "x.db", "-h"], Command::Help),

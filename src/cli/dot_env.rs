@@ -10,14 +10,18 @@
 //! its end is worse than no start.
 
 use std::cell::Cell;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::variables::{EnvironmentError, Variables, names};
+use super::variables::{EnvironmentError, Variables, names, read_text};
 
 /// Of a `.env` file; a file that is longer is something else.
 pub(super) const DOT_ENV_BYTES_MAX: u64 = 1 << 20;
+
+const MALFORMED: &str =
+    "must be NAME=value; put a value with blanks, #, $ or \\ between single quotes";
+const UNSET: &str = "a $ stands for no variable that is set (write ${NAME} for one); put the value \
+    between single quotes to keep the $";
 
 /// The assignments of our settings in `file`; none if there is no such file. `is_set` tells
 /// whether the environment has a variable.
@@ -28,24 +32,15 @@ pub(super) fn read(
     file: &Path,
     is_set: impl Fn(&str) -> bool,
 ) -> Result<Variables, EnvironmentError> {
-    match contents(file) {
-        Ok(text) => assignments(file, &text, is_set),
+    match read_text(file, DOT_ENV_BYTES_MAX, "1 MiB") {
+        // Some editors begin a file with a mark, and some end it without an end of the last line.
+        Ok(text) => {
+            let text = format!("{}\n", text.strip_prefix('\u{feff}').unwrap_or(&text));
+            assignments(file, &text, is_set)
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Variables::new()),
-        Err(error) => Err(EnvironmentError::Unreadable { file: file.into(), error }),
+        Err(error) => Err(EnvironmentError(format!("{} cannot be read: {error}", file.display()))),
     }
-}
-
-/// The file's text, without the mark that some editors begin a file with, and with an end to its
-/// last line.
-fn contents(file: &Path) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    File::open(file)?.take(DOT_ENV_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > DOT_ENV_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 1 MiB"));
-    }
-    let text = String::from_utf8(bytes)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))?;
-    Ok(format!("{}\n", text.strip_prefix('\u{feff}').unwrap_or(&text)))
 }
 
 /// The assignments of our settings in `text`, the contents of `file`.
@@ -63,20 +58,19 @@ fn assignments(
     for pair in pairs {
         let assignment = without_comments(&text[begin..consumed.get()]);
         begin = consumed.get();
-        let place = || place(&text[..begin], assignment);
-        let malformed = || EnvironmentError::Malformed { file: file.into(), place: place() };
-        let (name, value) = pair.map_err(|_| malformed())?;
+        let fault = |problem| {
+            let place = place(&text[..begin], assignment);
+            EnvironmentError(format!("{}, {place}: {problem}", file.display()))
+        };
+        let (name, value) = pair.map_err(|_| fault(MALFORMED))?;
         if known.contains(&name) {
             // No setting has lines; a quote that is not closed makes one of two.
             if value.contains('\n') {
-                return Err(malformed());
+                return Err(fault(MALFORMED));
             }
-            let stands_for_something = |reference: &Reference<'_>| {
-                let name = reference.name;
-                reference.is_understood && (is_set(name) || seen.iter().any(|seen| seen == name))
-            };
-            if !references(assignment).iter().all(stands_for_something) {
-                return Err(EnvironmentError::Unset { file: file.into(), place: place() });
+            let is_known = |name: &&str| is_set(name) || seen.iter().any(|seen| seen == name);
+            if !references(assignment).iter().all(is_known) {
+                return Err(fault(UNSET));
             }
             ours.insert(name.clone(), value);
         }
@@ -122,16 +116,9 @@ fn place(text: &str, assignment: &str) -> String {
     }
 }
 
-/// A `$` in a value, and the name behind it.
-struct Reference<'a> {
-    name: &'a str,
-    /// Whether the whole name is what is replaced. `$A_B` is taken for `$A` with `_B` behind it.
-    is_understood: bool,
-}
-
-/// What in `assignment` is replaced by other variables: each `$` that is neither between single
-/// quotes nor behind a `\`.
-fn references(assignment: &str) -> Vec<Reference<'_>> {
+/// The names of the variables that replace something in `assignment`: behind each `$` that is
+/// neither between single quotes nor behind a `\`.
+fn references(assignment: &str) -> Vec<&str> {
     let value = assignment.split_once('=').map_or("", |(_, value)| value.trim());
     let mut references = Vec::new();
     let mut quote = None;
@@ -152,14 +139,14 @@ fn references(assignment: &str) -> Vec<Reference<'_>> {
     references
 }
 
-/// The name at the beginning of `text`, which stands behind a `$`.
-fn reference(text: &str) -> Reference<'_> {
+/// The name at the beginning of `text`, which stands behind a `$`. Empty if the name is not all
+/// that is replaced: `$A_B` is taken for `$A` with `_B` behind it.
+fn reference(text: &str) -> &str {
     if let Some((name, _)) = text.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
-        return Reference { name, is_understood: true };
+        return name;
     }
     let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
-    let name = &text[..end];
-    Reference { name, is_understood: !name.contains('_') }
+    Some(&text[..end]).filter(|name| !name.contains('_')).unwrap_or_default()
 }
 
 #[cfg(test)]

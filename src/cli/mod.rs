@@ -4,17 +4,14 @@
 //! prints nothing.
 
 mod arguments;
-mod command;
 mod dot_env;
 mod environment;
 mod help;
-mod secret_files;
 #[cfg(test)]
 mod test_directory;
 mod variables;
 
-pub use arguments::{UsageError, parse};
-pub use command::{Command, Examination, UserCommand, Watch};
+pub use arguments::{Command, Examination, UsageError, UserCommand, Watch, parse};
 pub use environment::read_config;
 pub use help::render_help;
 pub use variables::EnvironmentError;

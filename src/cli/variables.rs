@@ -1,8 +1,9 @@
 //! The variables that settings are read from, and why they cannot be read.
 
 use std::collections::HashMap;
-use std::io;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 use crate::config::{SETTINGS, SettingError, variable_names};
 
@@ -12,67 +13,29 @@ pub(super) const FILE_SUFFIX: &str = "_FILE";
 /// Variables and their values, from one source.
 pub(super) type Variables = HashMap<String, String>;
 
-/// Settings that cannot be read; the operator is to blame. One line without any value: a value
-/// may be a secret.
+/// Why settings cannot be read, for the operator. One line without any value: a value may be a
+/// secret.
 #[derive(Debug, thiserror::Error)]
-pub enum EnvironmentError {
-    /// The `.env` file is there, but cannot be read.
-    #[error("{} cannot be read: {error}", .file.display())]
-    Unreadable {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// A line of the `.env` file is no assignment.
-    #[error(
-        "{}, {place}: must be NAME=value; put a value with blanks, #, $ or \\ between single \
-         quotes",
-        .file.display()
-    )]
-    Malformed {
-        /// The file.
-        file: PathBuf,
-        /// Which line, and for which setting if that is clear.
-        place: String,
-    },
-    /// A value in the `.env` file has a `$` that stands for nothing.
-    #[error(
-        "{}, {place}: a $ stands for no variable that is set (write ${{NAME}} for one); put the \
-         value between single quotes to keep the $",
-        .file.display()
-    )]
-    Unset {
-        /// The file.
-        file: PathBuf,
-        /// Which line, for which setting.
-        place: String,
-    },
-    /// The value of a variable of the environment is not UTF-8.
-    #[error("{name}: must be UTF-8")]
-    NotText {
-        /// The variable.
-        name: String,
-    },
-    /// One source has the secret itself, and the name of a file with it.
-    #[error("{name} and {name}_FILE are both set: one of them is enough")]
-    SetTwice {
-        /// The setting.
-        name: String,
-    },
-    /// The file that a secret is in cannot be read, or has none in it.
-    #[error("{variable}: {} cannot be read: {error}", .file.display())]
-    SecretFile {
-        /// The variable that names the file, or the name of the credential.
-        variable: String,
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// A value is not allowed.
-    #[error(transparent)]
-    Setting(#[from] SettingError),
+#[error("{0}")]
+pub struct EnvironmentError(pub(super) String);
+
+impl From<SettingError> for EnvironmentError {
+    fn from(error: SettingError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The text of `file`, which is something else if it is longer than `bytes_max`; the error tells
+/// that as `max`.
+pub(super) fn read_text(file: &Path, bytes_max: u64, max: &str) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        let problem = format!("it has more than {max}");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    String::from_utf8(bytes)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
 /// The names of the settings that may come in files.

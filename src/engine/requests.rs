@@ -127,21 +127,16 @@ impl Engine {
     }
 
     fn health(&self, cx: &Context<'_>, is_ready: bool) -> Response {
-        let (code, status) = if is_ready {
-            (Status::OK, "healthy")
-        } else {
-            (Status::SERVICE_UNAVAILABLE, "unavailable")
-        };
         let health = Health {
-            status,
+            status: if is_ready { "healthy" } else { "unavailable" }.into(),
             rooms: self.rooms.rooms(),
             connections: cx.sessions.len(),
             uptime_seconds: cx.now.at.since(Timestamp(0)).as_secs(),
-            version: env!("CARGO_PKG_VERSION"),
-            store: self.store.as_str(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            store: self.store.as_str().into(),
             timestamp: cx.now.unix.rfc3339(),
         };
-        Response::json(code, &health)
+        Response::from(&health)
     }
 
     /// The client's address: what a trusted proxy says, else the socket's.

@@ -2,48 +2,26 @@
 //! doctor look, watch a room. An operator may read the database, and could do all this anyway.
 
 use std::env;
+use std::error::Error;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 
 use super::doctor::{self, Finding, Tally};
-use super::watch::{self, WatchError};
-use crate::accounts::{AccountError, Service};
+use super::watch;
+use crate::accounts::Service;
 use crate::base::secret::Secret;
 use crate::cli::{self, EnvironmentError, Examination, UserCommand, Watch};
 use crate::config::Config;
 use crate::net::unix_now;
-use crate::store::{self, StoreError};
+use crate::store;
 
-/// Holds the token of a login.
-const WATCH_TOKEN: &str = "WATCH_TOKEN";
-
-/// Why a command came to nothing, in one line.
-#[derive(Debug, thiserror::Error)]
-pub enum ConsoleError {
-    /// The settings cannot be read.
-    #[error(transparent)]
-    Environment(#[from] EnvironmentError),
-    /// The accounts refuse, or cannot tell.
-    #[error(transparent)]
-    Account(#[from] AccountError),
-    /// The store fails.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Nothing more is to be seen of the room.
-    #[error(transparent)]
-    Watch(#[from] WatchError),
-    /// The console cannot be read or written.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
+/// Why a command failed, in one line. No kind is told from another.
+pub type Failure = Box<dyn Error>;
 
 /// `sync-server user …`.
-///
-/// # Errors
-/// [`ConsoleError`]
-pub fn user(accounts: &Service, command: UserCommand) -> Result<(), ConsoleError> {
+pub fn user(accounts: &Service, command: UserCommand) -> Result<(), Failure> {
     match command {
-        UserCommand::Add { email, role } => {
+        UserCommand::Add(email, role) => {
             let user = accounts.add_user(&email, &password()?, role, unix_now())?;
             print(&format!("{} was added as {}\n", user.email, user.role.as_str()));
         }
@@ -58,11 +36,11 @@ pub fn user(accounts: &Service, command: UserCommand) -> Result<(), ConsoleError
                 ));
             }
         }
-        UserCommand::Passwd { email } => {
+        UserCommand::Passwd(email) => {
             let user = accounts.set_password(&email, &password()?)?;
             print(&format!("{} has a new password; earlier logins have ended\n", user.email));
         }
-        UserCommand::Disable { email } => {
+        UserCommand::Disable(email) => {
             let user = accounts.disable_user(&email)?;
             print(&format!("{} can log in no more\n", user.email));
         }
@@ -71,22 +49,15 @@ pub fn user(accounts: &Service, command: UserCommand) -> Result<(), ConsoleError
 }
 
 /// `sync-server watch CODE`.
-///
-/// # Errors
-/// [`ConsoleError`]
-pub fn watch(wish: &Watch) -> Result<(), ConsoleError> {
+pub fn watch(wish: &Watch) -> Result<(), Failure> {
     // With the URL of a server no settings are needed.
     let config = if wish.url.is_some() { Config::default() } else { cli::read_config()? };
-    let token = env::var(WATCH_TOKEN).ok().filter(|token| !token.is_empty()).map(Secret::new);
-    watch::watch(&config, wish, token.as_ref(), |line| writeln!(io::stdout(), "{line}"))?;
-    Ok(())
+    let token = env::var("WATCH_TOKEN").ok().filter(|token| !token.is_empty()).map(Secret::new);
+    watch::watch(&config, wish, token.as_ref(), |line| writeln!(io::stdout(), "{line}"))
 }
 
 /// `sync-server backup FILE`.
-///
-/// # Errors
-/// The store's.
-pub fn backup(config: &Config, target: &Path) -> Result<(), StoreError> {
+pub fn backup(config: &Config, target: &Path) -> Result<(), Failure> {
     store::backup(config, target)?;
     print(&format!("copied to {}\n", target.display()));
     Ok(())

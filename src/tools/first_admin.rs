@@ -2,13 +2,12 @@
 //! the setup token. For containers: the image runs once more beside the server, and needs no shell
 //! or curl for it. Opens no store.
 
-use std::io;
 use std::thread;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::client::{AskError, Deadline, Server, ask, complaint};
+use super::client::{AskError, Deadline, Server, complaint};
 use crate::base::secret::Secret;
 use crate::config::{Config, InitialAdmin, UrlParts, public_url, url_parts};
 use crate::http::Answer;
@@ -38,30 +37,18 @@ pub enum FirstAdminError {
     /// The URL cannot be meant.
     #[error("the URL of the server must be http://HOST or http://HOST:PORT")]
     Url,
-    /// A setting is missing that says who it is, or that it may be made.
+    /// A setting is missing that describes the administrator, or allows to make it.
     #[error("{0} is not set")]
     Unset(&'static str),
-    /// There is no answer, or the answer is no HTTP.
-    #[error("{url} gave no answer within 60 s: {error}")]
-    Unreachable {
-        /// As it was given.
-        url: String,
-        /// What the last attempt failed with.
-        error: AskError,
-    },
+    /// The server at this URL gives no answer, or none in HTTP: what the last attempt failed with.
+    #[error("{0} gave no answer within 60 s: {1}")]
+    Unreachable(String, AskError),
     /// The server was started with another token, or without one.
     #[error("{0} has another INITIAL_SETUP_TOKEN, or none")]
     Token(String),
-    /// An answer that says no for another reason.
-    #[error("{url} answered {status}: {message}")]
-    Refused {
-        /// As it was given.
-        url: String,
-        /// The answer's status code.
-        status: u16,
-        /// What the server says to it.
-        message: String,
-    },
+    /// An answer that says no for another reason: the URL, the status code and the message.
+    #[error("{0} answered {1}: {2}")]
+    Refused(String, u16, String),
 }
 
 /// Makes the administrator of `config` through the server at `url`, within a minute: one that
@@ -78,10 +65,9 @@ pub fn make(config: &Config, url: &str) -> Result<FirstAdmin, FirstAdminError> {
     let request = request(&server, token, admin);
     let deadline = Deadline::after(LIMIT);
     loop {
-        let limit = REQUEST_LIMIT.min(deadline.left());
-        let outcome = match ask_at(&server, &request, Deadline::after(limit)) {
+        let outcome = match server.ask(&request, REQUEST_LIMIT.min(deadline.left())) {
             Ok(answer) => judge(url, &answer),
-            Err(error) => Err(FirstAdminError::Unreachable { url: url.to_owned(), error }),
+            Err(error) => Err(FirstAdminError::Unreachable(url.to_owned(), error)),
         };
         match outcome {
             Err(error) if error.may_pass() && deadline.left() > INTERVAL => pause(),
@@ -93,7 +79,7 @@ pub fn make(config: &Config, url: &str) -> Result<FirstAdmin, FirstAdminError> {
 impl FirstAdminError {
     /// Whether the next attempt may go better: the server or its database is still starting.
     fn may_pass(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Refused { status: 503, .. })
+        matches!(self, Self::Unreachable(..) | Self::Refused(_, 503, _))
     }
 }
 
@@ -129,11 +115,6 @@ fn request(server: &Server<'_>, token: &Secret, admin: &InitialAdmin) -> String 
         .with_body(&body)
 }
 
-fn ask_at(server: &Server<'_>, request: &str, deadline: Deadline) -> Result<Answer, AskError> {
-    let mut wire = server.connect(deadline, REQUEST_LIMIT).map_err(io::Error::from)?;
-    ask(&mut wire, request).map(|(answer, _)| answer)
-}
-
 /// What `answer` means. Without a login, 401 says that a login is needed: there are users.
 fn judge(url: &str, answer: &Answer) -> Result<FirstAdmin, FirstAdminError> {
     let url = url.to_owned();
@@ -146,7 +127,7 @@ fn judge(url: &str, answer: &Answer) -> Result<FirstAdmin, FirstAdminError> {
                 Some(text) => text.escape_debug().take(SHOWN_CHARS_MAX).collect(),
                 None => "is this a sync server?".to_owned(),
             };
-            Err(FirstAdminError::Refused { url, status, message })
+            Err(FirstAdminError::Refused(url, status, message))
         }
     }
 }
@@ -246,7 +227,7 @@ mod tests {
     #[test]
     fn the_limit_is_the_one_that_is_told() {
         let error = AskError::Connection(ErrorKind::TimedOut.into());
-        let line = FirstAdminError::Unreachable { url: String::new(), error }.to_string();
+        let line = FirstAdminError::Unreachable(String::new(), error).to_string();
         assert!(line.contains(&format!("within {} s", LIMIT.as_secs())), "{line}");
     }
 }

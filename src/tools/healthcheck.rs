@@ -2,12 +2,12 @@
 //! without a shell. Opens no store; a database that does not answer makes no server unhealthy,
 //! since a restart would not bring it back.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::time::Duration;
 
-use super::client::{AskError, Deadline, HealthAnswer, Server, ask};
+use super::client::{AskError, Server};
+use crate::api::Health;
 use crate::config::Config;
-use crate::http::Answer;
 
 /// For everything together: Docker and its like have time-outs of their own, the usual one being
 /// 30 s.
@@ -40,12 +40,13 @@ pub enum HealthcheckError {
 ///
 /// # Errors
 /// [`HealthcheckError`], whatever keeps it from being known as healthy.
-pub fn check(config: &Config) -> Result<HealthAnswer, HealthcheckError> {
+pub fn check(config: &Config) -> Result<Health, HealthcheckError> {
     let server =
         Server::local(&config.bind_addr, config.port).ok_or(HealthcheckError::UnknownPort)?;
-    match ask_at(&server) {
+    let request = server.request("GET", "/health").with_body("");
+    match server.ask(&request, LIMIT) {
         Ok(answer) if answer.status != 200 => Err(HealthcheckError::Refused(server, answer.status)),
-        Ok(answer) => HealthAnswer::read(&answer).ok_or(HealthcheckError::Stranger(server)),
+        Ok(answer) => Health::read(&answer).ok_or(HealthcheckError::Stranger(server)),
         Err(AskError::Connection(error)) => Err(match error.kind() {
             ErrorKind::TimedOut => HealthcheckError::Late(server),
             ErrorKind::ConnectionRefused | ErrorKind::NotFound => HealthcheckError::Absent(server),
@@ -53,13 +54,6 @@ pub fn check(config: &Config) -> Result<HealthAnswer, HealthcheckError> {
         }),
         Err(error) => Err(HealthcheckError::Failed(server, error)),
     }
-}
-
-fn ask_at(server: &Server<'_>) -> Result<Answer, AskError> {
-    let connected = server.connect(Deadline::after(LIMIT), LIMIT);
-    let mut wire = connected.map_err(io::Error::from)?;
-    let (answer, _) = ask(&mut wire, &server.request("GET", "/health").with_body(""))?;
-    Ok(answer)
 }
 
 #[cfg(test)]

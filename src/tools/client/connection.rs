@@ -1,5 +1,6 @@
 //! A connection to a server. It blocks, but all its waiting together ends at one moment.
 
+use std::fmt::Debug;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,14 +8,49 @@ use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::deadline::Deadline;
+use crate::base::time::Timestamp;
+use crate::net::monotonic_us;
+
+/// The moment at which a client that waits gives up.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(Timestamp);
+
+impl Deadline {
+    /// The moment `limit` from now.
+    pub fn after(limit: Duration) -> Self {
+        Self(Timestamp(monotonic_us()) + limit)
+    }
+
+    /// The time until then; zero once it is over.
+    pub fn left(self) -> Duration {
+        self.0.since(Timestamp(monotonic_us()))
+    }
+
+    /// As [`left`](Self::left), or [`ErrorKind::TimedOut`].
+    pub(super) fn time_left(self) -> io::Result<Duration> {
+        Some(self.left()).filter(|left| !left.is_zero()).ok_or(ErrorKind::TimedOut.into())
+    }
+}
 
 /// An open connection. Reading and writing fail with [`ErrorKind::TimedOut`] once the deadline is
 /// over, and with nothing else for that reason.
 #[derive(Debug)]
 pub struct Connection {
     stream: Socket,
-    deadline: Deadline,
+    /// The end of all further waiting.
+    pub deadline: Deadline,
+}
+
+/// An open connection, encrypted or not.
+pub trait Wire: Read + Write + Debug {
+    /// The connection below the encryption.
+    fn connection(&mut self) -> &mut Connection;
+}
+
+impl Wire for Connection {
+    fn connection(&mut self) -> &mut Connection {
+        self
+    }
 }
 
 impl Connection {
@@ -24,7 +60,7 @@ impl Connection {
     /// Those of connect(2), and [`ErrorKind::TimedOut`].
     pub fn open(address: SocketAddr, deadline: Deadline) -> io::Result<Self> {
         let stream = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        stream.connect_timeout(&address.into(), time_left(deadline)?)?;
+        stream.connect_timeout(&address.into(), deadline.time_left()?)?;
         stream.set_tcp_nodelay(true)?;
         Ok(Self { stream, deadline })
     }
@@ -35,17 +71,12 @@ impl Connection {
     /// Those of connect(2), and [`ErrorKind::TimedOut`], at once, if too many wait there already.
     pub fn open_unix(path: &Path, deadline: Deadline) -> io::Result<Self> {
         let stream = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        time_left(deadline)?;
+        deadline.time_left()?;
         // Connecting takes no time, unless one has to wait for a place in the backlog.
         stream.set_nonblocking(true)?;
         stream.connect(&SockAddr::unix(path)?).map_err(as_timeout)?;
         stream.set_nonblocking(false)?;
         Ok(Self { stream, deadline })
-    }
-
-    /// Sets another end for all further waiting.
-    pub fn set_deadline(&mut self, deadline: Deadline) {
-        self.deadline = deadline;
     }
 
     /// The address of this end.
@@ -59,25 +90,20 @@ impl Connection {
 
 impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(time_left(self.deadline)?))?;
+        self.stream.set_read_timeout(Some(self.deadline.time_left()?))?;
         self.stream.read(buffer).map_err(as_timeout)
     }
 }
 
 impl Write for Connection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(time_left(self.deadline)?))?;
+        self.stream.set_write_timeout(Some(self.deadline.time_left()?))?;
         self.stream.write(bytes).map_err(as_timeout)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.stream.flush()
     }
-}
-
-fn time_left(deadline: Deadline) -> io::Result<Duration> {
-    let left = deadline.left();
-    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
 /// A socket whose time is over says `WouldBlock` (socket(7), `SO_RCVTIMEO`).

@@ -1,15 +1,17 @@
-//! One request over HTTP/1.1, and its answer.
+//! One request over HTTP/1.1, and its answer or the WebSocket that it opens.
 //!
 //! Knows no socket: it reads from and writes to what it is given, which says when to give up.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Read, Write};
 
+use tungstenite::WebSocket;
+use tungstenite::handshake::client::generate_key;
+use tungstenite::handshake::derive_accept_key;
+use tungstenite::protocol::{Role, WebSocketConfig};
+
 use crate::base::secret::Secret;
 use crate::http::{Answer, AnswerError, parse_answer};
-
-/// Read at a time.
-const CHUNK_BYTES: usize = 4 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +22,20 @@ pub enum AskError {
     /// The other end is not what it was taken for.
     #[error("{0}")]
     Answer(#[from] AnswerError),
+}
+
+/// Why there is no WebSocket.
+#[derive(Debug, thiserror::Error)]
+pub enum UpgradeError {
+    /// There is no answer.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The answer is not 101.
+    #[error("it answered {} and not 101", .0.status)]
+    Refused(Answer),
+    /// The answer is not to this request (RFC 6455, 4.1).
+    #[error("the key of the handshake is wrong")]
+    Key,
 }
 
 /// The head of a request, to which fields can be added; they may be secrets.
@@ -42,15 +58,6 @@ impl RequestHead {
     pub fn with_body(self, body: &str) -> String {
         format!("{}Connection: close\r\n\r\n{body}", self.0.expose())
     }
-
-    /// The whole request, after whose answer the connection is a WebSocket (RFC 6455, 4.1).
-    pub(super) fn with_upgrade(self, key: &str) -> String {
-        format!(
-            "{}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: {key}\r\n\r\n",
-            self.0.expose()
-        )
-    }
 }
 
 /// Sends `request`, which is no `HEAD`, and reads its answer. Also returns what came behind it:
@@ -63,7 +70,7 @@ pub fn ask(stream: &mut (impl Read + Write), request: &str) -> Result<(Answer, V
     let sent = stream.write_all(request.as_bytes()).and_then(|()| stream.flush());
     let mut bytes = Vec::new();
     loop {
-        let mut chunk = [0; CHUNK_BYTES];
+        let mut chunk = [0; 4 * 1024];
         let count = match stream.read(&mut chunk) {
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -75,6 +82,41 @@ pub fn ask(stream: &mut (impl Read + Write), request: &str) -> Result<(Answer, V
             return Ok((answer, rest));
         }
     }
+}
+
+/// Makes `stream` a WebSocket, by the request that begins with `head`. Longer messages than
+/// `message_bytes_max` are errors (RFC 6455, 4.1).
+///
+/// # Errors
+/// [`UpgradeError`].
+pub fn upgrade<S: Read + Write>(
+    mut stream: S,
+    head: &RequestHead,
+    message_bytes_max: usize,
+) -> Result<WebSocket<S>, UpgradeError> {
+    let key = generate_key();
+    let request = format!(
+        "{}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: {key}\r\n\r\n",
+        head.0.expose()
+    );
+    let (answer, rest) = ask(&mut stream, &request)?;
+    if answer.status != 101 {
+        return Err(UpgradeError::Refused(answer));
+    }
+    if answer.field("sec-websocket-accept") != Some(&derive_accept_key(key.as_bytes())) {
+        return Err(UpgradeError::Key);
+    }
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(message_bytes_max))
+        .max_frame_size(Some(message_bytes_max));
+    Ok(WebSocket::from_partially_read(stream, rest, Role::Client, Some(config)))
+}
+
+/// What a refusal says to people, if it is that of a sync server.
+pub fn complaint(answer: &Answer) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
+    body["error"].as_str().map(str::to_owned)
 }
 
 #[cfg(test)]

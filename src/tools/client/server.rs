@@ -2,16 +2,21 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
-use super::connection::Connection;
-use super::deadline::Deadline;
-use super::request::RequestHead;
-use super::resolve::resolve;
-use super::wire::{ConnectError, Wire};
+use super::connection::{Connection, Deadline, Wire};
+use super::request::{AskError, RequestHead, ask};
+#[cfg(feature = "tls")]
+use super::tls::{authorities, start_tls};
 use crate::config::{BindAddress, UrlParts};
+use crate::http::Answer;
+
+/// Addresses of one name that are looked at.
+const ADDRESSES_MAX: usize = 8;
 
 /// Where a server is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +27,28 @@ pub enum Server<'a> {
     Unix(PathBuf),
     /// At an http or https address.
     Url(UrlParts<'a>),
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The name has no address.
+    #[error("{0}")]
+    Name(io::Error),
+    /// No address takes the connection.
+    #[error("{last}")]
+    Address {
+        /// The addresses, and why each of them failed.
+        each: String,
+        /// Why the last of them failed.
+        last: io::Error,
+    },
+    /// The other end speaks no TLS, or its certificate is not to be trusted.
+    #[error("{0}")]
+    Tls(io::Error),
+    /// https, and this build has no TLS.
+    #[error("this build speaks no TLS: give an http address")]
+    NoTls,
 }
 
 impl Server<'static> {
@@ -49,7 +76,7 @@ impl Server<'_> {
         &self,
         deadline: Deadline,
         address_limit: Duration,
-    ) -> Result<Wire, ConnectError> {
+    ) -> Result<Box<dyn Wire>, ConnectError> {
         let mut connection = match self {
             Self::Tcp(address) => open_first(&[*address], deadline, address_limit)?,
             Self::Unix(path) => Connection::open_unix(path, deadline)
@@ -62,11 +89,20 @@ impl Server<'_> {
                 open_first(&found, deadline, address_limit)?
             }
         };
-        connection.set_deadline(deadline);
+        connection.deadline = deadline;
         match self {
-            Self::Url(url) if url.is_secure => Wire::secured(connection, url.host),
-            _ => Ok(Wire::Plain(connection)),
+            Self::Url(url) if url.is_secure => secured(connection, url.host),
+            _ => Ok(Box::new(connection)),
         }
+    }
+
+    /// Sends `request` over a new connection and reads its answer, both within `limit`.
+    ///
+    /// # Errors
+    /// [`AskError`]
+    pub fn ask(&self, request: &str, limit: Duration) -> Result<Answer, AskError> {
+        let mut wire = self.connect(Deadline::after(limit), limit).map_err(io::Error::from)?;
+        ask(&mut wire, request).map(|(answer, _)| answer)
     }
 
     /// The head of a request for `path` of this server.
@@ -112,6 +148,52 @@ fn open_first(
     Err(ConnectError::Address { each: failures.join("; "), last })
 }
 
+impl From<ConnectError> for io::Error {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Name(error)
+            | ConnectError::Tls(error)
+            | ConnectError::Address { last: error, .. } => error,
+            ConnectError::NoTls => Self::new(ErrorKind::Unsupported, error),
+        }
+    }
+}
+
+/// Speaks TLS over `connection` with `host`, whose certificate must come from an authority that
+/// browsers know, or from one that `SSL_CERT_FILE` names.
+#[cfg(feature = "tls")]
+fn secured(connection: Connection, host: &str) -> Result<Box<dyn Wire>, ConnectError> {
+    let secured = authorities().and_then(|pem| start_tls(connection, host, pem.as_deref()));
+    Ok(Box::new(secured.map_err(ConnectError::Tls)?))
+}
+
+#[cfg(not(feature = "tls"))]
+fn secured(_: Connection, _: &str) -> Result<Box<dyn Wire>, ConnectError> {
+    Err(ConnectError::NoTls)
+}
+
+/// The addresses of `host`, a name or an address, with `port`; at least one, at most eight.
+///
+/// The system's resolver cannot be interrupted. If the deadline is over, its thread is left
+/// behind and ends when the resolver does.
+///
+/// # Errors
+/// That of the resolver, or [`ErrorKind::TimedOut`].
+fn resolve(host: &str, port: u16, deadline: Deadline) -> io::Result<Vec<SocketAddr>> {
+    deadline.time_left()?;
+    // URLs have IPv6 addresses in brackets, the resolver wants them without.
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let name = bare.to_owned();
+    let (sender, receiver) = mpsc::channel();
+    thread::Builder::new().name("resolver".to_owned()).spawn(move || {
+        let found = (name.as_str(), port).to_socket_addrs();
+        let _unawaited = sender.send(found.map(|all| all.take(ADDRESSES_MAX).collect()));
+    })?;
+    let timed_out = |_| io::Error::from(ErrorKind::TimedOut);
+    let found: Vec<SocketAddr> = receiver.recv_timeout(deadline.left()).map_err(timed_out)??;
+    if found.is_empty() { Err(ErrorKind::NotFound.into()) } else { Ok(found) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
@@ -151,5 +233,26 @@ mod tests {
         drop(listener);
         connect("localhost").expect_err("nothing listens");
         connect("no host").expect_err("no name");
+    }
+
+    #[test]
+    fn addresses_and_names_are_found() {
+        let find = |host| resolve(host, 80, Deadline::after(Duration::from_secs(20)));
+        let check = |host, expected: &str| {
+            let expected = expected.parse().expect("an address");
+            assert_eq!(find(host).expect("it is an address"), [expected]);
+        };
+        check("127.0.0.1", "127.0.0.1:80");
+        check("[::1]", "[::1]:80");
+        assert!(
+            find("localhost").expect("it is everywhere").iter().all(|at| at.ip().is_loopback())
+        );
+        assert!(find("no host").is_err());
+    }
+
+    #[test]
+    fn a_deadline_that_is_over_ends_the_search() {
+        let error = resolve("localhost", 80, Deadline::after(Duration::ZERO));
+        assert_eq!(error.map_err(|error| error.kind()), Err(ErrorKind::TimedOut));
     }
 }

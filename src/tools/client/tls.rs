@@ -9,13 +9,16 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::connection::Connection;
-
-/// Names a file of certificates.
-const AUTHORITIES_VARIABLE: &str = "SSL_CERT_FILE";
+use super::connection::{Connection, Wire};
 
 /// A connection that is encrypted, with an end that was verified.
 pub type TlsConnection = StreamOwned<ClientConnection, Connection>;
+
+impl Wire for TlsConnection {
+    fn connection(&mut self) -> &mut Connection {
+        &mut self.sock
+    }
+}
 
 /// Speaks TLS over `connection` with `host`, whose certificate must come from an authority that
 /// browsers know (Mozilla's list), or from one in `authorities_pem`.
@@ -56,9 +59,9 @@ pub fn start_tls(
 /// # Errors
 /// Those of reading that file, which the error names.
 pub(super) fn authorities() -> io::Result<Option<Vec<u8>>> {
-    let Some(file) = env::var_os(AUTHORITIES_VARIABLE) else { return Ok(None) };
+    let Some(file) = env::var_os("SSL_CERT_FILE") else { return Ok(None) };
     fs::read(&file).map(Some).map_err(|error| {
-        io::Error::new(error.kind(), format!("{AUTHORITIES_VARIABLE}={}: {error}", file.display()))
+        io::Error::new(error.kind(), format!("SSL_CERT_FILE={}: {error}", file.display()))
     })
 }
 

@@ -4,10 +4,10 @@
 use std::path::{Display, PathBuf};
 
 use super::finding::{Finding, Subject};
+use crate::api::Health;
 use crate::base::time::UnixMillis;
 use crate::config::{Config, Limits};
 use crate::net::{FILES_RESERVED, FileLimit};
-use crate::tools::client::HealthAnswer;
 
 /// The subject of what is said of the settings.
 pub(super) const SETTINGS: Subject = Subject("settings");
@@ -48,7 +48,7 @@ pub(super) struct MachineMemory {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DataDirectory {
     pub(super) path: PathBuf,
-    /// The number of the user who asks.
+    /// The number of the user that asks.
     pub(super) user: u32,
     pub(super) state: DirectoryState,
 }
@@ -68,7 +68,7 @@ pub(super) enum DirectoryState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Port {
     /// A sync server, here.
-    Running(HealthAnswer, String),
+    Running(Health, String),
     /// Nothing; the address can be listened on.
     Free(String),
     /// The system chooses one at each start.

@@ -4,9 +4,9 @@
 use std::net::IpAddr;
 
 use super::finding::{Finding, Severity, Subject};
+use crate::api::{Health, Whoami};
 use crate::config::UrlParts;
 use crate::http::Answer;
-use crate::tools::client::{HealthAnswer, WhoamiAnswer};
 
 /// The subject of what is said of the public address.
 pub(super) const ADDRESS: Subject = Subject("address");
@@ -64,7 +64,7 @@ pub(super) struct PublicFacts {
     /// The answer to `GET /health`.
     pub(super) health: Result<Answer, Trouble>,
     /// What the server that runs here says of itself, if there is one.
-    pub(super) local: Option<HealthAnswer>,
+    pub(super) local: Option<Health>,
     /// The answer to `GET /api/whoami`, and our end's address on the way there.
     pub(super) whoami: Result<(Answer, IpAddr), Trouble>,
     pub(super) opened: Opened,
@@ -93,7 +93,7 @@ fn judge_health(url: UrlParts<'_>, facts: &PublicFacts) -> Finding {
         Ok(answer) => answer,
         Err(trouble) => return judge_trouble(url, trouble),
     };
-    let Some(health) = HealthAnswer::read(answer) else {
+    let Some(health) = Health::read(answer) else {
         return ADDRESS.problem(format!("{shown}{}", stranger(answer)));
     };
     if let Some(local) = &facts.local
@@ -164,7 +164,7 @@ fn judge_client(url: UrlParts<'_>, facts: &PublicFacts) -> Vec<Finding> {
         Ok((answer, own)) => (answer, own.to_canonical()),
         Err(trouble) => return vec![judge_trouble(url, trouble)],
     };
-    let Some(whoami) = WhoamiAnswer::read(answer) else {
+    let Some(whoami) = Whoami::read(answer) else {
         return vec![CLIENT.warning(format!(
             "GET /api/whoami answers {}: have the proxy pass it on, or update the server behind it",
             answer.status
@@ -184,7 +184,7 @@ fn judge_client(url: UrlParts<'_>, facts: &PublicFacts) -> Vec<Finding> {
     findings
 }
 
-fn judge_address(whoami: &WhoamiAnswer, own: IpAddr, has_proxy: bool) -> Finding {
+fn judge_address(whoami: &Whoami, own: IpAddr, has_proxy: bool) -> Finding {
     let seen = whoami.address.to_canonical();
     match &*whoami.forwarded {
         "ignored" => CLIENT.problem(format!(

@@ -9,12 +9,12 @@ use tungstenite::{Error, Message, WebSocket};
 
 use super::machine::OtherClock;
 use super::public::{Idle, Opened, PublicFacts, Trouble};
+use crate::api::Health;
 use crate::config::UrlParts;
 use crate::http::{Answer, parse_date};
 use crate::net::unix_now;
 use crate::tools::client::{
-    AskError, ConnectError, Deadline, HealthAnswer, RequestHead, Server, UpgradeError, Wire, ask,
-    upgrade,
+    AskError, ConnectError, Deadline, RequestHead, Server, UpgradeError, Wire, ask, upgrade,
 };
 
 /// For a connection to one of the addresses of a name.
@@ -33,7 +33,7 @@ const MESSAGES_BEFORE_ANSWER_MAX: usize = 8;
 /// open.
 pub(super) fn public(
     url: UrlParts<'_>,
-    local: Option<HealthAnswer>,
+    local: Option<Health>,
     ping_interval_seconds: u64,
     is_slow: bool,
 ) -> (PublicFacts, Option<OtherClock>) {
@@ -43,7 +43,7 @@ pub(super) fn public(
         let seconds = parse_date(answer.field("date")?)?;
         Some(OtherClock { name: "the public address", seconds, ours: unix_now().seconds() })
     });
-    let is_ours = health.as_ref().is_ok_and(|answer| HealthAnswer::read(answer).is_some());
+    let is_ours = health.as_ref().is_ok_and(|answer| Health::read(answer).is_some());
     let (whoami, opened) = if is_ours {
         (get(&server, "/api/whoami"), open_and_ask(&server))
     } else {
@@ -59,7 +59,8 @@ pub(super) fn public(
 /// The answer to `GET` of `path`, and our end's address.
 fn get(server: &Server<'_>, path: &str) -> Result<(Answer, IpAddr), Trouble> {
     let mut wire = connect(server, REQUEST_LIMIT)?;
-    let own = wire.own_address().map_err(|error| Trouble::Connection(error.to_string()))?;
+    let own =
+        wire.connection().own_address().map_err(|error| Trouble::Connection(error.to_string()))?;
     let (answer, _) = ask(&mut wire, &request(server, path).with_body("")).map_err(no_answer)?;
     Ok((answer, own.ip()))
 }
@@ -113,9 +114,9 @@ fn be_silent(server: &Server<'_>, seconds: u64) -> Idle {
 }
 
 /// An open WebSocket that lives for `limit`.
-fn open(server: &Server<'_>, limit: Duration) -> Result<WebSocket<Wire>, Opened> {
+fn open(server: &Server<'_>, limit: Duration) -> Result<WebSocket<Box<dyn Wire>>, Opened> {
     let wire = connect(server, limit).map_err(Opened::Failed)?;
-    upgrade(wire, request(server, "/ws"), MESSAGE_BYTES_MAX).map_err(|error| match error {
+    upgrade(wire, &request(server, "/ws"), MESSAGE_BYTES_MAX).map_err(|error| match error {
         UpgradeError::Ask(error) => Opened::Failed(no_answer(error)),
         UpgradeError::Refused(answer) => Opened::Refused(answer),
         UpgradeError::Key => Opened::Mute(error.to_string()),
@@ -129,14 +130,14 @@ fn request(server: &Server<'_>, path: &str) -> RequestHead {
 }
 
 /// A connection that can be used for `limit`.
-fn connect(server: &Server<'_>, limit: Duration) -> Result<Wire, Trouble> {
+fn connect(server: &Server<'_>, limit: Duration) -> Result<Box<dyn Wire>, Trouble> {
     let mut wire = server.connect(Deadline::after(REQUEST_LIMIT), CONNECT_LIMIT)?;
-    wire.set_deadline(Deadline::after(limit));
+    wire.connection().deadline = Deadline::after(limit);
     Ok(wire)
 }
 
 /// Sends the action `ping`, and waits for its answer.
-fn ask_for_pong(socket: &mut WebSocket<Wire>) -> Result<(), String> {
+fn ask_for_pong(socket: &mut WebSocket<Box<dyn Wire>>) -> Result<(), String> {
     let in_words = |error: Error| match error {
         Error::Io(error) if error.kind() == ErrorKind::TimedOut => {
             format!("no answer within {} s", REQUEST_LIMIT.as_secs())

@@ -28,40 +28,20 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 const MESSAGE_BYTES_MAX: usize = (64 << 20) + 1024;
 
 /// Why nothing more is to be seen, in one line.
-#[derive(Debug, thiserror::Error)]
-pub enum WatchError {
-    /// `PORT` is 0, so it is not known where the server is.
-    #[error("PORT=0 lets the system choose a port: say where the server is (watch CODE URL)")]
-    UnknownPort,
-    /// https, and this build has no TLS.
-    #[error("this build speaks no TLS: give an http address")]
-    NoTls,
-    /// Nothing answers there.
-    #[error("{0}: {1}")]
-    Unreachable(String, String),
-    /// The upgrade is refused, or the room.
-    #[error("{0} refuses: {1}")]
-    Refused(String, String),
-    /// The server has closed the connection.
-    #[error("closed by the server: {0}")]
-    Closed(String),
-    /// The server says nothing any more.
-    #[error("the server is silent: it is gone, or the network is")]
-    Silent,
-}
+type Failure = Box<dyn std::error::Error>;
 
 /// Shows the room until the connection ends, with `show` for each line. `config` describes the
 /// server, unless `watch` has a URL; `token` is for one with `REQUIRE_AUTH`. Returns once
 /// `show` fails: the reader is gone.
 ///
 /// # Errors
-/// [`WatchError`], whatever ends it otherwise.
+/// One line, whatever ends it otherwise.
 pub fn watch(
     config: &Config,
     watch: &Watch,
     token: Option<&Secret>,
     mut show: impl FnMut(&str) -> io::Result<()>,
-) -> Result<(), WatchError> {
+) -> Result<(), Failure> {
     let server = server(config, watch)?;
     let mut socket = open(&server, token)?;
     let peer_id = format!("watch-{:x}", unix_now().0);
@@ -80,7 +60,7 @@ pub fn watch(
         let event = serde_json::from_str(&text).unwrap_or(Seen::Other);
         match &event {
             Seen::Error { message, .. } if !has_joined => {
-                return Err(WatchError::Refused(server.to_string(), shortened(message)));
+                return Err(format!("{server} refuses: {}", shortened(message)).into());
             }
             Seen::Connected { .. } => has_joined = true,
             _ => {}
@@ -100,62 +80,67 @@ pub fn watch(
 }
 
 /// The server that is meant.
-fn server<'a>(config: &Config, watch: &'a Watch) -> Result<Server<'a>, WatchError> {
+fn server<'a>(config: &Config, watch: &'a Watch) -> Result<Server<'a>, Failure> {
     match watch.url.as_deref().and_then(url_parts) {
         Some(url) => Ok(Server::Url(url)),
-        None => Server::local(&config.bind_addr, config.port).ok_or(WatchError::UnknownPort),
+        None => Server::local(&config.bind_addr, config.port).ok_or_else(|| {
+            "PORT=0 lets the system choose a port: say where the server is (watch CODE URL)".into()
+        }),
     }
 }
 
-fn open(server: &Server<'_>, token: Option<&Secret>) -> Result<WebSocket<Wire>, WatchError> {
+fn open(server: &Server<'_>, token: Option<&Secret>) -> Result<WebSocket<Box<dyn Wire>>, Failure> {
     let connected = server.connect(Deadline::after(JOIN_LIMIT), JOIN_LIMIT);
     let wire = connected.map_err(|error| match error {
-        ConnectError::NoTls => WatchError::NoTls,
+        ConnectError::NoTls => error.into(),
         error => unreachable(server, &error),
     })?;
     let mut head = server.request("GET", "/ws");
     if let Some(token) = token {
         head = head.field("Authorization", format_args!("Bearer {}", token.expose()));
     }
-    upgrade(wire, head, MESSAGE_BYTES_MAX).map_err(|error| match error {
+    upgrade(wire, &head, MESSAGE_BYTES_MAX).map_err(|error| match error {
         UpgradeError::Refused(answer) => {
             let why = match complaint(&answer) {
                 Some(text) => format!("{} {}", answer.status, shortened(&text)),
                 None => format!("{}; is it a sync server?", answer.status),
             };
-            WatchError::Refused(server.to_string(), why)
+            format!("{server} refuses: {why}").into()
         }
         error => unreachable(server, &error),
     })
 }
 
-fn unreachable(server: &Server<'_>, error: &dyn fmt::Display) -> WatchError {
-    WatchError::Unreachable(server.to_string(), error.to_string())
+fn unreachable(server: &Server<'_>, error: &dyn fmt::Display) -> Failure {
+    format!("{server}: {error}").into()
 }
 
 /// The next text message; `None`: something else came, or the server was asked whether it is
 /// there, and is.
-fn next_text(socket: &mut WebSocket<Wire>, has_joined: bool) -> Result<Option<String>, WatchError> {
+fn next_text(
+    socket: &mut WebSocket<Box<dyn Wire>>,
+    has_joined: bool,
+) -> Result<Option<String>, Failure> {
+    const SILENT: &str = "the server is silent: it is gone, or the network is";
+    let closed = |why: &str| Err(format!("closed by the server: {}", shortened(why)).into());
     let limit = if has_joined { SILENCE_LIMIT } else { JOIN_LIMIT };
     let mut asked = !has_joined;
     loop {
-        socket.get_mut().set_deadline(Deadline::after(limit));
+        socket.get_mut().connection().deadline = Deadline::after(limit);
         match socket.read() {
             Ok(Message::Text(text)) => return Ok(Some(text.as_str().to_owned())),
-            Ok(Message::Close(frame)) => {
-                let why = frame.map_or_else(|| "without a code".to_owned(), |f| f.to_string());
-                return Err(WatchError::Closed(shortened(&why)));
-            }
+            Ok(Message::Close(Some(frame))) => return closed(&frame.to_string()),
+            Ok(Message::Close(None)) => return closed("without a code"),
             Ok(_) => return Ok(None),
             Err(Error::Io(error)) if error.kind() == ErrorKind::TimedOut && !asked => {
                 asked = true;
-                socket.get_mut().set_deadline(Deadline::after(limit));
-                socket.send(Message::Ping(Vec::new().into())).map_err(|_| WatchError::Silent)?;
+                socket.get_mut().connection().deadline = Deadline::after(limit);
+                socket.send(Message::Ping(Vec::new().into())).map_err(|_| SILENT)?;
             }
             Err(Error::Io(error)) if error.kind() == ErrorKind::TimedOut => {
-                return Err(WatchError::Silent);
+                return Err(SILENT.into());
             }
-            Err(error) => return Err(WatchError::Closed(shortened(&error.to_string()))),
+            Err(error) => return closed(&error.to_string()),
         }
     }
 }

@@ -99,7 +99,7 @@ fn a_data_directory_is_there_or_can_be_made() {
 
 #[test]
 fn a_port_is_ours_or_free() {
-    let health = |version: &str| -> HealthAnswer {
+    let health = |version: &str| -> Health {
         let text = format!(
             r#"{{"status":"healthy","version":"{version}","store":"ok","rooms":0,
                 "connections":1,"uptime_seconds":1}}"#

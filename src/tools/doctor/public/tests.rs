@@ -31,7 +31,7 @@ fn whoami(address: &str, forwarded: &str, websocket_url: &str) -> Answer {
     answer(200, "", &body)
 }
 
-fn local(uptime_seconds: u64) -> HealthAnswer {
+fn local(uptime_seconds: u64) -> Health {
     let text = HEALTH.replace("60", &uptime_seconds.to_string());
     serde_json::from_str(&text).expect("as the server writes it")
 }
