@@ -4,6 +4,7 @@
 //! Each rule is a function from one source to its faults, and is first shown a sample that breaks
 //! it: a rule that can't fail holds nothing.
 
+mod circles;
 mod layers;
 mod secrets;
 mod source;
