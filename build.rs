@@ -1,4 +1,4 @@
-//! Makes `page/` and the client part of the program: each file compressed, with an entity tag. Writes the table that `src/pages` includes. Leaves out of a release what nothing
+//! Makes `page/` and the client part of the program: each file compressed, with an entity tag. Writes the table that `src/api/pages.rs` includes. Leaves out of a release what nothing
 //! reads there.
 
 use std::fmt::Write as _;

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::input::InputError;
+use super::input::InvalidInput;
 use super::password::OutOfMemory;
 use crate::base::secret::Secret;
 use crate::store::{Role, StoreError};
@@ -104,7 +104,7 @@ pub enum AuthError {
 pub enum AccountError {
     /// The request makes no sense.
     #[error(transparent)]
-    Input(#[from] InputError),
+    Input(#[from] InvalidInput),
     /// The link was used, has expired, or never was.
     #[error("Invalid or expired token")]
     Link,

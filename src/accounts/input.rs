@@ -21,7 +21,7 @@ const COMPLAINT_CHARS_MAX: usize = 200;
 
 /// What is wrong with a request. The sender is to blame; the text says how to do better.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InputError {
+pub enum InvalidInput {
     /// The body is no JSON, no object, or a field has another type.
     #[error("Invalid request body: {0}")]
     Body(String),
@@ -116,20 +116,20 @@ impl LoginKey {
 /// `text` as [`login::email`] has it.
 ///
 /// # Errors
-/// [`InputError::Email`].
-pub fn email(text: &str) -> Result<String, InputError> {
-    login::email(text).ok_or(InputError::Email)
+/// [`InvalidInput::Email`].
+pub fn email(text: &str) -> Result<String, InvalidInput> {
+    login::email(text).ok_or(InvalidInput::Email)
 }
 
 /// `password`, if it may be set.
 ///
 /// # Errors
-/// [`InputError::PasswordLength`].
-pub fn new_password(password: &str) -> Result<Secret, InputError> {
+/// [`InvalidInput::PasswordLength`].
+pub fn new_password(password: &str) -> Result<Secret, InvalidInput> {
     if PASSWORD_BYTES.contains(&password.len()) {
         Ok(Secret::new(password))
     } else {
-        Err(InputError::PasswordLength)
+        Err(InvalidInput::PasswordLength)
     }
 }
 
@@ -137,8 +137,8 @@ impl Invite {
     /// Reads and checks a body.
     ///
     /// # Errors
-    /// [`InputError`].
-    pub fn parse(body: &[u8]) -> Result<Self, InputError> {
+    /// [`InvalidInput`].
+    pub fn parse(body: &[u8]) -> Result<Self, InvalidInput> {
         #[derive(Deserialize)]
         struct Body {
             email: String,
@@ -167,8 +167,8 @@ impl SetupPassword {
     /// Reads and checks a body.
     ///
     /// # Errors
-    /// [`InputError`].
-    pub fn parse(body: &[u8]) -> Result<Self, InputError> {
+    /// [`InvalidInput`].
+    pub fn parse(body: &[u8]) -> Result<Self, InvalidInput> {
         #[derive(Deserialize)]
         struct Body {
             token: String,
@@ -183,8 +183,8 @@ impl Login {
     /// Reads a body.
     ///
     /// # Errors
-    /// [`InputError::Body`].
-    pub fn parse(body: &[u8]) -> Result<Self, InputError> {
+    /// [`InvalidInput::Body`].
+    pub fn parse(body: &[u8]) -> Result<Self, InvalidInput> {
         #[derive(Deserialize)]
         struct Body {
             email: String,
@@ -204,8 +204,8 @@ impl UpdateMe {
     /// Reads and checks a body.
     ///
     /// # Errors
-    /// [`InputError`].
-    pub fn parse(body: &[u8]) -> Result<Self, InputError> {
+    /// [`InvalidInput`].
+    pub fn parse(body: &[u8]) -> Result<Self, InvalidInput> {
         #[derive(Deserialize)]
         struct Body {
             password: Option<String>,
@@ -223,8 +223,8 @@ impl UpdateMe {
 /// Reads and checks the body of `PUT /api/auth/users/{id}`.
 ///
 /// # Errors
-/// [`InputError`].
-pub fn user_change(body: &[u8]) -> Result<UserChange, InputError> {
+/// [`InvalidInput`].
+pub fn user_change(body: &[u8]) -> Result<UserChange, InvalidInput> {
     #[derive(Deserialize)]
     struct Body {
         email: Option<String>,
@@ -257,7 +257,7 @@ struct ProfileBody {
 }
 
 impl ProfileBody {
-    fn checked(self) -> Result<UserChange, InputError> {
+    fn checked(self) -> Result<UserChange, InvalidInput> {
         Ok(UserChange {
             first_name: text("first_name", self.first_name, PROFILE_FIELD_CHARS_MAX)?,
             last_name: text("last_name", self.last_name, PROFILE_FIELD_CHARS_MAX)?,
@@ -273,13 +273,13 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field, D::Error
     Option::deserialize(deserializer).map(Some)
 }
 
-fn from_json<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, InputError> {
+fn from_json<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, InvalidInput> {
     // A derived reader takes a list of a struct's fields as well; no client means to send one.
     if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(InputError::Body("expected a JSON object".into()));
+        return Err(InvalidInput::Body("expected a JSON object".into()));
     }
     serde_json::from_slice(body).map_err(|error| {
-        InputError::Body(error.to_string().chars().take(COMPLAINT_CHARS_MAX).collect())
+        InvalidInput::Body(error.to_string().chars().take(COMPLAINT_CHARS_MAX).collect())
     })
 }
 
@@ -288,16 +288,16 @@ pub(super) fn normalized(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
-fn role(role: &str) -> Result<Role, InputError> {
-    Role::from_name(role).ok_or(InputError::Role)
+fn role(role: &str) -> Result<Role, InvalidInput> {
+    Role::from_name(role).ok_or(InvalidInput::Role)
 }
 
-fn text(field: &'static str, value: Field, chars_max: usize) -> Result<Field, InputError> {
+fn text(field: &'static str, value: Field, chars_max: usize) -> Result<Field, InvalidInput> {
     let bad = value
         .iter()
         .flatten()
         .any(|text| text.chars().count() > chars_max || text.chars().any(char::is_control));
-    if bad { Err(InputError::ProfileField { field, chars_max }) } else { Ok(value) }
+    if bad { Err(InvalidInput::ProfileField { field, chars_max }) } else { Ok(value) }
 }
 
 #[cfg(test)]

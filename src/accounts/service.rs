@@ -46,7 +46,7 @@ impl fmt::Debug for Service {
     }
 }
 
-type Answer = Result<AccountReply, AccountError>;
+type AccountAnswer = Result<AccountReply, AccountError>;
 
 impl Service {
     /// Accounts kept in `store`. Salts, ids and links come from `entropy`. Unless `config` sets a
@@ -123,7 +123,7 @@ impl Service {
         Ok(identities.into_iter().filter(has_ended).collect())
     }
 
-    fn invite(&self, request: &AccountRequest, now: UnixMillis) -> Answer {
+    fn invite(&self, request: &AccountRequest, now: UnixMillis) -> AccountAnswer {
         let is_first = match self.require_admin(request, now) {
             Ok(()) => false,
             Err(AccountError::NotLoggedIn) if !self.store.has_users()? => true,
@@ -145,12 +145,12 @@ impl Service {
         Ok(AccountReply::success(&Invited::new(&user)))
     }
 
-    fn setup_info(&self, request: &AccountRequest, now: UnixMillis) -> Answer {
+    fn setup_info(&self, request: &AccountRequest, now: UnixMillis) -> AccountAnswer {
         let token = request.setup_token.as_ref().ok_or(AccountError::Link)?;
         Ok(link_answer(&self.link_holder(token, now)?))
     }
 
-    fn setup_password(&self, request: &AccountRequest, now: UnixMillis) -> Answer {
+    fn setup_password(&self, request: &AccountRequest, now: UnixMillis) -> AccountAnswer {
         let setup = SetupPassword::parse(&request.body)?;
         // Looked up first, so that no client without a link makes us hash; the store decides again.
         self.link_holder(&setup.token, now)?;
@@ -162,7 +162,7 @@ impl Service {
         Ok(link_answer(&user).with(tokens_ended(&user)))
     }
 
-    fn login(&self, request: &AccountRequest, now: UnixMillis) -> Answer {
+    fn login(&self, request: &AccountRequest, now: UnixMillis) -> AccountAnswer {
         let login = Login::parse(&request.body)?;
         let user = match login.email.len() {
             0..=EMAIL_BYTES_MAX => self.store.user_by_email(&login.email)?,
@@ -190,12 +190,12 @@ impl Service {
         Ok(AccountReply { cookie: login.cookie.then_some(CookieChange::Set(token)), ..reply })
     }
 
-    fn me(&self, request: &AccountRequest, now: UnixMillis) -> Answer {
+    fn me(&self, request: &AccountRequest, now: UnixMillis) -> AccountAnswer {
         Ok(AccountReply::success(&UserView::own(&self.user_of(request.credentials.as_ref(), now)?)))
     }
 
     /// A new password ends all tokens of the user, that of this request included.
-    fn update_me(&self, request: &AccountRequest, now: UnixMillis) -> Answer {
+    fn update_me(&self, request: &AccountRequest, now: UnixMillis) -> AccountAnswer {
         let user = self.user_of(request.credentials.as_ref(), now)?;
         let update = UpdateMe::parse(&request.body)?;
         let password_hash = update.password.map(|new| self.hash(&new)).transpose()?;
@@ -204,14 +204,14 @@ impl Service {
         self.change(&user.user_id, &change)
     }
 
-    fn users(&self, request: &AccountRequest, now: UnixMillis) -> Answer {
+    fn users(&self, request: &AccountRequest, now: UnixMillis) -> AccountAnswer {
         self.require_admin(request, now)?;
         let users = self.store.users()?;
         let views: Vec<_> = users.iter().map(UserView::whole).collect();
         Ok(AccountReply::success(&BTreeMap::from([("users", views)])))
     }
 
-    fn update_user(&self, request: &AccountRequest, id: &str, now: UnixMillis) -> Answer {
+    fn update_user(&self, request: &AccountRequest, id: &str, now: UnixMillis) -> AccountAnswer {
         self.require_admin(request, now)?;
         let mut change = user_change(&request.body)?;
         let user = self.store.user_by_id(id)?.ok_or(StoreError::NotFound)?;
@@ -222,13 +222,13 @@ impl Service {
         self.change(&user.user_id, &change)
     }
 
-    fn delete_user(&self, request: &AccountRequest, id: &str, now: UnixMillis) -> Answer {
+    fn delete_user(&self, request: &AccountRequest, id: &str, now: UnixMillis) -> AccountAnswer {
         self.require_admin(request, now)?;
         let user_id = self.store.delete_user(id)?.user_id;
         Ok(done().with(Effect::Revoked { user_id, below_version: u64::MAX }))
     }
 
-    fn change(&self, user_id: &str, change: &UserChange) -> Answer {
+    fn change(&self, user_id: &str, change: &UserChange) -> AccountAnswer {
         let user = self.store.update_user(user_id, change)?;
         Ok(if change.end_tokens { done().with(tokens_ended(&user)) } else { done() })
     }

@@ -12,7 +12,7 @@ use super::credentials::bearer;
 use super::whoami::refuse_pages;
 use crate::base::metrics::Histogram;
 use crate::base::secret::Secret;
-use crate::config::Peer;
+use crate::config::RemoteEnd;
 use crate::http::{Request, Response, Status};
 
 /// The media type of `OpenMetrics` 1.0.
@@ -52,11 +52,11 @@ pub enum Figure {
 ///
 /// # Errors
 /// What to answer instead.
-pub fn may_see(request: &Request, peer: Peer, token: Option<&Secret>) -> Result<(), Response> {
+pub fn may_see(request: &Request, peer: RemoteEnd, token: Option<&Secret>) -> Result<(), Response> {
     refuse_pages(request)?;
     let Some(token) = token else {
         let is_passed_on = PROXY_FIELDS.iter().any(|field| request.has_header(field));
-        let is_local = matches!(peer, Peer::Network(address) if address.is_loopback());
+        let is_local = matches!(peer, RemoteEnd::Network(address) if address.is_loopback());
         let message = "Without METRICS_TOKEN this is for the machine itself only";
         let refusal = Response::error(Status::FORBIDDEN, message);
         return if is_local && !is_passed_on { Ok(()) } else { Err(refusal) };

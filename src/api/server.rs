@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::pages;
 use super::route::routes;
 use crate::config::SyncWriters;
-use crate::http::{Answer, Request, Response, Status};
+use crate::http::{Request, Response, ServerAnswer, Status};
 
 /// `GET /health` and `GET /health/ready`: what the server says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct Health {
 
 impl Health {
     /// What `answer` says, if it is that of a healthy sync server.
-    pub fn read(answer: &Answer) -> Option<Self> {
+    pub fn read(answer: &ServerAnswer) -> Option<Self> {
         let health: Self = serde_json::from_slice(&answer.body).ok()?;
         let is_word = |text: &str| {
             (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::base::authority::Authority;
-use crate::http::{Answer, Request, Response, Status};
+use crate::http::{Request, Response, ServerAnswer, Status};
 
 /// The answer. It tells nothing of any client but the asker and the proxy that passed it on.
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct Whoami {
 
 impl Whoami {
     /// What `answer` says, if it is that of a sync server.
-    pub fn read(answer: &Answer) -> Option<Self> {
+    pub fn read(answer: &ServerAnswer) -> Option<Self> {
         serde_json::from_slice(&answer.body).ok().filter(|_| answer.status == 200)
     }
 }

@@ -16,7 +16,7 @@ const ITEMS_MAX: usize = 256;
 
 /// What is at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
+pub enum RemoteEnd {
     /// A host, over TCP.
     Network(IpAddr),
     /// A program on this machine, over a Unix socket. One that may open it is trusted like a
@@ -58,7 +58,7 @@ struct Network {
     prefix: u8,
 }
 
-impl Peer {
+impl RemoteEnd {
     /// The address that limits go by. IPv4 addresses in IPv6 form are seen through.
     pub fn address(self) -> IpAddr {
         match self {
@@ -68,13 +68,13 @@ impl Peer {
     }
 }
 
-impl From<IpAddr> for Peer {
+impl From<IpAddr> for RemoteEnd {
     fn from(address: IpAddr) -> Self {
         Self::Network(address.to_canonical())
     }
 }
 
-impl fmt::Display for Peer {
+impl fmt::Display for RemoteEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Network(address) => address.fmt(f),
@@ -146,10 +146,10 @@ impl TrustedProxies {
     }
 
     /// Whether what `peer` says of its client is believed.
-    pub fn trusts(&self, peer: Peer) -> bool {
+    pub fn trusts(&self, peer: RemoteEnd) -> bool {
         match peer {
-            Peer::Network(address) => self.contains(address),
-            Peer::Local => true,
+            RemoteEnd::Network(address) => self.contains(address),
+            RemoteEnd::Local => true,
         }
     }
 
@@ -165,7 +165,7 @@ impl TrustedProxies {
 /// Each proxy adds the address that it was asked from on the right, so an item is to be believed
 /// if everything right of it, and `peer`, is trusted. If `peer` is not, the header says nothing.
 /// An item that is no address ends the walk at the item right of it: the last thing known.
-pub fn client_address(peer: Peer, x_forwarded_for: &str, proxies: &TrustedProxies) -> IpAddr {
+pub fn client_address(peer: RemoteEnd, x_forwarded_for: &str, proxies: &TrustedProxies) -> IpAddr {
     let mut client = peer.address();
     let mut is_believed = proxies.trusts(peer);
     for hop in x_forwarded_for.rsplit(',').take(HOPS_MAX) {
@@ -336,11 +336,15 @@ mod tests {
             ("6.6.6.6, 1.2.3.4", "1.2.3.4"),
             ("6.6.6.6, 1.2.3.4, 10.0.0.2", "1.2.3.4"),
         ] {
-            assert_eq!(client_address(Peer::Local, header, &listed), ip(expected), "{header:?}");
+            assert_eq!(
+                client_address(RemoteEnd::Local, header, &listed),
+                ip(expected),
+                "{header:?}"
+            );
         }
-        assert!(TrustedProxies::default().trusts(Peer::Local));
+        assert!(TrustedProxies::default().trusts(RemoteEnd::Local));
         assert!(!TrustedProxies::default().trusts(ip("127.0.0.1").into()));
-        assert_eq!(size_of::<Peer>(), size_of::<IpAddr>(), "each connection has one");
+        assert_eq!(size_of::<RemoteEnd>(), size_of::<IpAddr>(), "each connection has one");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::closings::Closings;
 use super::draw::Draw;
 use super::effects::Effects;
 use super::jobs::Jobs;
-use super::limits::Limits;
+use super::limits::AddressLimits;
 use super::replies::Replies;
 use super::revocations::Revocations;
 use super::shutdown::Shutdown;
@@ -55,7 +55,7 @@ pub struct Engine {
     pub(super) closings: Closings,
     pub(super) replies: Replies,
     pub(super) draw: Draw,
-    pub(super) limits: Limits,
+    pub(super) limits: AddressLimits,
     pub(super) store: StoreHealth,
     pub(super) revocations: Revocations,
     /// How long the event loop's turns took, without what they waited.
@@ -83,7 +83,7 @@ impl Engine {
             closings: Closings::default(),
             replies: Replies::default(),
             draw: Draw::new(entropy),
-            limits: Limits::new(config.limits.room_create_rate_max),
+            limits: AddressLimits::new(config.limits.room_create_rate_max),
             store: StoreHealth::new(store_ok),
             revocations: Revocations::default(),
             turns: Histogram::new(&TURNS),

@@ -30,7 +30,7 @@ struct Client {
 
 /// What to do about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Admission {
     /// Handle it.
     Accept,
     /// Answer with an error.
@@ -97,18 +97,18 @@ impl Clients {
     }
 
     /// A message came: is it within the rate?
-    pub(super) fn count_message(&mut self, conn: ConnId, now: Timestamp) -> Verdict {
+    pub(super) fn count_message(&mut self, conn: ConnId, now: Timestamp) -> Admission {
         let rate = self.rate;
-        let Some(client) = self.clients.get_mut(conn) else { return Verdict::Refuse };
+        let Some(client) = self.clients.get_mut(conn) else { return Admission::Refuse };
         if rate.is_unlimited() || rate.take(&mut client.full_at, now).is_ok() {
             client.refused_in_a_row = 0;
-            return Verdict::Accept;
+            return Admission::Accept;
         }
         client.refused_in_a_row += 1;
         if client.refused_in_a_row >= REFUSED_MESSAGES_MAX {
-            Verdict::Close
+            Admission::Close
         } else {
-            Verdict::Refuse
+            Admission::Refuse
         }
     }
 
@@ -120,10 +120,10 @@ impl Clients {
     }
 
     /// A message could not be read.
-    pub(super) fn count_bad(&mut self, conn: ConnId) -> Verdict {
-        let Some(client) = self.clients.get_mut(conn) else { return Verdict::Refuse };
+    pub(super) fn count_bad(&mut self, conn: ConnId) -> Admission {
+        let Some(client) = self.clients.get_mut(conn) else { return Admission::Refuse };
         client.bad_in_a_row += 1;
-        if client.bad_in_a_row >= BAD_MESSAGES_MAX { Verdict::Close } else { Verdict::Refuse }
+        if client.bad_in_a_row >= BAD_MESSAGES_MAX { Admission::Close } else { Admission::Refuse }
     }
 }
 
@@ -143,12 +143,12 @@ mod tests {
         clients.insert(CONN, None);
         let start = Timestamp::from_secs(10);
         for _ in 0..200 {
-            assert_eq!(clients.count_message(CONN, start), Verdict::Accept);
+            assert_eq!(clients.count_message(CONN, start), Admission::Accept);
         }
-        assert_eq!(clients.count_message(CONN, start), Verdict::Refuse);
+        assert_eq!(clients.count_message(CONN, start), Admission::Refuse);
         let later = Timestamp::from_millis(10_010);
-        assert_eq!(clients.count_message(CONN, later), Verdict::Accept);
-        assert_eq!(clients.count_message(CONN, later), Verdict::Refuse);
+        assert_eq!(clients.count_message(CONN, later), Admission::Accept);
+        assert_eq!(clients.count_message(CONN, later), Admission::Refuse);
     }
 
     #[test]
@@ -156,12 +156,12 @@ mod tests {
         let mut clients = Clients::new(1);
         clients.insert(CONN, None);
         let now = Timestamp::from_secs(10);
-        assert_eq!(clients.count_message(CONN, now), Verdict::Accept);
-        assert_eq!(clients.count_message(CONN, now), Verdict::Accept);
+        assert_eq!(clients.count_message(CONN, now), Admission::Accept);
+        assert_eq!(clients.count_message(CONN, now), Admission::Accept);
         for _ in 1..REFUSED_MESSAGES_MAX {
-            assert_eq!(clients.count_message(CONN, now), Verdict::Refuse);
+            assert_eq!(clients.count_message(CONN, now), Admission::Refuse);
         }
-        assert_eq!(clients.count_message(CONN, now), Verdict::Close);
+        assert_eq!(clients.count_message(CONN, now), Admission::Close);
     }
 
     #[test]
@@ -169,13 +169,13 @@ mod tests {
         let mut clients = Clients::new(0);
         clients.insert(CONN, None);
         for _ in 1..BAD_MESSAGES_MAX {
-            assert_eq!(clients.count_bad(CONN), Verdict::Refuse);
+            assert_eq!(clients.count_bad(CONN), Admission::Refuse);
         }
         clients.count_good(CONN);
         for _ in 1..BAD_MESSAGES_MAX {
-            assert_eq!(clients.count_bad(CONN), Verdict::Refuse);
+            assert_eq!(clients.count_bad(CONN), Admission::Refuse);
         }
-        assert_eq!(clients.count_bad(CONN), Verdict::Close);
+        assert_eq!(clients.count_bad(CONN), Admission::Close);
     }
 
     #[test]
@@ -184,7 +184,7 @@ mod tests {
         clients.insert(CONN, None);
         let stale = ConnId { generation: 8, ..CONN };
         clients.remove(stale);
-        assert_eq!(clients.count_message(stale, Timestamp(0)), Verdict::Refuse);
-        assert_eq!(clients.count_message(CONN, Timestamp(0)), Verdict::Accept);
+        assert_eq!(clients.count_message(stale, Timestamp(0)), Admission::Refuse);
+        assert_eq!(clients.count_message(CONN, Timestamp(0)), Admission::Accept);
     }
 }

@@ -21,14 +21,14 @@ const ADDRESSES_MAX: usize = 16 * 1024;
 
 /// How often each address has done what is limited.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(super) struct AddressLimits {
     room_creations: Throttle<AddressKey>,
     unknown_rooms: Throttle<AddressKey>,
     logins_by_email: Throttle<LoginKey>,
     logins_by_address: Throttle<AddressKey>,
 }
 
-impl Limits {
+impl AddressLimits {
     /// No address has done anything. Each may make so many rooms a second; 0 = no limit.
     pub(super) fn new(room_create_rate_max: u32) -> Self {
         Self {

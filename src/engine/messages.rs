@@ -7,7 +7,7 @@ use log::debug;
 
 use super::acks::PendingAck;
 use super::application::Engine;
-use super::clients::Verdict;
+use super::clients::Admission;
 use super::context::Context;
 use super::waiting::RoomRequest;
 use crate::protocol::{self, ClientAction, ErrorCode, Message, MessageId, Reply};
@@ -19,14 +19,14 @@ impl Engine {
     /// One message of the client of `cx`, from its bytes to its effects.
     pub(super) fn act(&mut self, cx: &mut Context<'_>, text: &str) {
         let rate = self.clients.count_message(cx.conn, cx.now.at);
-        if rate == Verdict::Close {
+        if rate == Admission::Close {
             cx.sessions.close(cx.conn, CloseReason::Policy("too many messages"), cx.now);
             return;
         }
         let message = match protocol::parse(text) {
             Ok(message) => message,
             Err(error) => {
-                if self.clients.count_bad(cx.conn) == Verdict::Close {
+                if self.clients.count_bad(cx.conn) == Admission::Close {
                     let reason = CloseReason::Policy("too many bad messages");
                     cx.sessions.close(cx.conn, reason, cx.now);
                     return;
@@ -35,7 +35,7 @@ impl Engine {
                 return;
             }
         };
-        if rate == Verdict::Refuse {
+        if rate == Admission::Refuse {
             self.replies.refuse(cx, ErrorCode::RateLimited, message.id.as_ref());
             return;
         }

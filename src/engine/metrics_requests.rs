@@ -11,7 +11,7 @@ use crate::api::metrics::MetricType::{Counter, Gauge, Histogram, Info};
 use crate::api::metrics::{self, Exposition};
 use crate::base::metrics::ProcessFacts;
 use crate::base::time::{Now, Timestamp};
-use crate::config::Peer;
+use crate::config::RemoteEnd;
 use crate::http::{Request, Response};
 use crate::session::{Census, Sessions};
 
@@ -21,7 +21,7 @@ impl Engine {
         &mut self,
         cx: &mut Context<'_>,
         request: &Request,
-        peer: Peer,
+        peer: RemoteEnd,
     ) -> Result<Answer, Response> {
         metrics::may_see(request, peer, self.config.metrics_token.as_ref())?;
         let started = self.jobs.start(Job::InspectProcess, Waiting::Metrics(cx.conn), cx.now.at);

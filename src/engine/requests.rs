@@ -12,14 +12,14 @@ use super::waiting::{Waiting, WithLogin};
 use crate::accounts::{AuthError, Identity};
 use crate::api::{self, Health, Route, pages};
 use crate::base::time::Timestamp;
-use crate::config::{Peer, client_address};
+use crate::config::{RemoteEnd, client_address};
 use crate::http::{Request, Response, Status};
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asker {
     /// The other end of the connection.
-    pub(super) peer: Peer,
+    pub(super) peer: RemoteEnd,
     /// The client: what a trusted proxy says, else the other end.
     pub(super) address: IpAddr,
 }
@@ -140,7 +140,7 @@ impl Engine {
     }
 
     /// The client's address: what a trusted proxy says, else the socket's.
-    fn client_address(&mut self, peer: Peer, request: &Request) -> IpAddr {
+    fn client_address(&mut self, peer: RemoteEnd, request: &Request) -> IpAddr {
         let Some(forwarded) = request.joined_header("x-forwarded-for") else {
             return peer.address();
         };

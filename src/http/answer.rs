@@ -9,7 +9,7 @@ const INTERIM_ANSWERS_MAX: usize = 8;
 
 /// A whole answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct ServerAnswer {
     /// The status code, three digits.
     pub status: u16,
     /// The content, without the framing of chunks.
@@ -39,7 +39,7 @@ enum Length {
     UntilTheEnd,
 }
 
-impl Answer {
+impl ServerAnswer {
     /// The value of the first field called `name`, which is in lower case.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
@@ -51,7 +51,10 @@ impl Answer {
 ///
 /// # Errors
 /// [`AnswerError`]. At most 16 KiB of head and 64 KiB of body are read.
-pub fn parse_answer(bytes: &[u8], has_ended: bool) -> Result<Option<(Answer, usize)>, AnswerError> {
+pub fn parse_answer(
+    bytes: &[u8],
+    has_ended: bool,
+) -> Result<Option<(ServerAnswer, usize)>, AnswerError> {
     let mut begin = 0;
     for _ in 0..=INTERIM_ANSWERS_MAX {
         let Some((mut answer, head_bytes)) = parse_head(&bytes[begin..])? else {
@@ -71,7 +74,7 @@ pub fn parse_answer(bytes: &[u8], has_ended: bool) -> Result<Option<(Answer, usi
 }
 
 /// An answer without its body, and how many bytes that takes.
-fn parse_head(bytes: &[u8]) -> Result<Option<(Answer, usize)>, AnswerError> {
+fn parse_head(bytes: &[u8]) -> Result<Option<(ServerAnswer, usize)>, AnswerError> {
     let mut storage = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut head = httparse::Response::new(&mut storage);
     let head_bytes = match head.parse(bytes) {
@@ -89,12 +92,12 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Answer, usize)>, AnswerError> {
     });
     let fields = fields.collect();
     let status = head.code.ok_or(AnswerError::Malformed)?;
-    Ok(Some((Answer { status, body: Vec::new(), fields }, head_bytes)))
+    Ok(Some((ServerAnswer { status, body: Vec::new(), fields }, head_bytes)))
 }
 
 /// The body of `answer` that `bytes` begin with, and how many bytes it takes.
 fn parse_body(
-    answer: &Answer,
+    answer: &ServerAnswer,
     bytes: &[u8],
     has_ended: bool,
 ) -> Result<Option<(Vec<u8>, usize)>, AnswerError> {
@@ -118,7 +121,7 @@ fn parse_body(
 }
 
 /// RFC 9112, 6.3.
-fn length(answer: &Answer) -> Result<Length, AnswerError> {
+fn length(answer: &ServerAnswer) -> Result<Length, AnswerError> {
     if matches!(answer.status, 101 | 204 | 304) {
         return Ok(Length::Bytes(0));
     }

@@ -13,7 +13,7 @@ use super::syntax::{hex_digit, is_field_byte, is_token_byte};
 /// Where in a chunked body a decoder is.
 #[derive(Debug, Default)]
 pub(super) struct ChunkedDecoder {
-    state: Place,
+    state: ChunkPart,
     /// Bytes of extensions so far.
     extension_bytes: usize,
     /// Bytes of trailer fields so far.
@@ -22,7 +22,7 @@ pub(super) struct ChunkedDecoder {
 
 /// What comes next.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum ChunkPart {
     /// A digit of a chunk's size, of which `digits` were seen.
     Size { size: u64, digits: u8 },
     /// Blanks after a size, up to the `;` of an extension.
@@ -51,7 +51,7 @@ enum Place {
     End,
 }
 
-impl Default for Place {
+impl Default for ChunkPart {
     fn default() -> Self {
         Self::Size { size: 0, digits: 0 }
     }
@@ -68,23 +68,23 @@ impl ChunkedDecoder {
         input: &mut &[u8],
         body: &mut Vec<u8>,
     ) -> Result<bool, HttpError> {
-        while !matches!(self.state, Place::End) {
-            if let Place::Data { remaining } = self.state {
+        while !matches!(self.state, ChunkPart::End) {
+            if let ChunkPart::Data { remaining } = self.state {
                 let (data, rest) = input.split_at(remaining.min(input.len()));
                 body.extend_from_slice(data);
                 *input = rest;
                 self.state = match remaining - data.len() {
-                    0 => Place::DataReturn,
-                    remaining => Place::Data { remaining },
+                    0 => ChunkPart::DataReturn,
+                    remaining => ChunkPart::Data { remaining },
                 };
             }
             let Some((&byte, rest)) = input.split_first() else { return Ok(false) };
             self.state = match self.state {
-                Place::FieldStart
-                | Place::FieldName
-                | Place::FieldValue
-                | Place::FieldLineFeed
-                | Place::LastLineFeed => self.trailer_byte(byte)?,
+                ChunkPart::FieldStart
+                | ChunkPart::FieldName
+                | ChunkPart::FieldValue
+                | ChunkPart::FieldLineFeed
+                | ChunkPart::LastLineFeed => self.trailer_byte(byte)?,
                 _ => self.framing_byte(byte, body.len())?,
             };
             *input = rest;
@@ -93,64 +93,69 @@ impl ChunkedDecoder {
     }
 
     /// The state after `byte`, which belongs to a size line or ends a chunk's data.
-    fn framing_byte(&mut self, byte: u8, body_bytes: usize) -> Result<Place, HttpError> {
+    fn framing_byte(&mut self, byte: u8, body_bytes: usize) -> Result<ChunkPart, HttpError> {
         match (self.state, byte) {
-            (Place::Size { size, digits }, byte) => match hex_digit(byte) {
+            (ChunkPart::Size { size, digits }, byte) => match hex_digit(byte) {
                 Some(_) if digits == CHUNK_SIZE_DIGITS_MAX => Err(HttpError::CHUNK),
                 Some(digit) => {
-                    Ok(Place::Size { size: size << 4 | u64::from(digit), digits: digits + 1 })
+                    Ok(ChunkPart::Size { size: size << 4 | u64::from(digit), digits: digits + 1 })
                 }
                 None if digits == 0 => Err(HttpError::CHUNK),
                 None => self.after_size(checked_size(size, body_bytes)?, byte),
             },
-            (Place::ExtensionStart { size }, b' ' | b'\t' | b';') => self.after_size(size, byte),
-            (Place::Extension { size }, b'\r') => Ok(Place::SizeLineFeed { size }),
-            (Place::Extension { .. }, byte) if is_field_byte(byte) => {
+            (ChunkPart::ExtensionStart { size }, b' ' | b'\t' | b';') => {
+                self.after_size(size, byte)
+            }
+            (ChunkPart::Extension { size }, b'\r') => Ok(ChunkPart::SizeLineFeed { size }),
+            (ChunkPart::Extension { .. }, byte) if is_field_byte(byte) => {
                 self.count_extension_byte()?;
                 Ok(self.state)
             }
-            (Place::SizeLineFeed { size: 0 }, b'\n') => Ok(Place::FieldStart),
-            (Place::SizeLineFeed { size }, b'\n') => Ok(Place::Data { remaining: size }),
-            (Place::DataReturn, b'\r') => Ok(Place::DataLineFeed),
-            (Place::DataLineFeed, b'\n') => Ok(Place::default()),
+            (ChunkPart::SizeLineFeed { size: 0 }, b'\n') => Ok(ChunkPart::FieldStart),
+            (ChunkPart::SizeLineFeed { size }, b'\n') => Ok(ChunkPart::Data { remaining: size }),
+            (ChunkPart::DataReturn, b'\r') => Ok(ChunkPart::DataLineFeed),
+            (ChunkPart::DataLineFeed, b'\n') => Ok(ChunkPart::default()),
             _ => Err(HttpError::CHUNK),
         }
     }
 
     /// The state after `byte`, which follows a size, or blanks behind one.
-    fn after_size(&mut self, size: usize, byte: u8) -> Result<Place, HttpError> {
+    fn after_size(&mut self, size: usize, byte: u8) -> Result<ChunkPart, HttpError> {
         match byte {
-            b'\r' => Ok(Place::SizeLineFeed { size }),
+            b'\r' => Ok(ChunkPart::SizeLineFeed { size }),
             b' ' | b'\t' => {
                 self.count_extension_byte()?;
-                Ok(Place::ExtensionStart { size })
+                Ok(ChunkPart::ExtensionStart { size })
             }
             b';' => {
                 self.count_extension_byte()?;
-                Ok(Place::Extension { size })
+                Ok(ChunkPart::Extension { size })
             }
             _ => Err(HttpError::CHUNK),
         }
     }
 
     /// The state after `byte`, which belongs to the trailer section.
-    fn trailer_byte(&mut self, byte: u8) -> Result<Place, HttpError> {
-        if !matches!((self.state, byte), (Place::FieldStart, b'\r') | (Place::LastLineFeed, _)) {
+    fn trailer_byte(&mut self, byte: u8) -> Result<ChunkPart, HttpError> {
+        if !matches!(
+            (self.state, byte),
+            (ChunkPart::FieldStart, b'\r') | (ChunkPart::LastLineFeed, _)
+        ) {
             self.trailer_bytes += 1;
             if self.trailer_bytes > TRAILER_BYTES_MAX {
                 return Err(HttpError::TRAILERS_TOO_LARGE);
             }
         }
         match (self.state, byte) {
-            (Place::FieldStart, b'\r') => Ok(Place::LastLineFeed),
-            (Place::LastLineFeed, b'\n') => Ok(Place::End),
-            (Place::FieldStart | Place::FieldName, byte) if is_token_byte(byte) => {
-                Ok(Place::FieldName)
+            (ChunkPart::FieldStart, b'\r') => Ok(ChunkPart::LastLineFeed),
+            (ChunkPart::LastLineFeed, b'\n') => Ok(ChunkPart::End),
+            (ChunkPart::FieldStart | ChunkPart::FieldName, byte) if is_token_byte(byte) => {
+                Ok(ChunkPart::FieldName)
             }
-            (Place::FieldName, b':') => Ok(Place::FieldValue),
-            (Place::FieldValue, b'\r') => Ok(Place::FieldLineFeed),
-            (Place::FieldValue, byte) if is_field_byte(byte) => Ok(Place::FieldValue),
-            (Place::FieldLineFeed, b'\n') => Ok(Place::FieldStart),
+            (ChunkPart::FieldName, b':') => Ok(ChunkPart::FieldValue),
+            (ChunkPart::FieldValue, b'\r') => Ok(ChunkPart::FieldLineFeed),
+            (ChunkPart::FieldValue, byte) if is_field_byte(byte) => Ok(ChunkPart::FieldValue),
+            (ChunkPart::FieldLineFeed, b'\n') => Ok(ChunkPart::FieldStart),
             _ => Err(HttpError::TRAILER),
         }
     }

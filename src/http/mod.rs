@@ -24,7 +24,7 @@ mod syntax;
 mod tests;
 mod upgrade;
 
-pub use answer::{Answer, AnswerError, parse_answer};
+pub use answer::{AnswerError, ServerAnswer, parse_answer};
 pub use encoder::{ExtraFields, ResponseContext, ResponseEncoder, parse_date};
 pub use error::HttpError;
 pub use limits::{

@@ -9,7 +9,7 @@ use mio::{Registry, Token};
 use super::listener::Acceptor;
 use super::socket::Stream;
 use crate::base::time::Timestamp;
-use crate::config::Peer;
+use crate::config::RemoteEnd;
 
 /// Accepts in one turn, so that a storm of connections does not hold up those that are there.
 const ACCEPTS_PER_TURN_MAX: usize = 64;
@@ -76,7 +76,7 @@ impl Gate {
     }
 
     /// Accepts at most a batch, the same share at each door, and hands each connection to `take`.
-    pub(super) fn accept(&mut self, now: Timestamp, mut take: impl FnMut(Stream, Peer)) {
+    pub(super) fn accept(&mut self, now: Timestamp, mut take: impl FnMut(Stream, RemoteEnd)) {
         if self.poll_timeout().is_none_or(|at| at > now) {
             return;
         }
@@ -98,7 +98,7 @@ impl Door {
     ///
     /// # Errors
     /// Those of the process or the system, not those of one connection.
-    fn accept(&mut self, count: usize, take: &mut impl FnMut(Stream, Peer)) -> io::Result<()> {
+    fn accept(&mut self, count: usize, take: &mut impl FnMut(Stream, RemoteEnd)) -> io::Result<()> {
         if !self.ready {
             return Ok(());
         }

@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::socket::Stream;
 use super::socket_file::{self, SocketFile};
-use crate::config::{BindAddress, Peer};
+use crate::config::{BindAddress, RemoteEnd};
 
 /// Connections that the kernel keeps for us until we accept them. A thousand clients that come
 /// back at once after a restart must not be turned away.
@@ -148,15 +148,15 @@ impl Acceptor {
     ///
     /// # Errors
     /// Those of accept(2); `WouldBlock` if nobody waits.
-    pub(super) fn accept(&self) -> io::Result<(Stream, Peer)> {
+    pub(super) fn accept(&self) -> io::Result<(Stream, RemoteEnd)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept()?;
-                Ok((Stream::Tcp(stream), Peer::Network(address.ip())))
+                Ok((Stream::Tcp(stream), RemoteEnd::Network(address.ip())))
             }
             Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept()?;
-                Ok((Stream::Unix(stream), Peer::Local))
+                Ok((Stream::Unix(stream), RemoteEnd::Local))
             }
         }
     }

@@ -7,7 +7,7 @@
 
 use super::answer::{CloseDone, RoomError};
 use super::event::{Output, RoomChange};
-use super::locate::{Located, Place};
+use super::locate::{Located, RoomPlace};
 use super::registry::Rooms;
 use super::room::{Armed, Room};
 use crate::base::ids::RoomKey;
@@ -29,15 +29,15 @@ impl<W> Rooms<W> {
         out: &mut impl Output,
     ) -> Result<CloseDone, RoomError> {
         let index = match located.0 {
-            Place::Memory(key) => self.table.find_key(key).ok_or(RoomError::RoomNotFound)?,
-            Place::Store(stored) => {
+            RoomPlace::Memory(key) => self.table.find_key(key).ok_or(RoomError::RoomNotFound)?,
+            RoomPlace::Store(stored) => {
                 self.ensure_space(out)?;
                 let room = Room::restored(stored, None, now.at);
                 self.document_bytes += room.document_bytes();
                 self.table.insert(room)
             }
-            Place::Nowhere => return Err(RoomError::RoomNotFound),
-            Place::Unknown | Place::Closing => return Err(RoomError::StoreUnavailable),
+            RoomPlace::Nowhere => return Err(RoomError::RoomNotFound),
+            RoomPlace::Unknown | RoomPlace::Closing => return Err(RoomError::StoreUnavailable),
         };
         Ok(self.close_at(index, out))
     }

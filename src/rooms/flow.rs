@@ -4,7 +4,7 @@ use super::action::{Action, Create, Document, Join, RawJson};
 use super::answer::{Done, RoomError};
 use super::data::StoredRoom;
 use super::event::{Output, RoomChange};
-use super::locate::{Located, Place};
+use super::locate::{Located, RoomPlace};
 use super::registry::Rooms;
 use super::room::{PeerChange, Room, RoomView};
 use super::room_event::{Member, RoomEvent, RoomEventKind};
@@ -98,13 +98,13 @@ impl<W> Rooms<W> {
         out: &mut impl Output,
     ) -> Result<Done, RoomError> {
         let index = match located.0 {
-            Place::Memory(key) => self.table.find_key(key).ok_or(RoomError::RoomNotFound)?,
-            Place::Store(stored) => self.restore(stored, now, out)?,
-            Place::Nowhere if self.config.auto_create && is_room_code(&join.room_code) => {
+            RoomPlace::Memory(key) => self.table.find_key(key).ok_or(RoomError::RoomNotFound)?,
+            RoomPlace::Store(stored) => self.restore(stored, now, out)?,
+            RoomPlace::Nowhere if self.config.auto_create && is_room_code(&join.room_code) => {
                 self.auto_create(join, now, out)?
             }
-            Place::Nowhere => return Err(RoomError::RoomNotFound),
-            Place::Unknown | Place::Closing => return Err(RoomError::StoreUnavailable),
+            RoomPlace::Nowhere => return Err(RoomError::RoomNotFound),
+            RoomPlace::Unknown | RoomPlace::Closing => return Err(RoomError::StoreUnavailable),
         };
         let entered = self.enter(index, from, join, now, out);
         // Also if the connection did not get in: the room may have come for its sake.
@@ -129,16 +129,16 @@ impl<W> Rooms<W> {
         out: &mut impl Output,
     ) -> Result<CreateDone<'_>, RoomError> {
         let (index, is_new) = match located.0 {
-            Place::Memory(_) | Place::Store(_) | Place::Closing if !create.desired => {
+            RoomPlace::Memory(_) | RoomPlace::Store(_) | RoomPlace::Closing if !create.desired => {
                 return Ok(CreateDone::Taken);
             }
-            Place::Memory(key) => {
+            RoomPlace::Memory(key) => {
                 (self.table.find_key(key).ok_or(RoomError::StoreUnavailable)?, false)
             }
-            Place::Store(stored) => (self.restore(stored, now, out)?, false),
-            Place::Closing => return Err(RoomError::StoreUnavailable),
-            Place::Unknown if create.desired => return Err(RoomError::StoreUnavailable),
-            Place::Unknown | Place::Nowhere => {
+            RoomPlace::Store(stored) => (self.restore(stored, now, out)?, false),
+            RoomPlace::Closing => return Err(RoomError::StoreUnavailable),
+            RoomPlace::Unknown if create.desired => return Err(RoomError::StoreUnavailable),
+            RoomPlace::Unknown | RoomPlace::Nowhere => {
                 self.ensure_space(out)?;
                 let room = Room::created(create, self.config.store, now);
                 (self.open(room, RoomChange::Created, out), true)
@@ -162,15 +162,15 @@ impl<W> Rooms<W> {
         show: impl FnOnce(RoomView<'_>) -> T,
     ) -> Result<T, RoomError> {
         match located.0 {
-            Place::Memory(key) => {
+            RoomPlace::Memory(key) => {
                 let index = self.table.find_key(key).ok_or(RoomError::RoomNotFound)?;
                 Ok(show(self.table[index].view()))
             }
-            Place::Store(stored) => {
+            RoomPlace::Store(stored) => {
                 Ok(show(Room::restored(stored, None, Timestamp::default()).view()))
             }
-            Place::Nowhere => Err(RoomError::RoomNotFound),
-            Place::Unknown | Place::Closing => Err(RoomError::StoreUnavailable),
+            RoomPlace::Nowhere => Err(RoomError::RoomNotFound),
+            RoomPlace::Unknown | RoomPlace::Closing => Err(RoomError::StoreUnavailable),
         }
     }
 

@@ -14,10 +14,10 @@ use crate::base::ids::{ConnId, RoomKey};
 
 /// Where the room of a code is. It holds until the rooms are called next.
 #[derive(Clone, Copy, Debug)]
-pub struct Located<'a>(pub(super) Place<'a>);
+pub struct Located<'a>(pub(super) RoomPlace<'a>);
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place<'a> {
+pub(super) enum RoomPlace<'a> {
     /// In memory.
     Memory(RoomKey),
     /// In the store only.
@@ -48,14 +48,14 @@ impl<W> Rooms<W> {
         let place = if let Some(index) = self.table.find(code) {
             self.in_memory(index)
         } else if !self.config.store {
-            self.upper_cased(code).unwrap_or(Place::Nowhere)
-        } else if let Some(Place::Closing) = self.upper_cased(code) {
-            Place::Closing
+            self.upper_cased(code).unwrap_or(RoomPlace::Nowhere)
+        } else if let Some(RoomPlace::Closing) = self.upper_cased(code) {
+            RoomPlace::Closing
         } else if self.is_asked(code, out) {
             self.lookups.wait(code, conn, request());
             return Poll::Pending;
         } else {
-            self.upper_cased(code).unwrap_or(Place::Unknown)
+            self.upper_cased(code).unwrap_or(RoomPlace::Unknown)
         };
         Poll::Ready(Located(place))
     }
@@ -83,10 +83,10 @@ impl<W> Rooms<W> {
         Located(match found {
             Ok(Some(stored)) => {
                 let index = self.table.find(&stored.room_code);
-                index.map_or(Place::Store(stored), |index| self.in_memory(index))
+                index.map_or(RoomPlace::Store(stored), |index| self.in_memory(index))
             }
-            Ok(None) => self.upper_cased(code).unwrap_or(Place::Nowhere),
-            Err(StoreUnavailable) => self.upper_cased(code).unwrap_or(Place::Unknown),
+            Ok(None) => self.upper_cased(code).unwrap_or(RoomPlace::Nowhere),
+            Err(StoreUnavailable) => self.upper_cased(code).unwrap_or(RoomPlace::Unknown),
         })
     }
 
@@ -96,17 +96,17 @@ impl<W> Rooms<W> {
     }
 
     /// The room that has `code` in capitals.
-    fn upper_cased(&self, code: &str) -> Option<Place<'static>> {
+    fn upper_cased(&self, code: &str) -> Option<RoomPlace<'static>> {
         // Of any alphabet, as the store is asked: older servers let a code be any text.
         self.table.find(&code.to_uppercase()).map(|index| self.in_memory(index))
     }
 
     /// Where a room of the table is for those who ask for it.
-    fn in_memory(&self, index: u32) -> Place<'static> {
+    fn in_memory(&self, index: u32) -> RoomPlace<'static> {
         if self.table[index].is_closing() {
-            Place::Closing
+            RoomPlace::Closing
         } else {
-            Place::Memory(self.table.key(index))
+            RoomPlace::Memory(self.table.key(index))
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::base::ids::ConnId;
 use crate::base::memory::MemoryBudget;
 use crate::base::metrics::Traffic;
 use crate::base::time::{Now, Timestamp};
-use crate::config::{Config, Peer};
+use crate::config::{Config, RemoteEnd};
 use crate::http::{ExtraFields, Response, Upgrade};
 use crate::ws::{CloseReason, Frame};
 
@@ -194,13 +194,13 @@ impl Sessions {
     }
 
     /// The peer at the other end; once [`set_address`](Self::set_address) was called, the client.
-    pub fn peer(&self, conn: ConnId) -> Option<Peer> {
+    pub fn peer(&self, conn: ConnId) -> Option<RemoteEnd> {
         self.slots.get(conn).map(|session| session.peer)
     }
 
     /// The address that limits go by.
     pub fn address(&self, conn: ConnId) -> Option<IpAddr> {
-        self.peer(conn).map(Peer::address)
+        self.peer(conn).map(RemoteEnd::address)
     }
 
     /// The ids of all connections, in the order of their slots.

@@ -18,7 +18,7 @@ use super::table::{Refused, Sessions};
 use crate::base::conn_map::ConnMap;
 use crate::base::ids::{ConnId, JobId};
 use crate::base::time::{Now, Timestamp};
-use crate::config::Peer;
+use crate::config::RemoteEnd;
 
 /// Bytes that one read brings at most. One buffer serves all connections.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -216,7 +216,7 @@ impl<D: Dispatch> Driver<D> {
     ///
     /// # Errors
     /// [`Refused`] when there is no place even for telling it so: close it.
-    pub fn accept(&mut self, peer: Peer, now: Now) -> Result<ConnId, Refused> {
+    pub fn accept(&mut self, peer: RemoteEnd, now: Now) -> Result<ConnId, Refused> {
         let conn = self.sessions.accept(peer, now)?;
         let new = Readiness { input: Readable::No, is_ending: false, is_writable: true };
         self.readiness.insert(conn, new);

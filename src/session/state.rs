@@ -15,7 +15,7 @@ use super::timeouts::{
 use crate::base::ids::ConnId;
 use crate::base::memory::MemoryBudget;
 use crate::base::time::Timestamp;
-use crate::config::{AddressKey, Peer};
+use crate::config::{AddressKey, RemoteEnd};
 use crate::http::{HttpError, Request, RequestParser, ResponseContext, Stage};
 use crate::ws::{CloseReason, Decoder, DecoderPool, Incoming};
 
@@ -110,7 +110,7 @@ pub(super) enum Expired {
 pub(super) struct Session {
     pub(super) id: ConnId,
     /// The client's address; behind a trusted proxy the one that the proxy named.
-    pub(super) peer: Peer,
+    pub(super) peer: RemoteEnd,
     /// The key under which it is counted against the limit per address.
     pub(super) counted_as: Option<AddressKey>,
     /// It is over a limit of connections and only told so.
@@ -146,7 +146,7 @@ enum Departure {
 }
 
 impl Session {
-    pub(super) fn new(id: ConnId, peer: Peer, now: Timestamp) -> Self {
+    pub(super) fn new(id: ConnId, peer: RemoteEnd, now: Timestamp) -> Self {
         Self {
             id,
             peer,

@@ -14,7 +14,7 @@ use crate::base::memory::MemoryBudget;
 use crate::base::metrics::Traffic;
 use crate::base::time::{Now, Timestamp};
 use crate::base::timer_set::TimerSet;
-use crate::config::{AddressKey, Config, Peer, TrustedProxies};
+use crate::config::{AddressKey, Config, RemoteEnd, TrustedProxies};
 use crate::http::{Response, ResponseEncoder};
 use crate::ws::{self, CloseReason, DecoderPool};
 
@@ -118,7 +118,7 @@ impl Sessions {
     ///
     /// # Errors
     /// [`Refused`] when even the places for that are taken: close the socket.
-    pub(super) fn accept(&mut self, peer: Peer, now: Now) -> Result<ConnId, Refused> {
+    pub(super) fn accept(&mut self, peer: RemoteEnd, now: Now) -> Result<ConnId, Refused> {
         if self.slots.len() >= self.connections_max + REFUSALS_MAX {
             return Err(Refused);
         }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::client::{AskError, Deadline, Server, complaint};
 use crate::base::secret::Secret;
 use crate::config::{Config, InitialAdmin, UrlParts, public_url, url_parts};
-use crate::http::Answer;
+use crate::http::ServerAnswer;
 
 /// For everything together: a server that is started at the same time, and its database, need some
 /// time until they answer.
@@ -116,7 +116,7 @@ fn request(server: &Server<'_>, token: &Secret, admin: &InitialAdmin) -> String 
 }
 
 /// What `answer` means. Without a login, 401 says that a login is needed: there are users.
-fn judge(url: &str, answer: &Answer) -> Result<FirstAdmin, FirstAdminError> {
+fn judge(url: &str, answer: &ServerAnswer) -> Result<FirstAdmin, FirstAdminError> {
     let url = url.to_owned();
     match answer.status {
         200 | 201 => Ok(FirstAdmin::Made),
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use crate::http::parse_answer;
 
-    fn answer(status: u16, body: &str) -> Answer {
+    fn answer(status: u16, body: &str) -> ServerAnswer {
         let text = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         parse_answer(text.as_bytes(), true).expect("HTTP").expect("whole").0
     }

@@ -12,7 +12,7 @@ use sync_server::base::conn_map::ConnMap;
 use sync_server::base::ids::{ConnId, JobId};
 use sync_server::base::memory::MemoryBudget;
 use sync_server::base::time::{Now, Timestamp};
-use sync_server::config::Peer;
+use sync_server::config::RemoteEnd;
 use sync_server::engine::{Engine, Job, Outcome};
 use sync_server::session::{Driver, Transport};
 
@@ -20,7 +20,7 @@ use sync_server::session::{Driver, Transport};
 #[derive(Debug)]
 pub(crate) struct Client {
     /// Where it comes from.
-    peer: Peer,
+    peer: RemoteEnd,
     /// Once it was accepted.
     pub(crate) conn: Option<ConnId>,
     /// On its way to the server, of which the first `read` bytes were read.
@@ -94,7 +94,7 @@ impl Network {
     }
 
     /// A new client, which connects from `peer`; its number.
-    pub(crate) fn connect(&mut self, peer: Peer) -> usize {
+    pub(crate) fn connect(&mut self, peer: RemoteEnd) -> usize {
         let number = self.clients.len();
         self.clients.push(Client {
             peer,

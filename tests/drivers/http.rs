@@ -3,7 +3,7 @@
 use super::pieces;
 use sync_server::api::{Cors, check_upgrade, credentials, route, websocket_url};
 use sync_server::base::time::UnixMillis;
-use sync_server::config::{AllowedOrigins, Peer, TrustedProxies, client_address};
+use sync_server::config::{AllowedOrigins, RemoteEnd, TrustedProxies, client_address};
 use sync_server::http::{
     BODY_BYTES_MAX, HEAD_BYTES_MAX, HttpError, Request, RequestParser, Response, ResponseContext,
     ResponseEncoder, Stage, parse_json,
@@ -105,7 +105,7 @@ fn look_at_request(request: &Request, origins: &AllowedOrigins, encoder: &mut Re
     let _values = (request.query_value("token"), websocket_url(request, None, true));
     let proxies = TrustedProxies::parse("10.0.0.0/8, ::1").expect("a network and an address");
     let hops = request.joined_header("x-forwarded-for").unwrap_or_default();
-    let _client = client_address(Peer::Local, &hops, &proxies);
+    let _client = client_address(RemoteEnd::Local, &hops, &proxies);
     if let Err(message) = parse_json::<Option<serde_json::Value>>(request) {
         assert!(message.len() < 300, "an error does not repeat a long body");
     }

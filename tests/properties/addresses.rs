@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use sync_server::config::{AddressKey, AllowedOrigins, Peer, TrustedProxies, client_address};
+use sync_server::config::{AddressKey, AllowedOrigins, RemoteEnd, TrustedProxies, client_address};
 
 use crate::cases;
 
@@ -91,11 +91,11 @@ fn hop() -> impl Strategy<Value = Hop> {
 }
 
 /// Who is connected to us, and the first hop that this makes.
-fn peer() -> impl Strategy<Value = (Peer, Hop)> {
+fn peer() -> impl Strategy<Value = (RemoteEnd, Hop)> {
     let loopback = Hop { is_ours: true, address: Ipv4Addr::LOCALHOST.into(), form: 0 };
     prop_oneof![
-        4 => hop().prop_map(|hop| (Peer::Network(hop.address), hop)),
-        1 => Just((Peer::Local, loopback)),
+        4 => hop().prop_map(|hop| (RemoteEnd::Network(hop.address), hop)),
+        1 => Just((RemoteEnd::Local, loopback)),
     ]
 }
 

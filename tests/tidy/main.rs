@@ -6,6 +6,7 @@
 
 mod circles;
 mod layers;
+mod map;
 mod secrets;
 mod source;
 mod style;

@@ -105,7 +105,7 @@ fn a_users_update_checks_what_is_there() {
     assert_eq!((update.role, update.is_active), (Some(Role::User), Some(false)));
     assert!(user_change(b"{}").is_ok());
     for (body, expected) in
-        [(r#"{"email":"x"}"#, InputError::Email), (r#"{"role":"Admin"}"#, InputError::Role)]
+        [(r#"{"email":"x"}"#, InvalidInput::Email), (r#"{"role":"Admin"}"#, InvalidInput::Role)]
     {
         assert_eq!(user_change(body.as_bytes()).expect_err(body), expected);
     }

@@ -11,7 +11,7 @@ use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::base::secret::Secret;
-use crate::http::{Answer, AnswerError, parse_answer};
+use crate::http::{AnswerError, ServerAnswer, parse_answer};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,7 @@ pub enum UpgradeError {
     Ask(#[from] AskError),
     /// The answer is not 101.
     #[error("it answered {} and not 101", .0.status)]
-    Refused(Answer),
+    Refused(ServerAnswer),
     /// The answer is not to this request (RFC 6455, 4.1).
     #[error("the key of the handshake is wrong")]
     Key,
@@ -65,7 +65,10 @@ impl RequestHead {
 ///
 /// # Errors
 /// [`AskError`]. What is read of an answer is bounded (see [`parse_answer`]).
-pub fn ask(stream: &mut (impl Read + Write), request: &str) -> Result<(Answer, Vec<u8>), AskError> {
+pub fn ask(
+    stream: &mut (impl Read + Write),
+    request: &str,
+) -> Result<(ServerAnswer, Vec<u8>), AskError> {
     // A server may answer without reading, and close; then the answer is what counts.
     let sent = stream.write_all(request.as_bytes()).and_then(|()| stream.flush());
     let mut bytes = Vec::new();
@@ -114,7 +117,7 @@ pub fn upgrade<S: Read + Write>(
 }
 
 /// What a refusal says to people, if it is that of a sync server.
-pub fn complaint(answer: &Answer) -> Option<String> {
+pub fn complaint(answer: &ServerAnswer) -> Option<String> {
     let body: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
     body["error"].as_str().map(str::to_owned)
 }

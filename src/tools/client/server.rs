@@ -13,7 +13,7 @@ use super::request::{AskError, RequestHead, ask};
 #[cfg(feature = "tls")]
 use super::tls::{authorities, start_tls};
 use crate::config::{BindAddress, UrlParts};
-use crate::http::Answer;
+use crate::http::ServerAnswer;
 
 /// Addresses of one name that are looked at.
 const ADDRESSES_MAX: usize = 8;
@@ -100,7 +100,7 @@ impl Server<'_> {
     ///
     /// # Errors
     /// [`AskError`]
-    pub fn ask(&self, request: &str, limit: Duration) -> Result<Answer, AskError> {
+    pub fn ask(&self, request: &str, limit: Duration) -> Result<ServerAnswer, AskError> {
         let mut wire = self.connect(Deadline::after(limit), limit).map_err(io::Error::from)?;
         ask(&mut wire, request).map(|(answer, _)| answer)
     }

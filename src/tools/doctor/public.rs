@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::finding::{Finding, Severity, Subject};
 use crate::api::{Health, Whoami};
 use crate::config::UrlParts;
-use crate::http::Answer;
+use crate::http::ServerAnswer;
 
 /// The subject of what is said of the public address.
 pub(super) const ADDRESS: Subject = Subject("address");
@@ -44,7 +44,7 @@ pub(super) enum Opened {
     /// 101 came, but nothing after it, or nothing of ours.
     Mute(String),
     /// An answer other than 101.
-    Refused(Answer),
+    Refused(ServerAnswer),
     /// No answer.
     Failed(Trouble),
 }
@@ -62,11 +62,11 @@ pub(super) enum Idle {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PublicFacts {
     /// The answer to `GET /health`.
-    pub(super) health: Result<Answer, Trouble>,
+    pub(super) health: Result<ServerAnswer, Trouble>,
     /// What the server that runs here says of itself, if there is one.
     pub(super) local: Option<Health>,
     /// The answer to `GET /api/whoami`, and our end's address on the way there.
-    pub(super) whoami: Result<(Answer, IpAddr), Trouble>,
+    pub(super) whoami: Result<(ServerAnswer, IpAddr), Trouble>,
     pub(super) opened: Opened,
     /// Only if it was asked for.
     pub(super) idle: Option<Idle>,
@@ -137,7 +137,7 @@ fn judge_trouble(url: UrlParts<'_>, trouble: &Trouble) -> Finding {
 }
 
 /// What an answer to `GET /health` that is not ours may mean.
-fn stranger(answer: &Answer) -> String {
+fn stranger(answer: &ServerAnswer) -> String {
     let status = answer.status;
     match (status, answer.field("location")) {
         (301 | 302 | 307 | 308, Some(location)) => {
@@ -230,7 +230,7 @@ fn judge_upgrade(facts: &PublicFacts) -> Finding {
 }
 
 /// The server checks a request for `/ws` in a fixed order, so its refusal says what was missing.
-fn judge_refusal(answer: &Answer) -> Finding {
+fn judge_refusal(answer: &ServerAnswer) -> Finding {
     let body = String::from_utf8_lossy(&answer.body);
     let found = match answer.status {
         401 if body.contains("Not logged in") => {

@@ -11,7 +11,7 @@ use super::machine::OtherClock;
 use super::public::{Idle, Opened, PublicFacts, Trouble};
 use crate::api::Health;
 use crate::config::UrlParts;
-use crate::http::{Answer, parse_date};
+use crate::http::{ServerAnswer, parse_date};
 use crate::net::unix_now;
 use crate::tools::client::{
     AskError, ConnectError, Deadline, RequestHead, Server, UpgradeError, Wire, ask, upgrade,
@@ -57,7 +57,7 @@ pub(super) fn public(
 }
 
 /// The answer to `GET` of `path`, and our end's address.
-fn get(server: &Server<'_>, path: &str) -> Result<(Answer, IpAddr), Trouble> {
+fn get(server: &Server<'_>, path: &str) -> Result<(ServerAnswer, IpAddr), Trouble> {
     let mut wire = connect(server, REQUEST_LIMIT)?;
     let own =
         wire.connection().own_address().map_err(|error| Trouble::Connection(error.to_string()))?;

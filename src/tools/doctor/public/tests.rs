@@ -18,13 +18,13 @@ fn ip(text: &str) -> IpAddr {
 }
 
 /// An answer with further `fields`, each with its line end.
-fn answer(status: u16, fields: &str, body: &str) -> Answer {
+fn answer(status: u16, fields: &str, body: &str) -> ServerAnswer {
     let length = body.len();
     let text = format!("HTTP/1.1 {status} X\r\n{fields}Content-Length: {length}\r\n\r\n{body}");
     parse_answer(text.as_bytes(), true).expect("HTTP").expect("whole").0
 }
 
-fn whoami(address: &str, forwarded: &str, websocket_url: &str) -> Answer {
+fn whoami(address: &str, forwarded: &str, websocket_url: &str) -> ServerAnswer {
     let body = format!(
         r#"{{"address":"{address}","forwarded":"{forwarded}","websocket_url":"{websocket_url}"}}"#
     );
@@ -116,7 +116,7 @@ fn the_server_must_know_its_clients() {
     let plain = "ws://sync.example.com/a/ws";
     let https = "https://sync.example.com/a";
     let http = "http://sync.example.com/a";
-    let seen = |at: &str, own: &str, answer: Answer, severity, part: &str| {
+    let seen = |at: &str, own: &str, answer: ServerAnswer, severity, part: &str| {
         let found = PublicFacts { whoami: Ok((answer, ip(own))), ..facts() };
         check(at, &found, &[(Fine, ""), (severity, part), (Fine, "")]);
     };
