@@ -50,7 +50,7 @@ pub enum UserCommand {
 /// What the doctor looks at beside the settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Examination {
-    /// The public address, as [`public_url`](crate::config::public_url) gives it; `None`:
+    /// The public address, as [`public_url`] gives it; `None`:
     /// `PUBLIC_URL`.
     pub url: Option<String>,
     /// Whether to try how long a WebSocket may be silent. Takes more than twice
@@ -63,7 +63,7 @@ pub struct Examination {
 pub struct Watch {
     /// The room.
     pub room_code: String,
-    /// The server, as [`public_url`](crate::config::public_url) gives it; `None`: the one that the
+    /// The server, as [`public_url`] gives it; `None`: the one that the
     /// settings describe.
     pub url: Option<String>,
     /// Events as they come, instead of lines for people.

@@ -34,9 +34,9 @@ pub struct Finding {
 /// How many findings are not in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// [`Severity::Warning`]
+    /// Findings that are warnings.
     pub warnings: usize,
-    /// [`Severity::Problem`]
+    /// Findings that are problems.
     pub problems: usize,
 }
 
