@@ -46,6 +46,10 @@ impl<T> ConnMap<T> {
         }
         let slot = Slot { generation: conn.generation, value };
         let previous = self.slots[index].replace(slot);
+        debug_assert!(
+            previous.as_ref().is_none_or(|slot| slot.generation <= conn.generation),
+            "{conn} is older than the connection that has its slot"
+        );
         self.len += usize::from(previous.is_none());
         previous.filter(|slot| slot.generation == conn.generation).map(|slot| slot.value)
     }

@@ -68,9 +68,12 @@ impl Rate {
     /// `tokens` in `per`, at most `burst` (at least one) at once. No tokens: no limit. More than a
     /// million tokens a second are as many.
     pub fn new(tokens: u32, per: Duration, burst: u32) -> Self {
-        let interval_us = per.as_micros().checked_div(u128::from(tokens));
-        let interval_us = interval_us.map_or(0, |us| u64::try_from(us).unwrap_or(u64::MAX).max(1));
-        let tolerance_us = interval_us.saturating_mul(u64::from(burst.max(1) - 1));
+        let time_for = |count: u32| {
+            let us = (per.as_micros() * u128::from(count)).checked_div(u128::from(tokens));
+            us.map_or(0, |us| u64::try_from(us).unwrap_or(u64::MAX).max(1))
+        };
+        let interval_us = time_for(1);
+        let tolerance_us = time_for(burst.max(1)).saturating_sub(interval_us);
         Self { interval_us, tolerance_us }
     }
 

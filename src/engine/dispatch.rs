@@ -145,6 +145,8 @@ impl Engine {
                 let answer = self.account_answered(&mut cx, reply, asked);
                 self.respond(&mut cx, answer);
             }
+            // Without its client nothing is done: the answer could not be given.
+            (Waiting::Login(conn, _), _) if !sessions.is_answering(conn) => {}
             (Waiting::Login(conn, wish), Outcome::Authenticated(result)) => {
                 let mut cx = Context { sessions, conn, now };
                 let answer = self.authenticated(&mut cx, result, wish);

@@ -25,15 +25,14 @@ impl Sessions {
         true
     }
 
-    /// Counts `conn` for `address`; false if that has too many.
+    /// Counts `conn` for `address`; false if that has too many, or `conn` is gone.
     pub(super) fn count(&mut self, conn: ConnId, address: IpAddr) -> bool {
         let has_room = self.has_room(address);
+        let Some(session) = self.slots.get_mut(conn) else { return false };
         if has_room && !address.is_loopback() {
             let key = AddressKey::of(address);
             *self.per_address.entry(key).or_insert(0) += 1;
-            if let Some(session) = self.slots.get_mut(conn) {
-                session.counted_as = Some(key);
-            }
+            session.counted_as = Some(key);
         }
         has_room
     }

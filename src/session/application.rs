@@ -213,6 +213,11 @@ impl Sessions {
         self.slots.id_at(index)
     }
 
+    /// Whether a request of `conn` waits for its answer.
+    pub fn is_answering(&self, conn: ConnId) -> bool {
+        self.slots.get(conn).is_some_and(Session::is_answering)
+    }
+
     /// Whether `conn` is an open WebSocket.
     pub fn is_open_websocket(&self, conn: ConnId) -> bool {
         self.slots.get(conn).is_some_and(Session::is_open_websocket)

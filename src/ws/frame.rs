@@ -79,10 +79,11 @@ impl<'a> Frame<'a> {
         Self::of(FrameBytes::Copied(frames))
     }
 
-    /// The same frame, which may wait a few milliseconds for others.
+    /// The same frame, which may wait a few milliseconds for others if it is small: a big one saves
+    /// no write by it.
     #[must_use]
     pub fn patient(self) -> Self {
-        Self { can_wait: true, ..self }
+        Self { can_wait: matches!(self.bytes, FrameBytes::Copied(_)), ..self }
     }
 
     /// All of its bytes.

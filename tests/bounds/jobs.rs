@@ -1,8 +1,11 @@
 //! How long anybody waits for the store.
 
+use std::net::{IpAddr, Ipv4Addr};
+
+use sync_server::accounts::Identity;
 use sync_server::config::Config;
 use sync_server::engine::{Job, Outcome};
-use sync_server::store::StoreError;
+use sync_server::store::{Role, StoreError};
 
 use crate::world::{World, after};
 
@@ -110,4 +113,34 @@ fn a_room_with_a_drawn_code_is_made_while_the_queue_is_full() {
     world.send(creating, "POST /api/rooms HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
     let answer = world.take_text(creating);
     assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+}
+
+#[test]
+fn a_token_that_is_checked_too_late_makes_no_client_and_no_room() {
+    const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const HEAD: &str = "Host: a\r\nAuthorization: Bearer t\r\n";
+    let mut config = Config { require_auth: true, ..Config::default() };
+    config.limits.connections_per_ip_max = 1;
+    let mut world = World::new(config);
+    let upgrade = format!(
+        "GET /ws HTTP/1.1\r\n{HEAD}Upgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    let create = format!("POST /api/rooms HTTP/1.1\r\n{HEAD}Content-Length: 0\r\n\r\n");
+    let identity = || Identity { user_id: "u".into(), role: Role::User, version: 1 };
+    let is_login = |job: &(_, Job)| matches!(job.1, Job::Authenticate { .. });
+    for request in [&create, &upgrade, &upgrade] {
+        let client = world.connect_from(ADDRESS);
+        world.send(client, request);
+        assert_eq!(world.take(client), b"", "the place of the address is free, and it waits");
+        world.lose(client);
+        let index = world.network.jobs.iter().position(is_login).expect("the token is checked");
+        world.end_job(index, Outcome::Authenticated(Ok(identity())));
+    }
+    assert!(!world.network.jobs.iter().any(is_lookup), "no room is made");
+    let client = world.connect_from(ADDRESS);
+    world.send(client, &upgrade);
+    let index = world.network.jobs.iter().position(is_login).expect("the token is checked");
+    world.end_job(index, Outcome::Authenticated(Ok(identity())));
+    assert!(world.take_text(client).starts_with("HTTP/1.1 101 "));
 }
