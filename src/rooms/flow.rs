@@ -223,7 +223,7 @@ impl<W> Rooms<W> {
     pub(super) fn leave(&mut self, conn: ConnId, now: Now, out: &mut impl Output) -> bool {
         let Ok(index) = self.room_index(conn) else { return false };
         let room = &self.table[index];
-        let Ok(event) = room.accept_leave(self.member(conn)) else { return false };
+        let event = room.accept_leave(self.member(conn));
         out.accepted(room.code(), &event);
         self.deliver(index, &event, now, out);
         true

@@ -36,6 +36,17 @@ struct Seat {
     is_shown: bool,
 }
 
+/// What a member's coming in is for the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// It is the peer's first member.
+    FirstOfPeer,
+    /// The peer is there already, by another member.
+    FurtherOfPeer,
+    /// The member is there already.
+    Renewed,
+}
+
 #[derive(Clone, Debug)]
 struct Hidden {
     member: Member,
@@ -66,12 +77,12 @@ impl Presence {
         self.position(member).is_some_and(|position| self.seats[position].is_host)
     }
 
-    /// Seats a member, or renews the seat that it has as the same peer. Returns whether it is the
-    /// peer's first one.
-    pub(super) fn enter(&mut self, member: Member, joiner: &Joiner<'_>) -> bool {
+    /// Seats a member, or renews the seat that it has as the same peer.
+    pub(super) fn enter(&mut self, member: Member, joiner: &Joiner<'_>) -> Entry {
         let known = self.peers.iter().position(|peer| *peer.id == *joiner.peer_id);
         let peer = known.unwrap_or(self.peers.len());
         let metadata = Metadata::from(&*joiner.metadata);
+        let seats = self.seats.len();
         let position = if known.is_some() {
             let position = self.position(member).unwrap_or_else(|| self.seat(member, peer, false));
             self.show(position, metadata);
@@ -84,7 +95,11 @@ impl Presence {
         debug_assert_eq!(self.seats[position].peer as usize, peer, "a member is one peer");
         self.seats[position].is_host = joiner.is_host;
         self.refresh_host(peer);
-        known.is_none()
+        match known {
+            None => Entry::FirstOfPeer,
+            Some(_) if self.seats.len() > seats => Entry::FurtherOfPeer,
+            Some(_) => Entry::Renewed,
+        }
     }
 
     /// Takes a member out. Returns the peer if this was its last one.
@@ -196,11 +211,9 @@ impl Audience {
         &self.connections
     }
 
-    /// Adds a connection, unless it is there.
+    /// Adds a connection, which is not there.
     pub(super) fn enter(&mut self, conn: ConnId) {
-        if !self.connections.contains(&conn) {
-            self.connections.push(conn);
-        }
+        self.connections.push(conn);
     }
 
     /// Takes a connection out.
@@ -237,7 +250,8 @@ mod tests {
                 metadata: "1".into(),
                 joined_at: UnixMillis(0),
             };
-            assert_eq!(presence.enter(member(index), &joiner), index % 2 == 0);
+            let is_first = presence.enter(member(index), &joiner) == Entry::FirstOfPeer;
+            assert_eq!(is_first, index % 2 == 0);
         }
         for index in 0..990 {
             assert_eq!(presence.leave(member(index)).is_some(), index % 2 == 1);

@@ -7,7 +7,7 @@ use super::action::{Create, Document, Join, TokenHash};
 use super::data::Peer;
 use super::data::StoredRoom;
 use super::members::Audience;
-use super::members::Presence;
+use super::members::{Entry, Presence};
 use super::persistence::Saving;
 use super::room_event::{Joiner, Member, NodeId, RoomEvent, RoomEventKind};
 use crate::base::ids::ConnId;
@@ -324,10 +324,13 @@ impl Room {
             self.occupancy = Occupancy::Live(Box::default());
         }
         let Occupancy::Live(members) = &mut self.occupancy else { return PeerChange::None };
-        if let Some(conn) = member.connected_to(here) {
+        let entry = members.presence.enter(member, joiner);
+        if entry != Entry::Renewed
+            && let Some(conn) = member.connected_to(here)
+        {
             members.audience.enter(conn);
         }
-        if members.presence.enter(member, joiner) { PeerChange::Came } else { PeerChange::None }
+        if entry == Entry::FirstOfPeer { PeerChange::Came } else { PeerChange::None }
     }
 
     fn unseat(&mut self, member: Member, here: NodeId, at: Timestamp) -> PeerChange {

@@ -17,10 +17,10 @@ pub struct NodeId(pub u32);
 /// A connection in a room, on whichever server it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Member {
+    /// The connection. It comes first, as members are told apart by it most quickly.
+    pub conn: ConnId,
     /// The server it is connected to.
     pub node: NodeId,
-    /// The connection there.
-    pub conn: ConnId,
 }
 
 /// What happens to a room next.
