@@ -9,7 +9,7 @@ use crate::base::throttle::RetryAfter;
 use crate::config::HostAuth;
 use crate::http::{Request, Response, Status, parse_json};
 use crate::protocol::{PEER_ID_CHARS_MAX, encode_room_view};
-use crate::rooms::{RoomError, RoomView};
+use crate::rooms::RoomView;
 
 /// Characters of a desired host id: the host joins as the peer of that id.
 const HOST_ID_CHARS_MAX: usize = PEER_ID_CHARS_MAX;
@@ -96,9 +96,10 @@ pub fn restored(room: &RoomView<'_>, websocket_url: &str) -> Response {
     Response::json(Status::OK, &answer)
 }
 
-/// No room was made, for a reason that is not the client's.
-pub fn not_created(error: RoomError) -> Response {
-    room_error(Status::SERVICE_UNAVAILABLE, &error.to_string()).after(ROOM_RETRY_AFTER_SECONDS)
+/// The server has as many rooms as it may have.
+pub fn too_many_rooms() -> Response {
+    room_error(Status::SERVICE_UNAVAILABLE, "Too many rooms, try again later")
+        .after(ROOM_RETRY_AFTER_SECONDS)
 }
 
 /// All codes that were drawn are in use.

@@ -158,8 +158,9 @@ impl Engine {
             }
             (Ok(_), None) => {}
             (Err(error), id) => {
-                debug!("{}: {error}", cx.conn);
-                self.replies.refuse(cx, error_code(error), id);
+                let code = ErrorCode::from(error);
+                debug!("{}: {}", cx.conn, code.as_str());
+                self.replies.refuse(cx, code, id);
             }
         }
     }
@@ -167,17 +168,5 @@ impl Engine {
     fn guesses_too_much(&self, cx: &Context<'_>) -> bool {
         let address = cx.sessions.address(cx.conn);
         address.is_some_and(|address| self.limits.check_unknown_rooms(address, cx.now.at).is_err())
-    }
-}
-
-/// What a client is told for each error of the rooms.
-fn error_code(error: RoomError) -> ErrorCode {
-    match error {
-        RoomError::RoomNotFound => ErrorCode::RoomNotFound,
-        RoomError::NotInRoom => ErrorCode::NotInRoom,
-        RoomError::HostOnly => ErrorCode::HostOnly,
-        RoomError::RoomFull => ErrorCode::RoomFull,
-        RoomError::TooManyRooms => ErrorCode::TooManyRooms,
-        RoomError::StoreUnavailable => ErrorCode::StoreUnavailable,
     }
 }

@@ -78,8 +78,8 @@ impl Engine {
                 warn!("{CODE_DRAWS_MAX} drawn room codes in a row were in use");
                 api::rooms::no_free_code()
             }
-            Err(RoomError::StoreUnavailable) => api::store_unavailable(),
-            Err(error) => api::rooms::not_created(error),
+            Err(RoomError::TooManyRooms) => api::rooms::too_many_rooms(),
+            Err(_) => api::store_unavailable(),
         };
         response.into()
     }

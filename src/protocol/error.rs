@@ -1,6 +1,8 @@
 //! What can be refused, by which code, in which words: the one table of errors (protocol,
 //! *Errors*).
 
+use crate::rooms::RoomError;
+
 /// Why an action is refused, for programs. The connection stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
@@ -49,6 +51,20 @@ const TABLE: [(ErrorCode, &str, &str); 12] = [
     ),
     (ErrorCode::Internal, "internal", "Internal server error"),
 ];
+
+/// What a client is told for each error of the rooms.
+impl From<RoomError> for ErrorCode {
+    fn from(error: RoomError) -> Self {
+        match error {
+            RoomError::RoomNotFound => Self::RoomNotFound,
+            RoomError::NotInRoom => Self::NotInRoom,
+            RoomError::HostOnly => Self::HostOnly,
+            RoomError::RoomFull => Self::RoomFull,
+            RoomError::TooManyRooms => Self::TooManyRooms,
+            RoomError::StoreUnavailable => Self::StoreUnavailable,
+        }
+    }
+}
 
 impl ErrorCode {
     /// All of them, in their order.

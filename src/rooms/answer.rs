@@ -33,26 +33,21 @@ pub enum CloseDone {
     WhenDeleted(RoomKey),
 }
 
-/// Why a request was refused. Each but the last two is the asker's doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+/// Why a request was refused. Each but the last two is the asker's doing. What clients are told is
+/// the protocol's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoomError {
     /// Neither in memory nor stored.
-    #[error("Room not found")]
     RoomNotFound,
     /// The action needs a room and the connection is in none.
-    #[error("Join a room first")]
     NotInRoom,
     /// The connection did not join as host.
-    #[error("Only the host can sync the document")]
     HostOnly,
     /// The room has as many connections as it may have.
-    #[error("Room is full")]
     RoomFull,
     /// No more rooms fit into memory.
-    #[error("Too many rooms, try again later")]
     TooManyRooms,
     /// Only the store could tell, and it does not answer.
-    #[error("The room store does not answer, try again later")]
     StoreUnavailable,
 }
 

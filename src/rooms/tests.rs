@@ -277,6 +277,18 @@ fn found(words: &[&str]) -> Result<Option<StoredRoom>, StoreUnavailable> {
     }
 }
 
+/// How an error is written in a trace.
+fn words(error: RoomError) -> &'static str {
+    match error {
+        RoomError::RoomNotFound => "Room not found",
+        RoomError::NotInRoom => "Join a room first",
+        RoomError::HostOnly => "Only the host can sync the document",
+        RoomError::RoomFull => "Room is full",
+        RoomError::TooManyRooms => "Too many rooms, try again later",
+        RoomError::StoreUnavailable => "The room store does not answer, try again later",
+    }
+}
+
 impl Recorder {
     /// The connection of that name; the same name is the same connection.
     fn conn(&mut self, name: &str) -> ConnId {
@@ -315,7 +327,7 @@ impl Recorder {
     }
 
     fn answer(&mut self, who: &str, result: Answer) {
-        let result = result.unwrap_or_else(|error| error.to_string());
+        let result = result.unwrap_or_else(|error| words(error).to_owned());
         self.lines.push(format!("{who} = {result}"));
     }
 
