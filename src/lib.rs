@@ -12,8 +12,8 @@
 //!   http   ws       bytes <-> requests, messages         backend  jobs, carried out
 //!       |                                                 |    |
 //!     engine        the application: what is asked for   accounts store
-//!     |    |
-//!  rooms  protocol  what is shared; JSON text <-> actions and events
+//!     |    |     |
+//!  rooms protocol api   what is shared; JSON text; routes and their answers
 //! ```
 //!
 //! `ARCHITECTURE.md` tells the rest. The modules, in reading order:
