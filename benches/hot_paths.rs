@@ -192,9 +192,6 @@ impl Transport<Engine> for Pipes {
     fn now(&self) -> Now {
         self.now
     }
-    fn poll_timeout(&self) -> Option<Timestamp> {
-        None
-    }
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Infallible> {
         black_box(timeout);
         Ok(())

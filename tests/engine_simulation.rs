@@ -461,10 +461,6 @@ impl Transport<Engine> for Network {
         self.now
     }
 
-    fn poll_timeout(&self) -> Option<Timestamp> {
-        None
-    }
-
     /// Something happens all the time.
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Infallible> {
         self.waited = timeout.unwrap_or(Duration::MAX);

@@ -156,9 +156,7 @@ impl Engine {
                 self.revoke(sessions, &ended.unwrap_or_default(), now);
             }
             (Waiting::Metrics(conn), Outcome::InspectedProcess(facts)) => {
-                let mut cx = Context { sessions, conn, now };
-                let answer = self.show_metrics(&cx, facts);
-                self.respond(&mut cx, answer);
+                self.metrics_known(sessions, conn, facts, now);
             }
             (Waiting::Probe, Outcome::Probed(_)) => {}
             (waiting, outcome) => {
@@ -169,15 +167,12 @@ impl Engine {
 
     /// A job was given up: what waited for it is told so.
     fn go_on_without(&mut self, sessions: &mut Sessions, waiting: Waiting, now: Now) {
-        if let Waiting::Metrics(conn) = waiting {
-            // No worker was free to look. The rest can be told.
-            let mut cx = Context { sessions, conn, now };
-            let answer = self.show_metrics(&cx, None);
-            self.respond(&mut cx, answer);
-            return;
+        // A look at the process is the one job that never asks the store.
+        if !matches!(waiting, Waiting::Metrics(_)) {
+            self.store.failed("it did not answer in time", now.at);
         }
-        self.store.failed("it did not answer in time", now.at);
         match waiting {
+            Waiting::Metrics(conn) => self.metrics_known(sessions, conn, None, now),
             Waiting::Lookup(code) => {
                 self.looked_up(sessions, &code, Err(StoreUnavailable), now);
             }
@@ -189,7 +184,7 @@ impl Engine {
                 self.respond(&mut Context { sessions, conn, now }, api::store_unavailable());
             }
             Waiting::Revocations => self.revocations.is_running = false,
-            Waiting::Save(..) | Waiting::Delete(_) | Waiting::Probe | Waiting::Metrics(_) => {}
+            Waiting::Save(..) | Waiting::Delete(_) | Waiting::Probe => {}
         }
     }
 

@@ -9,6 +9,7 @@ use super::job::Job;
 use super::waiting::Waiting;
 use crate::api::metrics::MetricType::{Counter, Gauge, Histogram, Info};
 use crate::api::metrics::{self, Exposition};
+use crate::base::ids::ConnId;
 use crate::base::metrics::ProcessFacts;
 use crate::base::time::{Now, Timestamp};
 use crate::config::RemoteEnd;
@@ -29,8 +30,20 @@ impl Engine {
         Ok(started.map_or_else(|_| self.show_metrics(cx, None), |_| Answer::Waits))
     }
 
-    /// The process was looked at, or there was no worker to do so.
-    pub(super) fn show_metrics(&self, cx: &Context<'_>, facts: Option<ProcessFacts>) -> Answer {
+    /// The process was looked at; or no worker was free to look, and the rest can be told.
+    pub(super) fn metrics_known(
+        &mut self,
+        sessions: &mut Sessions,
+        conn: ConnId,
+        facts: Option<ProcessFacts>,
+        now: Now,
+    ) {
+        let mut cx = Context { sessions, conn, now };
+        let answer = self.show_metrics(&cx, facts);
+        self.respond(&mut cx, answer);
+    }
+
+    fn show_metrics(&self, cx: &Context<'_>, facts: Option<ProcessFacts>) -> Answer {
         let mut page = Exposition::default();
         if let Some(facts) = facts {
             show_process(&mut page, &facts, cx.now);

@@ -3,8 +3,7 @@
 
 use super::action::{Document, RawJson};
 use super::answer::StoreUnavailable;
-use super::data::Peer;
-use super::data::StoredRoom;
+use super::data::{Peer, StoredRoom};
 use super::room::RoomView;
 use super::room_event::RoomEvent;
 use crate::base::ids::{ConnId, RoomKey};

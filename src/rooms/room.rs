@@ -4,10 +4,8 @@
 use std::sync::Arc;
 
 use super::action::{Create, Document, Join, TokenHash};
-use super::data::Peer;
-use super::data::StoredRoom;
-use super::members::Audience;
-use super::members::{Entry, Presence};
+use super::data::{Peer, StoredRoom};
+use super::members::{Audience, Entry, Presence};
 use super::persistence::Saving;
 use super::room_event::{Joiner, Member, NodeId, RoomEvent, RoomEventKind};
 use crate::base::ids::ConnId;

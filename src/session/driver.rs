@@ -37,7 +37,9 @@ pub trait Transport<D: Dispatch> {
     fn now(&self) -> Now;
 
     /// When the transport wants a turn, at the latest.
-    fn poll_timeout(&self) -> Option<Timestamp>;
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        None
+    }
 
     /// Waits for events, but not longer than `timeout`.
     ///

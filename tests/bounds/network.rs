@@ -145,10 +145,6 @@ impl Transport<Engine> for Network {
         self.now
     }
 
-    fn poll_timeout(&self) -> Option<Timestamp> {
-        None
-    }
-
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Infallible> {
         self.idle = None;
         if !self.events.is_empty() || !self.to_accept.is_empty() || !self.outcomes.is_empty() {
