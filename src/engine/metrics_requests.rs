@@ -143,4 +143,6 @@ fn show_process(page: &mut Exposition, facts: &ProcessFacts, now: Now) {
     page.add(Counter, "process_cpu_seconds", "Processor time", facts.processor_seconds);
     let help = "When it began to serve, since 1970";
     page.add(Gauge, "process_start_time_seconds", help, start);
+    let help = "Lines of the log that had no place";
+    page.add(Counter, "sync_server_log_lines_dropped", help, facts.log_lines_dropped);
 }
