@@ -213,8 +213,18 @@ pub trait Store: Send + Sync {
     /// What the log calls it.
     fn name(&self) -> &'static str;
 
-    /// Whether it answers; makes it ready (indexes) when it does for the first time.
+    /// Whether something can be written to it, found out by writing something; makes it ready
+    /// (indexes) when it answers for the first time. Never waits for another write.
     fn ping(&self) -> Result<(), StoreError>;
+
+    /// Whether something is wrong with it, as far as can be told without writing.
+    fn look(&self) -> Result<(), StoreError>;
+
+    /// Leaves nothing behind that has to be put in order at the next start. The last call: all
+    /// others fail after it. What was stored is stored without it.
+    fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// The room with exactly this code.
     fn room(&self, room_code: &str) -> Result<Option<RoomRecord>, StoreError>;

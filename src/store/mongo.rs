@@ -26,8 +26,8 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::options::{
-    Acknowledgment, ClientOptions, ConnectionString, HostInfo, IndexOptions, ServerAddress,
-    WriteConcern,
+    Acknowledgment, ClientOptions, CollectionOptions, ConnectionString, HostInfo, IndexOptions,
+    ServerAddress, WriteConcern,
 };
 use mongodb::sync::{Client, Collection, Database};
 
@@ -48,6 +48,9 @@ const META: &str = "sync_meta";
 const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a server is asked whether it is there, so that one that is back is seen soon.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
+/// How long a probe waits until a majority has what it wrote. Less than a job may take, since the
+/// probe keeps a worker meanwhile.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of a document beyond which MongoDB, whose limit is 16 MiB, is not even asked.
 const DOCUMENT_BYTES_MAX: usize = 15 << 20;
 /// How long a lease lasts if it is not given back: longer than the calls that it is held for.
@@ -278,6 +281,18 @@ impl Store for MongoStore {
     }
 
     fn ping(&self) -> Result<(), StoreError> {
+        let database = self.database()?;
+        let mut concern = database.write_concern().cloned().unwrap_or_default();
+        concern.w_timeout = Some(PROBE_TIMEOUT);
+        let options = CollectionOptions::builder().write_concern(concern).build();
+        let meta = database.collection_with_options::<Document>(META, options);
+        let update = doc! { "$set": { "at": DateTime::now() } };
+        let written = meta.update_one(doc! { "_id": "probe" }, update).upsert(true).run();
+        // Two servers may make it at once.
+        unless_duplicate(written).map(drop)
+    }
+
+    fn look(&self) -> Result<(), StoreError> {
         self.database()?.run_command(doc! { "ping": 1 }).run()?;
         Ok(())
     }
