@@ -124,7 +124,7 @@ fn serve(mut config: Config) -> Result<ExitCode, Failure> {
     let store = store::open(&config)?;
     let store_name = store.name();
     let accounts = accounts(&config, Arc::clone(&store))?;
-    let threads = config.limits.worker_threads;
+    let threads = config.limits.threads();
     let config = Arc::new(config);
     let budget = MemoryBudget::new(config.limits.memory_budget_bytes);
     let mut sessions = Sessions::new(&config, budget.clone());

@@ -100,7 +100,8 @@ impl Engine {
         // Kept as long as it waits for the store, and then as long as it is a member. What a join
         // that fails said counts until the next one.
         cx.sessions.keep(cx.conn, join.peer_id.len() + join.metadata.len());
-        let (rooms, mut effects) = self.split(cx.sessions, cx.now);
+        let owner = cx.owner();
+        let (rooms, mut effects) = self.split_for(owner, cx.sessions, cx.now);
         let request = || {
             let (join, id) = (join.clone().into_owned(), id.map(MessageId::to_owned));
             RoomRequest::Join { join, id }

@@ -31,9 +31,9 @@ const LISTENERS: Token = Token(SIGNALS.0 - LISTENERS_MAX);
 
 /// Events taken from the kernel at once; more wait for the next turn.
 const EVENTS_PER_TURN_MAX: usize = 16 * 1024;
-/// Jobs that wait in the pool for a worker: few, so that the application's order of importance
-/// is the order in which they are started.
-const JOBS_QUEUED_MAX: usize = 2;
+/// Jobs that wait in the pool for a worker. The application hands out no more than there are
+/// workers: these are on their way to one, and none keeps another lane's from its own.
+const JOBS_QUEUED_MAX: usize = 32;
 
 /// Why the loop can't start or go on: the operating system refused something basic.
 #[derive(Debug, thiserror::Error)]

@@ -229,13 +229,14 @@ pub trait Store: Send + Sync {
     /// The room with exactly this code.
     fn room(&self, room_code: &str) -> Result<Option<RoomRecord>, StoreError>;
 
-    /// Stores a room, durably. `room.room_id` must be set. A stored room without a `room_id` is
+    /// Stores rooms of different codes, durably, all in one go as far as the database can; returns
+    /// the outcome of each, in order. Their `room_id` must be set. A stored room without one is
     /// adopted.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if the code belongs to a room with another `room_id`;
-    /// [`StoreError::TooLarge`].
-    fn save_room(&self, room: &RoomRecord) -> Result<(), StoreError>;
+    /// Of a room, without an effect on others: [`StoreError::Conflict`] if the code belongs to a
+    /// room with another `room_id`; [`StoreError::TooLarge`].
+    fn save_rooms(&self, rooms: &[RoomRecord]) -> Vec<Result<(), StoreError>>;
 
     /// Deletes the room with exactly this code, durably, if its `room_id` is that one or it has
     /// none. That there is no such room is no error.

@@ -25,11 +25,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
+use log::debug;
 use guard::Guard;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Type;
 use rusqlite::{
-    Connection, Error, OptionalExtension, Row, Transaction, TransactionBehavior, named_params,
+    Connection, Error, OptionalExtension, Row, Statement, Transaction, TransactionBehavior,
+    named_params,
 };
 
 use super::contract::{
@@ -45,6 +47,22 @@ const LARGE_DOCUMENT_BYTES: usize = 256 << 10;
 /// How long a probe waits for another process that writes. The probe comes again soon, and keeps a
 /// worker meanwhile.
 const PROBE_BUSY_TIMEOUT: Duration = Duration::from_millis(100);
+/// Stores a room, unless another one has its code. One that comes without a document leaves a
+/// stored one alone.
+const SAVE_ROOM: &str = "
+    INSERT INTO rooms (room_code, room_id, host_id, host_auth, host_token_hash, created_at,
+        updated_at, document)
+    VALUES (:room_code, :room_id, :host_id, :host_auth, :host_token_hash, :created_at,
+        :updated_at, :document)
+    ON CONFLICT (room_code) DO UPDATE SET
+        room_id = excluded.room_id,
+        host_id = excluded.host_id,
+        host_auth = excluded.host_auth,
+        host_token_hash = excluded.host_token_hash,
+        created_at = excluded.created_at,
+        updated_at = excluded.updated_at,
+        document = coalesce(excluded.document, document)
+    WHERE rooms.room_id IS NULL OR rooms.room_id = excluded.room_id";
 
 /// The columns of a user, and the parameters with their values.
 const USER_COLUMNS: &str = "user_id, email, role, password_hash, created_at, setup_token, \
@@ -216,41 +234,27 @@ impl Store for SqliteStore {
         Ok(room)
     }
 
-    fn save_room(&self, room: &RoomRecord) -> Result<(), StoreError> {
-        // A room that comes without a document leaves a stored one alone.
-        let sql = "INSERT INTO rooms (room_code, room_id, host_id, host_auth, host_token_hash,
-                 created_at, updated_at, document)
-             VALUES (:room_code, :room_id, :host_id, :host_auth, :host_token_hash,
-                 :created_at, :updated_at, :document)
-             ON CONFLICT (room_code) DO UPDATE SET
-                 room_id = excluded.room_id,
-                 host_id = excluded.host_id,
-                 host_auth = excluded.host_auth,
-                 host_token_hash = excluded.host_token_hash,
-                 created_at = excluded.created_at,
-                 updated_at = excluded.updated_at,
-                 document = coalesce(excluded.document, document)
-             WHERE rooms.room_id IS NULL OR rooms.room_id = excluded.room_id";
-        let changed = self.write(|transaction| {
-            let values = named_params! {
-                ":room_code": room.room_code,
-                ":room_id": room.room_id,
-                ":host_id": room.host_id,
-                ":host_auth": room.host_auth.as_str(),
-                ":host_token_hash": room.host_token_hash,
-                ":created_at": room.created_at.0,
-                ":updated_at": room.updated_at.0,
-                ":document": room.document,
+    fn save_rooms(&self, rooms: &[RoomRecord]) -> Vec<Result<(), StoreError>> {
+        let saved = self.write(|transaction| {
+            let mut statement = transaction.prepare(SAVE_ROOM)?;
+            let save = |room| match save_room(&mut statement, room) {
+                // The statement has had no effect, and the others go on.
+                Err(error @ (StoreError::TooLarge | StoreError::Damaged(_)))
+                    if !transaction.is_autocommit() =>
+                {
+                    Ok(Err(error))
+                }
+                Err(error) => Err(error),
+                Ok(is_ours) => Ok(if is_ours { Ok(()) } else { Err(StoreError::Conflict) }),
             };
-            Ok(transaction.execute(sql, values)?)
-        })?;
-        if changed == 0 {
-            return Err(StoreError::Conflict);
+            rooms.iter().map(save).collect::<Result<Vec<_>, _>>()
+        });
+        if rooms.iter().any(is_large)
+            && let Err(error) = lock(&self.writer).release_memory()
+        {
+            debug!("memory that a document took is kept: {error}");
         }
-        if is_large(room) {
-            lock(&self.writer).release_memory()?;
-        }
-        Ok(())
+        saved.unwrap_or_else(|error| vec![Err(error); rooms.len()])
     }
 
     fn delete_room(&self, room_code: &str, room_id: &str) -> Result<(), StoreError> {
@@ -385,6 +389,21 @@ fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
 
 fn is_large(room: &RoomRecord) -> bool {
     room.document.as_ref().is_some_and(|document| document.len() >= LARGE_DOCUMENT_BYTES)
+}
+
+/// Stores a room with [`SAVE_ROOM`]; false if another one has its code.
+fn save_room(statement: &mut Statement<'_>, room: &RoomRecord) -> Result<bool, StoreError> {
+    let values = named_params! {
+        ":room_code": room.room_code,
+        ":room_id": room.room_id,
+        ":host_id": room.host_id,
+        ":host_auth": room.host_auth.as_str(),
+        ":host_token_hash": room.host_token_hash,
+        ":created_at": room.created_at.0,
+        ":updated_at": room.updated_at.0,
+        ":document": room.document,
+    };
+    Ok(statement.execute(values)? > 0)
 }
 
 fn has_users(connection: &Connection) -> Result<bool, Error> {

@@ -4,6 +4,7 @@
 mod cgroup;
 mod fairness;
 mod memory;
+mod slow_disk;
 mod stop;
 #[path = "../support/mod.rs"]
 mod support;
