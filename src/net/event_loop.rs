@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use log::{error, info, warn};
 use mio::{Events, Interest, Poll, Token, Waker};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
@@ -34,6 +35,9 @@ const EVENTS_PER_TURN_MAX: usize = 16 * 1024;
 /// Jobs that wait in the pool for a worker. The application hands out no more than there are
 /// workers: these are on their way to one, and none keeps another lane's from its own.
 const JOBS_QUEUED_MAX: usize = 32;
+
+/// Sockets that the kernel is asked about in one call.
+const POLLED_MAX: usize = 1024;
 
 /// Why the loop can't start or go on: the operating system refused something basic.
 #[derive(Debug, thiserror::Error)]
@@ -204,6 +208,38 @@ impl<D: Dispatch> Transport<D> for Kernel<D> {
 
     fn write(&mut self, conn: ConnId, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.streams.get_mut(conn).ok_or(io::ErrorKind::NotConnected)?.write(slices)
+    }
+
+    fn set_send_buffer(&mut self, conn: ConnId, bytes: usize) {
+        if let Some(stream) = self.streams.get(conn)
+            && let Err(error) = stream.set_send_buffer(bytes)
+        {
+            warn!("{conn}: no larger send buffer: {error}");
+        }
+    }
+
+    fn retain_full(&mut self, conns: &mut Vec<ConnId>) {
+        let streams = conns.drain(..).filter_map(|conn| Some((conn, self.streams.get(conn)?)));
+        let streams: Vec<(ConnId, &Stream)> = streams.collect();
+        for part in streams.chunks(POLLED_MAX) {
+            let mut asked: Vec<_> =
+                part.iter().map(|(_, stream)| PollFd::new(stream, PollFlags::OUT)).collect();
+            // Without an answer none counts as full, and what is written next is asked about again.
+            if poll(&mut asked, Some(&Timespec::default())).is_err() {
+                continue;
+            }
+            let answered = part.iter().zip(&asked);
+            let full = answered.filter(|(_, answer)| answer.revents().is_empty());
+            conns.extend(full.map(|((conn, _), _)| *conn));
+        }
+    }
+
+    fn forsake(&mut self, conn: ConnId) {
+        if let Some(stream) = self.streams.get(conn)
+            && let Err(error) = stream.forsake()
+        {
+            warn!("{conn}: the kernel goes on sending: {error}");
+        }
     }
 
     fn shut(&mut self, conn: ConnId) {

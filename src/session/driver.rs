@@ -63,6 +63,17 @@ pub trait Transport<D: Dispatch> {
     /// As those of [`read`](Self::read).
     fn write(&mut self, conn: ConnId, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
+    /// Has about `bytes` bytes of what is written to `conn` kept for it at most.
+    fn set_send_buffer(&mut self, _conn: ConnId, _bytes: usize) {}
+
+    /// Leaves only those in `conns` whose peers have not taken in what was written.
+    fn retain_full(&mut self, conns: &mut Vec<ConnId>) {
+        conns.clear();
+    }
+
+    /// Has what was written to `conn` and is not sent yet forgotten, once it is closed.
+    fn forsake(&mut self, _conn: ConnId) {}
+
     /// Shuts the writing half.
     fn shut(&mut self, conn: ConnId);
 
@@ -247,7 +258,7 @@ impl<D: Dispatch> Driver<D> {
     pub fn writable(&mut self, conn: ConnId) {
         if let Some(readiness) = self.readiness.get_mut(conn) {
             readiness.is_writable = true;
-            self.sessions.mark_due_if_unsent(conn);
+            self.sessions.unblocked(conn);
         }
     }
 
@@ -384,6 +395,11 @@ impl<D: Dispatch> Driver<D> {
             }
         }
         bulk.take_turns(|conn| self.flush_one(transport, conn, now));
+        self.sessions.take_unconfirmed(&mut due);
+        if !due.is_empty() {
+            transport.retain_full(&mut due);
+            due.drain(..).for_each(|conn| self.sessions.filled(conn));
+        }
         // They keep their capacity for the next turn.
         self.due = due;
         self.bulk = bulk;
@@ -413,6 +429,9 @@ impl<D: Dispatch> Driver<D> {
     fn reap<T: Transport<D>>(&mut self, transport: &mut T, now: Now) {
         self.sessions.take_finished(&mut self.finished, now, &mut self.application);
         for conn in self.finished.drain(..) {
+            if self.sessions.is_forsaken(conn) {
+                transport.forsake(conn);
+            }
             transport.close(conn);
             self.readiness.remove(conn);
             self.sessions.remove(conn);
@@ -439,9 +458,15 @@ fn write_one<D: Dispatch, T: Transport<D>>(
     conn: ConnId,
     now: Now,
 ) -> io::Result<usize> {
+    if !readiness.is_writable {
+        return Ok(0);
+    }
+    if let Some(bytes) = sessions.enlarged_send_buffer(conn) {
+        transport.set_send_buffer(conn, bytes);
+    }
     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
     let count = sessions.slices(conn, &mut slices);
-    if count == 0 || !readiness.is_writable {
+    if count == 0 {
         return Ok(0);
     }
     let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();

@@ -1,5 +1,7 @@
 //! Why a session's input waits, and the input that does.
 
+use crate::base::memory::allocated_bytes;
+
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct Hold {
@@ -63,6 +65,6 @@ impl Hold {
 
     /// Bytes of heap.
     pub(super) fn held_bytes(&self) -> usize {
-        self.parked.as_ref().map_or(0, Vec::capacity)
+        self.parked.as_ref().map_or(0, |parked| allocated_bytes(parked.capacity()))
     }
 }

@@ -204,7 +204,12 @@ impl Sessions {
                 self.respond(conn, &response, now);
             }
             Expired::Overdue => dispatch.overdue(self, conn, now),
-            Expired::Drop(why) => self.abort(conn, why),
+            Expired::Drop(why) => {
+                if let Some(session) = self.slots.get_mut(conn) {
+                    session.forsake_if_stuck();
+                }
+                self.abort(conn, why);
+            }
         }
     }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use super::flush_list::FlushState;
 use super::hold::Hold;
+use super::send_buffer::SendBuffer;
 use super::send_queue::SendQueue;
 use super::timeouts::{
     BODY_TIMEOUT, CLOSE_TIMEOUT, FIRST_MESSAGE_TIMEOUT, LAST_WORDS_TIMEOUT, LINGER_TIMEOUT,
     Timeouts, WRITE_STALL_TIMEOUT,
 };
 use crate::base::ids::ConnId;
-use crate::base::memory::MemoryBudget;
+use crate::base::memory::{MemoryBudget, allocated_bytes};
 use crate::base::time::Timestamp;
 use crate::config::{AddressKey, RemoteEnd};
 use crate::http::{HttpError, Request, RequestParser, ResponseContext, Stage};
@@ -23,6 +24,10 @@ use crate::ws::{CloseReason, Decoder, DecoderPool, Incoming};
 const ANSWERS_QUEUED_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a message until the application says that the client may send longer ones.
 const FIRST_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+
+/// What a connection takes as long as it is there, in bytes of memory: in the kernel a socket and its
+/// file, which are charged to the process's control group, and its place here.
+const PLACE_BYTES: usize = 2 * 1024 + size_of::<Session>();
 
 /// What a connection is doing. Each state owns what only it needs.
 #[derive(Debug)]
@@ -117,6 +122,8 @@ pub(super) struct Session {
     pub(super) refused: bool,
     phase: Phase,
     pub(super) queue: SendQueue,
+    /// Where that goes.
+    pub(super) send_buffer: SendBuffer,
     /// Whether input waits, and what.
     pub(super) hold: Hold,
     last_received: Timestamp,
@@ -131,6 +138,8 @@ pub(super) struct Session {
     pub(super) flush: FlushState,
     /// The peer has shut its half.
     peer_finished: bool,
+    /// The kernel need not send what it still has.
+    is_forsaken: bool,
     departure: Departure,
 }
 
@@ -154,6 +163,7 @@ impl Session {
             refused: false,
             phase: Phase::Http { parser: None, since: now, served: false },
             queue: SendQueue::default(),
+            send_buffer: SendBuffer::default(),
             hold: Hold::default(),
             last_received: now,
             stalled_since: None,
@@ -162,6 +172,7 @@ impl Session {
             counted_bytes: 0,
             flush: FlushState::default(),
             peer_finished: false,
+            is_forsaken: false,
             departure: Departure::None,
         }
     }
@@ -248,21 +259,25 @@ impl Session {
         self.departure == Departure::Untold
     }
 
-    /// Bytes that only this session keeps alive.
+    /// Bytes that only this session keeps alive, beside its place.
     pub(super) fn held_bytes(&self) -> usize {
         let phase = match &self.phase {
-            Phase::Http { parser, .. } => parser.as_ref().map_or(0, |p| p.buffered_bytes()),
+            Phase::Http { parser, .. } => parser.as_ref().map_or(0, |parser| {
+                allocated_bytes(size_of::<RequestParser>()) + parser.buffered_bytes()
+            }),
             Phase::WebSocket(WebSocket { decoder, .. }) | Phase::Closing { decoder, .. } => {
                 decoder.held_bytes()
             }
             Phase::Answering(_) | Phase::Draining { .. } | Phase::Gone => 0,
         };
-        phase + self.hold.held_bytes() + self.queue.own_bytes() + self.kept_bytes
+        let queued = self.queue.own_bytes() + self.send_buffer.held_bytes();
+        phase + self.hold.held_bytes() + queued + self.kept_bytes
     }
 
     /// Tells `budget` what the session holds now.
     pub(super) fn settle(&mut self, budget: &MemoryBudget) {
-        let held = self.held_bytes();
+        let place = if self.is_gone() { 0 } else { PLACE_BYTES };
+        let held = place + self.held_bytes();
         budget.replace(self.counted_bytes, held);
         self.counted_bytes = held;
     }
@@ -428,9 +443,27 @@ impl Session {
     pub(super) fn abandon(&mut self) {
         self.phase = Phase::Gone;
         self.queue = SendQueue::default();
+        self.send_buffer = SendBuffer::default();
         self.stalled_since = None;
         self.hold.give_up();
         self.kept_bytes = 0;
+    }
+
+    /// The client has had its time: once the session is gone, the kernel is to forget what it still
+    /// has for it.
+    pub(super) fn forsake(&mut self) {
+        self.is_forsaken = true;
+    }
+
+    /// [Forsakes](Self::forsake) a client that takes nothing or is silent. What was written to one
+    /// that was told everything still arrives.
+    pub(super) fn forsake_if_stuck(&mut self) {
+        self.is_forsaken |= !self.queue.is_empty() || self.is_open_websocket();
+    }
+
+    /// Whether the client [has had its time](Self::forsake).
+    pub(super) fn is_forsaken(&self) -> bool {
+        self.is_forsaken
     }
 
     /// The socket took something.
@@ -440,6 +473,7 @@ impl Session {
 
     /// The socket takes nothing at present.
     pub(super) fn write_blocked(&mut self, now: Timestamp) {
+        self.send_buffer.filled();
         self.stalled_since.get_or_insert(now);
     }
 

@@ -121,26 +121,28 @@ impl World {
     }
 
     /// The same `bytes`, not more than one read brings, come from all of `clients` in one instant.
-    /// What the most was that counted against the memory budget.
+    /// How much more counted against the memory budget at most.
     pub(crate) fn send_at_once(&mut self, clients: &[usize], bytes: &[u8]) -> usize {
         assert!(bytes.len() <= READ_BYTES_MAX);
         self.network.peak = 0;
+        let before = self.used_bytes();
         for client in clients {
             self.network.send(*client, bytes);
         }
         self.turn();
-        self.network.peak
+        self.network.peak.saturating_sub(before)
     }
 
-    /// The connections of all `clients` break in one instant. What the most was that counted
-    /// against the memory budget.
+    /// The connections of all `clients` break in one instant. How much more
+    /// counted against the memory budget at most.
     pub(crate) fn lose_at_once(&mut self, clients: &[usize]) -> usize {
         self.network.peak = 0;
+        let before = self.used_bytes();
         for client in clients {
             self.network.happen(Event::Breaks(*client));
         }
         self.turn();
-        self.network.peak
+        self.network.peak.saturating_sub(before)
     }
 
     /// The connection of a client breaks.
