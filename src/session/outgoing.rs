@@ -72,6 +72,15 @@ impl Sessions {
         self.settle(conn);
     }
 
+    /// The socket of `conn` may take bytes again. Its peer has read some, so it did not stall,
+    /// however late that is noticed.
+    pub(super) fn writable(&mut self, conn: ConnId) {
+        if let Some(session) = self.slots.get_mut(conn) {
+            session.write_progressed();
+        }
+        self.mark_due_if_unsent(conn);
+    }
+
     /// The socket takes nothing at present.
     pub(super) fn blocked(&mut self, conn: ConnId, now: Now) {
         let Some(session) = self.slots.get_mut(conn) else { return };
