@@ -18,7 +18,8 @@ use crate::ws::CloseReason;
 impl Engine {
     /// One message of the client of `cx`, from its bytes to its effects.
     pub(super) fn act(&mut self, cx: &mut Context<'_>, text: &str) {
-        let rate = self.clients.count_message(cx.conn, cx.now.at);
+        let arrival = cx.sessions.arrival(cx.conn, cx.now);
+        let rate = self.clients.count_message(cx.conn, arrival);
         if rate == Admission::Close {
             cx.sessions.close(cx.conn, CloseReason::Policy("too many messages"), cx.now);
             return;

@@ -25,8 +25,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
-use log::debug;
 use guard::Guard;
+use log::debug;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Type;
 use rusqlite::{
