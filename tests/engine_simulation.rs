@@ -429,6 +429,7 @@ impl Network {
                 Outcome::SavedRoom(Ok(()))
             }
             Job::Probe { .. } => Outcome::Probed(Ok(())),
+            Job::InspectStore => Outcome::InspectedStore(Ok(())),
             other => panic!("nobody asked for {other:?}"),
         };
         self.outcomes.push((id, outcome));

@@ -8,7 +8,7 @@ use super::application::Engine;
 use super::context::Context;
 use super::job::{Job, Outcome};
 use super::shutdown::Shutdown;
-use super::store_health::{lookup_error, save_error};
+use super::store_health::{Question, lookup_error, save_error};
 use super::waiting::{RoomRequest, Waiting};
 use crate::api;
 use crate::base::ids::{ConnId, JobId};
@@ -62,8 +62,13 @@ impl Dispatch for Engine {
 
     fn job_done(&mut self, sessions: &mut Sessions, job: JobId, outcome: Outcome, now: Now) {
         let Some(waiting) = self.jobs.done(job, now.at) else { return };
-        self.store.note(&outcome, now.at);
+        let has_written = self.store.note(&outcome, now.at);
         self.go_on_with(sessions, waiting, outcome, now);
+        if has_written {
+            let (rooms, mut effects) = self.split(sessions, now);
+            rooms.retry_saves(now, &mut effects);
+        }
+        self.store.note_failing(self.rooms.failing());
     }
 
     fn next_job(&mut self, _now: Now) -> Option<(JobId, Job)> {
@@ -158,7 +163,7 @@ impl Engine {
             (Waiting::Metrics(conn), Outcome::InspectedProcess(facts)) => {
                 self.metrics_known(sessions, conn, facts, now);
             }
-            (Waiting::Probe, Outcome::Probed(_)) => {}
+            (Waiting::Probe, Outcome::Probed(_) | Outcome::InspectedStore(_)) => {}
             (waiting, outcome) => {
                 debug_assert!(false, "{waiting:?} ended with {outcome:?}");
             }
@@ -169,7 +174,7 @@ impl Engine {
     fn go_on_without(&mut self, sessions: &mut Sessions, waiting: Waiting, now: Now) {
         // A look at the process is the one job that never asks the store.
         if !matches!(waiting, Waiting::Metrics(_)) {
-            self.store.failed("it did not answer in time", now.at);
+            self.store.timed_out(matches!(waiting, Waiting::Probe), now.at);
         }
         match waiting {
             Waiting::Metrics(conn) => self.metrics_known(sessions, conn, None, now),
@@ -226,14 +231,16 @@ impl Engine {
         }
     }
 
-    /// Asks a store that did not answer whether it does now.
+    /// Asks the store how it is, if that is due.
     fn probe_store(&mut self, now: Now) {
-        if !self.store.is_probe_due(now.at) {
-            return;
-        }
-        match self.jobs.start(Job::Probe { now: now.unix }, Waiting::Probe, now.at) {
-            Ok(_) => self.store.probe_started(),
-            Err(_) => self.store.probe_refused(now.at),
+        let job = match self.store.due_question(now.at) {
+            Some(Question::IsSomethingWrong) => Job::InspectStore,
+            Some(Question::TakesWrites) => Job::Probe { now: now.unix },
+            None => return,
+        };
+        match self.jobs.start(job, Waiting::Probe, now.at) {
+            Ok(_) => self.store.question_started(),
+            Err(_) => self.store.question_refused(now.at),
         }
     }
 }
