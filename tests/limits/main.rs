@@ -5,6 +5,7 @@ mod cgroup;
 mod fairness;
 mod memory;
 mod stop;
+mod store_truth;
 #[path = "../support/mod.rs"]
 mod support;
 mod time;
