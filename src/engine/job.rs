@@ -45,7 +45,8 @@ pub enum Job {
     },
     /// Which of these users' tokens have ended?
     CheckAccounts(Vec<Identity>),
-    /// Does the store take a write? If so, it is made ready, with the administrator of the settings.
+    /// Does the store take a write? If so, it is made ready, with the administrator of the
+    /// settings.
     Probe {
         /// When that administrator was made, if it is now.
         now: UnixMillis,

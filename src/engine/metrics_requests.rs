@@ -120,7 +120,7 @@ impl Engine {
 
     fn show_work(&self, page: &mut Exposition) {
         let (jobs, is_ok) = (&self.jobs, u64::from(self.store.is_ok()));
-        page.add(Gauge, "sync_server_store_up", "1: the store answered the last time", is_ok);
+        page.add(Gauge, "sync_server_store_up", "1: nothing that failed waits to be stored", is_ok);
         page.add(Gauge, "sync_server_jobs_waiting", "Jobs to be started", jobs.queued());
         page.add(Gauge, "sync_server_jobs_running", "Jobs that were started", jobs.running());
         let late = "Jobs that ended too late for anybody";

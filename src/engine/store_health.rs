@@ -129,7 +129,9 @@ impl StoreHealth {
 
     /// The store did not answer, for the reason `why`.
     pub(super) fn failed(&mut self, why: &str, now: Timestamp) {
-        self.note_failure("the store does not answer", why, now);
+        if self.note_failure(now) {
+            warn!("the store does not answer: {why}");
+        }
     }
 
     /// The store did not answer in time; `is_question`: one of ours.
@@ -166,20 +168,20 @@ impl StoreHealth {
     fn note_error(&mut self, error: &StoreError, now: Timestamp) {
         match error {
             StoreError::Unavailable(why) => self.failed(why, now),
-            error if is_of_store(error) => {
-                self.note_failure("the store", &error.to_string(), now);
-            }
+            error if is_of_store(error) && self.note_failure(now) => warn!("the store: {error}"),
             _ => {}
         }
     }
 
-    fn note_failure(&mut self, what: &str, why: &str, now: Timestamp) {
-        if self.warned_at.is_none_or(|at| now.since(at) >= WARNING_INTERVAL) {
-            warn!("{what}: {why}");
-            self.warned_at = Some(now);
-        }
+    /// Something has failed; whether the log is to say so.
+    fn note_failure(&mut self, now: Timestamp) -> bool {
         self.is_ok = false;
         self.ask_at = now + PROBE_INTERVAL;
+        let is_news = self.warned_at.is_none_or(|at| now.since(at) >= WARNING_INTERVAL);
+        if is_news {
+            self.warned_at = Some(now);
+        }
+        is_news
     }
 
     /// The store has taken a write.

@@ -66,7 +66,7 @@ impl Claim {
             .and_then(|()| file.write_all(owner.as_bytes()));
         // On a full disk, for one: it is the lock that counts.
         if let Err(error) = written {
-            warn!("cannot write to {FILE_NAME}: {error}");
+            warn!("cannot write to sync.lock: {error}");
         }
     }
 

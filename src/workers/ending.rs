@@ -1,7 +1,7 @@
 //! The end of the store when the server stops, after the last job.
 
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
@@ -21,15 +21,13 @@ pub fn close_store(store: Arc<dyn Store>) {
         // If it is not awaited any more, the process ends.
         let _too_late = sender.send(store.close());
     };
-    if let Err(error) = thread::Builder::new().name("closing".to_owned()).spawn(close) {
-        warn!("{name} was not closed: {error}");
-        return;
-    }
-    match closed.recv_timeout(CLOSE_LIMIT) {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => warn!("{name} was not closed: {error}"),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-            warn!("{name} was not closed: it takes too long");
-        }
-    }
+    let problem = match thread::Builder::new().name("closing".to_owned()).spawn(close) {
+        Ok(_) => match closed.recv_timeout(CLOSE_LIMIT) {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it takes too long".to_owned(),
+        },
+        Err(error) => error.to_string(),
+    };
+    warn!("{name} was not closed: {problem}");
 }
