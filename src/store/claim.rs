@@ -28,17 +28,18 @@ impl Claim {
         Self { file: None }
     }
 
-    /// Claims `dir` for the process `process_id`. Where that cannot be done, the log says so; the
-    /// start goes on, since the database finds out by itself what else does not work there.
+    /// Claims `dir`, which is made if it is missing, for the process `process_id`. On a file system
+    /// without locks the log says so and the start goes on: whether the database can live there,
+    /// it finds out by itself.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if another server has it.
+    /// [`StoreError::Unavailable`] if another server has it; [`StoreError::Damaged`] if it cannot
+    /// be written to.
     pub(super) fn of(dir: &Path, process_id: u32) -> Result<Self, StoreError> {
         let path = dir.join(FILE_NAME);
-        let mut file = match open(dir, &path) {
-            Ok(file) => file,
-            Err(error) => return Ok(Self::without_lock(&path, &error)),
-        };
+        let mut file = open(dir, &path).map_err(|error| {
+            StoreError::Damaged(format!("cannot write to {}: {error}", path.display()))
+        })?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -49,7 +50,10 @@ impl Claim {
                     owner(&mut file)
                 )));
             }
-            Err(TryLockError::Error(error)) => return Ok(Self::without_lock(&path, &error)),
+            Err(TryLockError::Error(error)) => {
+                warn!("cannot lock {}: {error}; see that no other server uses it", path.display());
+                return Ok(Self { file: None });
+            }
         }
         let claim = Self { file: Some(file) };
         claim.write(&format!("process {process_id}"));
@@ -68,11 +72,6 @@ impl Claim {
         if let Err(error) = written {
             warn!("cannot write to sync.lock: {error}");
         }
-    }
-
-    fn without_lock(path: &Path, error: &io::Error) -> Self {
-        warn!("cannot lock {}: {error}; see that no other server uses it", path.display());
-        Self { file: None }
     }
 }
 

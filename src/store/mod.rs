@@ -26,7 +26,8 @@ use crate::config::Config;
 /// it. `MongoDB` takes several servers.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] if another server has it.
+/// [`StoreError::Unavailable`] if another server has it; [`StoreError::Damaged`] if the directory
+/// cannot be written to.
 pub fn claim(config: &Config, process_id: u32) -> Result<Claim, StoreError> {
     match config.mongodb_uri {
         Some(_) => Ok(Claim::nothing()),
