@@ -428,6 +428,7 @@ impl Network {
                 Outcome::SavedRooms(rooms.into_iter().map(save).collect())
             }
             Job::Probe { .. } => Outcome::Probed(Ok(())),
+            Job::InspectStore => Outcome::InspectedStore(Ok(())),
             other => panic!("nobody asked for {other:?}"),
         };
         self.outcomes.push((id, outcome));

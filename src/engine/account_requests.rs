@@ -76,7 +76,8 @@ impl Engine {
 
     /// Asks from time to time whether the tokens of connected clients still hold.
     pub(super) fn check_revocations(&mut self, now: Now) {
-        if !self.config.require_auth || !self.revocations.is_due(now.at) || !self.store.is_ok() {
+        let is_due = self.config.require_auth && self.revocations.is_due(now.at);
+        if !is_due || !self.store.is_readable(now.at) {
             return;
         }
         let identities = distinct(self.clients.identities().map(|(_, identity)| identity));

@@ -8,7 +8,7 @@ use super::application::Engine;
 use super::context::Context;
 use super::job::{Job, Outcome};
 use super::shutdown::Shutdown;
-use super::store_health::{lookup_error, save_error};
+use super::store_health::{Question, lookup_error, save_error};
 use super::turns::Owner;
 use super::waiting::{RoomRequest, Save, Waiting};
 use crate::api;
@@ -63,8 +63,13 @@ impl Dispatch for Engine {
 
     fn job_done(&mut self, sessions: &mut Sessions, job: JobId, outcome: Outcome, now: Now) {
         let Some(waiting) = self.jobs.done(job, now.at) else { return };
-        self.store.note(&outcome, now.at);
+        let has_written = self.store.note(&outcome, now.at);
         self.go_on_with(sessions, waiting, outcome, now);
+        if has_written {
+            let (rooms, mut effects) = self.split(sessions, now);
+            rooms.retry_saves(now, &mut effects);
+        }
+        self.store.note_failing(self.rooms.failing());
     }
 
     fn next_job(&mut self, now: Now) -> Option<(JobId, Job)> {
@@ -93,7 +98,8 @@ impl Dispatch for Engine {
         while let Some(given_up) = self.jobs.expired(now.at) {
             // A look at the process is the one job that never asks the store.
             if given_up.was_started && !matches!(given_up.waiting, Waiting::Metrics(_)) {
-                self.store.failed("it did not answer in time", now.at);
+                let is_question = matches!(given_up.waiting, Waiting::Probe);
+                self.store.timed_out(is_question, now.at);
             }
             self.go_on_without(sessions, given_up.waiting, now);
         }
@@ -168,7 +174,7 @@ impl Engine {
             (Waiting::Metrics(conn), Outcome::InspectedProcess(facts)) => {
                 self.metrics_known(sessions, conn, facts, now);
             }
-            (Waiting::Probe, Outcome::Probed(_)) => {}
+            (Waiting::Probe, Outcome::Probed(_) | Outcome::InspectedStore(_)) => {}
             (waiting, outcome) => {
                 debug_assert!(false, "{waiting:?} ended with {outcome:?}");
             }
@@ -190,7 +196,8 @@ impl Engine {
                 self.respond(&mut Context { sessions, conn, now }, api::store_unavailable());
             }
             Waiting::Revocations => self.revocations.is_running = false,
-            Waiting::Saves(_) | Waiting::Delete(_) | Waiting::Probe => {}
+            Waiting::Probe => self.store.question_refused(now.at),
+            Waiting::Saves(_) | Waiting::Delete(_) => {}
         }
     }
 
@@ -232,15 +239,16 @@ impl Engine {
         }
     }
 
-    /// Asks a store that did not answer whether it does now.
+    /// Asks the store how it is, if that is due.
     fn probe_store(&mut self, now: Now) {
-        if !self.store.is_probe_due(now.at) {
-            return;
-        }
-        let job = Job::Probe { now: now.unix };
+        let job = match self.store.due_question(now.at) {
+            Some(Question::IsSomethingWrong) => Job::InspectStore,
+            Some(Question::TakesWrites) => Job::Probe { now: now.unix },
+            None => return,
+        };
         match self.jobs.start(Owner::Server, job, Waiting::Probe, now.at) {
-            Ok(_) => self.store.probe_started(),
-            Err(_) => self.store.probe_refused(now.at),
+            Ok(_) => self.store.question_started(),
+            Err(_) => self.store.question_refused(now.at),
         }
     }
 }

@@ -45,11 +45,14 @@ pub enum Job {
     },
     /// Which of these users' tokens have ended?
     CheckAccounts(Vec<Identity>),
-    /// Does the store answer? If so, it is made ready, with the administrator of the settings.
+    /// Does the store take a write? If so, it is made ready, with the administrator of the
+    /// settings.
     Probe {
         /// When that administrator was made, if it is now.
         now: UnixMillis,
     },
+    /// Is something wrong with the store, although nothing has failed?
+    InspectStore,
     /// What does the operating system say of this process?
     InspectProcess,
 }
@@ -71,8 +74,10 @@ pub enum Outcome {
     Authenticated(Result<Identity, AuthError>),
     /// Those whose tokens have ended.
     CheckedAccounts(Result<Vec<Identity>, StoreError>),
-    /// Whether the store answers.
+    /// Whether the store has taken a write.
     Probed(Result<(), StoreError>),
+    /// Whether nothing is wrong with it, as far as can be told without a write.
+    InspectedStore(Result<(), StoreError>),
 }
 
 impl Job {
@@ -85,7 +90,7 @@ impl Job {
             Self::Account { request, .. } => request.held_bytes(),
             Self::Authenticate { token, .. } => token.as_ref().map_or(0, |t| t.expose().len()),
             Self::CheckAccounts(identities) => identities.capacity() * size_of::<Identity>(),
-            Self::Probe { .. } | Self::InspectProcess => 0,
+            Self::Probe { .. } | Self::InspectStore | Self::InspectProcess => 0,
         }
     }
 

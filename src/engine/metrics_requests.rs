@@ -122,7 +122,7 @@ impl Engine {
 
     fn show_work(&self, page: &mut Exposition) {
         let (jobs, is_ok) = (&self.jobs, u64::from(self.store.is_ok()));
-        page.add(Gauge, "sync_server_store_up", "1: the store answered the last time", is_ok);
+        page.add(Gauge, "sync_server_store_up", "1: nothing that failed waits to be stored", is_ok);
         for (name, help, by_lane) in [
             ("sync_server_jobs_waiting", "Jobs to be started; rooms to be stored", jobs.queued()),
             ("sync_server_jobs_running", "Jobs that workers have", jobs.running()),

@@ -50,6 +50,7 @@ impl Backend {
                 Outcome::CheckedAccounts(self.accounts.ended(identities))
             }
             Job::InspectProcess => Outcome::InspectedProcess(process::facts()),
+            Job::InspectStore => Outcome::InspectedStore(self.store.look()),
             Job::Probe { now } => Outcome::Probed(self.probe(now)),
         }
     }

@@ -7,7 +7,7 @@ use sync_server::config::Config;
 use sync_server::engine::{Job, Outcome};
 use sync_server::store::{Role, StoreError};
 
-use crate::world::{World, after};
+use crate::world::{World, after, after_ms};
 
 const LOOK: &str = "GET /api/rooms/ROOM HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -78,6 +78,138 @@ fn a_store_that_does_not_answer_is_asked_every_two_seconds() {
         world.end_job(index, Outcome::Probed(Err(away())));
         assert!(world.network.jobs.is_empty(), "once");
     }
+}
+
+#[test]
+fn a_sound_store_is_looked_at_every_ten_seconds() {
+    let mut world = World::new(Config::default());
+    for seconds in [10, 20, 30] {
+        world.pass_until(after(seconds));
+        let looks = world.network.jobs.iter().filter(|(_, job)| matches!(job, Job::InspectStore));
+        assert_eq!((looks.count(), world.network.jobs.len()), (1, 1), "after {seconds} s");
+        world.end_job(0, Outcome::InspectedStore(Ok(())));
+    }
+}
+
+/// A server with so many rooms, all of whose first writes fail at once.
+fn with_failed_saves(rooms: usize) -> World {
+    let mut config = Config { room_auto_create: true, ..Config::default() };
+    config.limits.room_create_rate_max = 0;
+    let mut world = World::new(config);
+    for number in 0..rooms {
+        let client = world.upgrade();
+        let join = format!(r#"{{"action":"join","room_code":"ROOM{number}","peer_id":"p"}}"#);
+        world.say(client, &join);
+        let index = world.network.jobs.iter().position(is_lookup).expect("it is looked for");
+        world.end_job(index, Outcome::FoundRoom(Ok(None)));
+    }
+    assert_eq!(fail_saves(&mut world), rooms);
+    world
+}
+
+/// The place of a write that is under way.
+fn a_save(world: &World) -> Option<usize> {
+    world.network.jobs.iter().position(|(_, job)| matches!(job, Job::SaveRooms { .. }))
+}
+
+/// How many rooms are being written.
+fn count_saves(world: &World) -> usize {
+    let rooms = world.network.jobs.iter().map(|(_, job)| match job {
+        Job::SaveRooms { rooms, .. } => rooms.len(),
+        _ => 0,
+    });
+    rooms.sum()
+}
+
+/// Ends the write that is under way, for each of its rooms with that result. How many they are.
+fn end_save(world: &mut World, result: &Result<(), StoreError>) -> usize {
+    let Some(index) = a_save(world) else { return 0 };
+    let rooms = count_saves(world);
+    world.end_job(index, Outcome::SavedRooms(vec![result.clone(); rooms]));
+    rooms
+}
+
+/// All writes that are under way, or wait for that, fail. How many rooms that were.
+fn fail_saves(world: &mut World) -> usize {
+    let away = Err(StoreError::Unavailable("simulated".into()));
+    std::iter::from_fn(|| Some(end_save(world, &away)).filter(|rooms| *rooms > 0)).sum()
+}
+
+fn store_state(world: &mut World) -> bool {
+    let asking = world.connect();
+    world.send(asking, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    let answer = world.take_text(asking);
+    assert!(answer.contains(r#""store":"#), "{answer}");
+    answer.contains(r#""store":"ok""#)
+}
+
+#[test]
+fn a_probe_that_works_has_what_failed_tried_at_once_and_each_success_has_more() {
+    const ROOMS: usize = 30;
+    let mut world = with_failed_saves(ROOMS);
+    assert!(!store_state(&mut world));
+    // No room is tried again by itself yet: the first waits a second.
+    world.answer_probes();
+    world.pass_until(after_ms(2_000));
+    fail_saves(&mut world);
+    // The next attempt by itself is due two seconds later.
+    world.pass_until(after_ms(2_900));
+    assert_eq!(count_saves(&world), 0);
+    world.pass_until(after_ms(4_000));
+    fail_saves(&mut world);
+    world.pass_until(after_ms(6_000));
+    assert_eq!(count_saves(&world), 0, "four seconds are not over");
+    world.answer_probes();
+    let mut stored = 0;
+    let mut most_at_once = 0;
+    while count_saves(&world) > 0 {
+        assert!(!store_state(&mut world), "{stored} of {ROOMS} are stored");
+        most_at_once = most_at_once.max(count_saves(&world));
+        stored += end_save(&mut world, &Ok(()));
+    }
+    assert_eq!(stored, ROOMS, "all of them, without time that passes");
+    assert!(most_at_once > 4, "and not one after the other");
+    assert!(store_state(&mut world));
+}
+
+#[test]
+fn what_can_be_read_does_not_mend_what_could_not_be_written() {
+    let mut world = with_failed_saves(1);
+    let client = world.connect();
+    world.send(client, LOOK.replace("ROOM", "OTHER"));
+    let index = world.network.jobs.iter().position(is_lookup).expect("it is asked");
+    world.end_job(index, Outcome::FoundRoom(Ok(None)));
+    assert!(!store_state(&mut world));
+    // A small write that works does not mend it either.
+    world.answer_probes();
+    assert!(!store_state(&mut world));
+    world.pass_until(after_ms(2_500));
+    world.answer_probes();
+    assert!(!store_state(&mut world));
+    while end_save(&mut world, &Ok(())) > 0 {}
+    assert!(store_state(&mut world));
+}
+
+#[test]
+fn damage_counts_wherever_it_is_met() {
+    let damaged = || StoreError::Damaged("simulated".into());
+    let mut world = World::new(Config::default());
+    world.pass_until(after(10));
+    world.end_job(0, Outcome::InspectedStore(Err(damaged())));
+    assert!(!store_state(&mut world));
+    let mut world = World::new(Config::default());
+    let client = world.connect();
+    world.send(client, LOOK);
+    let index = world.network.jobs.iter().position(is_lookup).expect("it is asked");
+    world.end_job(index, Outcome::FoundRoom(Err(damaged())));
+    assert!(!store_state(&mut world));
+    world.pass_until(after(2));
+    let index = world.network.jobs.iter().position(|(_, job)| matches!(job, Job::Probe { .. }));
+    world.end_job(index.expect("it is asked to write"), Outcome::Probed(Err(damaged())));
+    assert!(!store_state(&mut world));
+    world.pass_until(after(4));
+    world.answer_probes();
+    assert!(store_state(&mut world));
 }
 
 /// As many jobs as may wait for a worker, and one that runs.

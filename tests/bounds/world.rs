@@ -201,10 +201,19 @@ impl World {
 
     /// The store answers that it is there, as often as it is asked.
     pub(crate) fn answer_probes(&mut self) {
-        while let Some(index) =
-            self.network.jobs.iter().position(|(_, job)| matches!(job, Job::Probe { .. }))
+        let answer = |(_, job): &(_, Job)| match job {
+            Job::Probe { .. } => Some(Outcome::Probed(Ok(()))),
+            Job::InspectStore => Some(Outcome::InspectedStore(Ok(()))),
+            _ => None,
+        };
+        while let Some((index, outcome)) = self
+            .network
+            .jobs
+            .iter()
+            .enumerate()
+            .find_map(|(index, job)| Some((index, answer(job)?)))
         {
-            self.end_job(index, Outcome::Probed(Ok(())));
+            self.end_job(index, outcome);
         }
     }
 

@@ -6,6 +6,7 @@ mod fairness;
 mod memory;
 mod slow_disk;
 mod stop;
+mod store_truth;
 #[path = "../support/mod.rs"]
 mod support;
 mod time;

@@ -19,6 +19,20 @@ pub(crate) trait Database {
 pub(crate) const CREATED_AT: UnixMillis = UnixMillis(1_795_433_969_007);
 const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
 
+/// A new database takes what a probe writes, and nothing is wrong with it.
+pub(crate) fn a_probe_works_beside_others(database: &impl Database) {
+    let stores = [database.open(), database.open()];
+    for _ in 0..3 {
+        for store in &stores {
+            assert_eq!(store.ping(), Ok(()));
+            assert_eq!(store.look(), Ok(()));
+        }
+    }
+    for store in &stores {
+        assert_eq!(store.close(), Ok(()));
+    }
+}
+
 pub(crate) fn room(room_code: &str, room_id: &str) -> RoomRecord {
     RoomRecord {
         room_code: room_code.to_owned(),

@@ -49,6 +49,7 @@ macro_rules! suite {
             a_hash_is_upgraded_unless_it_has_changed
             a_deleted_user_is_gone
             account_states_come_in_the_order_asked
+            a_probe_works_beside_others
             an_error_is_one_line
         }
     };
