@@ -56,6 +56,11 @@ pub struct Throttle<K> {
 }
 
 impl RetryAfter {
+    /// Exactly so long.
+    pub fn duration(self) -> Duration {
+        self.0
+    }
+
     /// Whole seconds, rounded up and at least one, as the header field `Retry-After` has them
     /// (RFC 9110, section 10.2.3).
     pub fn seconds(self) -> u64 {

@@ -12,6 +12,7 @@ use super::draw::Draw;
 use super::effects::Effects;
 use super::jobs::Jobs;
 use super::limits::AddressLimits;
+use super::misses::Misses;
 use super::replies::Replies;
 use super::revocations::Revocations;
 use super::shutdown::Shutdown;
@@ -53,6 +54,7 @@ pub struct Engine {
     pub(super) jobs: Jobs,
     pub(super) acks: Acks,
     pub(super) closings: Closings,
+    pub(super) misses: Misses,
     pub(super) replies: Replies,
     pub(super) draw: Draw,
     pub(super) limits: AddressLimits,
@@ -81,6 +83,7 @@ impl Engine {
             jobs: Jobs::new(budget.clone(), config.limits.worker_threads),
             acks: Acks::new(budget.clone()),
             closings: Closings::default(),
+            misses: Misses::default(),
             replies: Replies::default(),
             draw: Draw::new(entropy),
             limits: AddressLimits::new(config.limits.room_create_rate_max),

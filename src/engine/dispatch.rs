@@ -7,6 +7,7 @@ use log::info;
 use super::application::Engine;
 use super::context::Context;
 use super::job::{Job, Outcome};
+use super::misses::Missed;
 use super::shutdown::Shutdown;
 use super::store_health::{Question, lookup_error, save_error};
 use super::turns::Owner;
@@ -15,7 +16,7 @@ use crate::api;
 use crate::base::ids::{ConnId, JobId};
 use crate::base::time::{Now, Timestamp};
 use crate::http::Request;
-use crate::rooms::{Located, RoomEvent, StoreUnavailable, StoredRoom};
+use crate::rooms::{Located, RoomError, RoomEvent, StoreUnavailable, StoredRoom};
 use crate::session::{Dispatch, Sessions};
 use crate::ws::CloseReason;
 
@@ -48,6 +49,7 @@ impl Dispatch for Engine {
     fn closed(&mut self, sessions: &mut Sessions, conn: ConnId, now: Now) {
         self.clients.remove(conn);
         self.closings.cancel(conn);
+        self.misses.cancel(conn);
         let (rooms, mut effects) = self.split(sessions, now);
         rooms.disconnect(conn, now, &mut effects);
     }
@@ -85,6 +87,7 @@ impl Dispatch for Engine {
             self.rooms.poll_timeout(),
             self.jobs.poll_timeout(),
             self.closings.poll_timeout(),
+            self.misses.poll_timeout(),
             self.store.poll_timeout(),
             self.config.require_auth.then_some(self.revocations.due_at),
             self.shutdown.as_ref().and_then(Shutdown::poll_timeout),
@@ -107,6 +110,7 @@ impl Dispatch for Engine {
             self.go_on_without(sessions, waiting, now);
         }
         self.give_up_closings(sessions, now);
+        self.answer_misses(sessions, now.at, now);
         self.probe_store(now);
         self.check_revocations(now);
         self.close_next(sessions, now);
@@ -119,6 +123,7 @@ impl Dispatch for Engine {
     fn shut_down(&mut self, sessions: &mut Sessions, now: Now) {
         let (rooms, mut effects) = self.split(sessions, now);
         rooms.flush_all(now, &mut effects);
+        self.answer_misses(sessions, Timestamp(u64::MAX), now);
         let shutdown = Shutdown::begin(sessions, self.shutdown_grace(), now.at);
         info!("closing {} connections, {} rooms to store", shutdown.left(), self.rooms.unsaved());
         self.shutdown = Some(shutdown);
@@ -221,14 +226,36 @@ impl Engine {
         let answer = match request {
             RoomRequest::Join { join, id } => {
                 self.enter(cx, located, &join, id.as_ref());
-                cx.sessions.resume(cx.conn);
+                if !self.misses.is_waiting(cx.conn) {
+                    cx.sessions.resume(cx.conn);
+                }
                 return;
             }
             RoomRequest::Create(creation) => self.create_located(cx, located, creation),
-            RoomRequest::View(address) => self.view_located(cx, located, address).into(),
+            RoomRequest::View(address) => self.view_located(cx, located, address),
             RoomRequest::Close => self.close_located(cx, located),
         };
         self.respond(cx, answer);
+    }
+
+    /// Answers the requests that have waited until `by`.
+    fn answer_misses(&mut self, sessions: &mut Sessions, by: Timestamp, now: Now) {
+        while let Some((conn, missed)) = self.misses.take_due(by) {
+            let mut cx = Context { sessions: &mut *sessions, conn, now };
+            match missed {
+                Missed::Join(id) => {
+                    self.finish(&mut cx, Err(RoomError::RoomNotFound), id.as_ref());
+                    cx.sessions.resume(conn);
+                }
+                Missed::View => self.respond(&mut cx, api::rooms::not_found()),
+                // Without its client no room is made.
+                Missed::Create(creation) if cx.sessions.is_answering(conn) => {
+                    let answer = self.create(&mut cx, creation);
+                    self.respond(&mut cx, answer);
+                }
+                Missed::Create(_) => {}
+            }
+        }
     }
 
     /// While the server stops: closes the connections that are due.

@@ -9,6 +9,7 @@ use super::acks::PendingAck;
 use super::application::Engine;
 use super::clients::Admission;
 use super::context::Context;
+use super::misses::Missed;
 use super::waiting::RoomRequest;
 use crate::protocol::{self, ClientAction, ErrorCode, Message, MessageId, Reply};
 use crate::rooms::{Action, Done, Join, Located, RawJson, RoomError};
@@ -93,10 +94,6 @@ impl Engine {
         join: Join<'_, Option<Cow<'_, str>>>,
         id: Option<&MessageId<'_>>,
     ) {
-        if self.guesses_too_much(cx) {
-            self.replies.refuse(cx, ErrorCode::RateLimited, id);
-            return;
-        }
         let join = join.named(|peer_id| peer_id.unwrap_or_else(|| self.draw.peer_id().into()));
         // Kept as long as it waits for the store, and then as long as it is a member. What a join
         // that fails said counts until the next one.
@@ -131,8 +128,12 @@ impl Engine {
                 self.clients.note_joined(cx.conn);
             }
             Err(RoomError::RoomNotFound) => {
-                if let Some(address) = cx.sessions.address(cx.conn) {
-                    self.limits.count_unknown_room(address, cx.now.at);
+                let address = cx.sessions.address(cx.conn);
+                let until = address.and_then(|address| self.count_miss(address, cx.now.at));
+                if let Some(until) = until {
+                    cx.sessions.pause(cx.conn);
+                    self.misses.wait(cx.conn, until, Missed::Join(id.map(MessageId::to_owned)));
+                    return;
                 }
             }
             Err(_) => {}
@@ -141,7 +142,7 @@ impl Engine {
     }
 
     /// Acknowledges an action that has taken effect, or says why it has not.
-    fn finish(
+    pub(super) fn finish(
         &mut self,
         cx: &mut Context<'_>,
         result: Result<Done, RoomError>,
@@ -165,10 +166,5 @@ impl Engine {
                 self.replies.refuse(cx, code, id);
             }
         }
-    }
-
-    fn guesses_too_much(&self, cx: &Context<'_>) -> bool {
-        let address = cx.sessions.address(cx.conn);
-        address.is_some_and(|address| self.limits.check_unknown_rooms(address, cx.now.at).is_err())
     }
 }

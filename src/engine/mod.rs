@@ -10,7 +10,8 @@
 //! sessions call. From there a message goes to `messages`, a request to `requests` and on to
 //! `room_requests`, `account_requests`, `admin_requests` and `metrics_requests`, which
 //! return an `Answer` (`answer`). A request that has to wait is a value of `waiting`, owned by the
-//! job (`jobs`) or by the lookup (in the rooms) that it waits for.
+//! job (`jobs`) or by the lookup (in the rooms) that it waits for. The answer to a room code that
+//! is nowhere may have to wait as well (`misses`).
 
 mod account_requests;
 mod acks;
@@ -28,6 +29,7 @@ mod jobs;
 mod limits;
 mod messages;
 mod metrics_requests;
+mod misses;
 mod replies;
 mod requests;
 mod revocations;

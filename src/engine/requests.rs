@@ -61,7 +61,9 @@ impl Engine {
             Route::Metrics => return self.metrics(cx, request, asker),
             Route::WebSocket => return self.upgrade(cx, request, asker.address),
             Route::CreateRoom => return self.create_room(cx, request, asker),
-            Route::Room { code } => return self.view_room(cx, code.as_deref(), asker.address),
+            Route::Room { code } => {
+                return Ok(self.view_room(cx, code.as_deref(), asker.address));
+            }
             Route::Account(route) => return self.ask_account(cx, route, request, asker),
             Route::Admin(route) => return self.ask_admin(cx, route, request, asker),
         };

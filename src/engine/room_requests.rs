@@ -9,15 +9,17 @@ use super::answer::Answer;
 use super::application::Engine;
 use super::context::Context;
 use super::job::Job;
+use super::misses::Missed;
 use super::requests::Asker;
 use super::turns::Owner;
 use super::waiting::{Creation, RoomRequest, Waiting, WithLogin};
 use crate::api;
 use crate::api::rooms::CreateRequest;
+use crate::base::time::Timestamp;
 use crate::http::{Request, Response};
 use crate::rooms::{CreateDone, Located, RoomError};
 
-/// Drawn codes that may turn out to be in use before the server gives up: with 30 bits each,
+/// Drawn codes that may turn out to be in use before the server gives up: with 50 bits each,
 /// even a full server never gets there by chance.
 const CODE_DRAWS_MAX: u8 = 16;
 
@@ -29,9 +31,11 @@ impl Engine {
         request: &Request,
         asker: Asker,
     ) -> Result<Answer, Response> {
-        let taken = self.limits.take_room(asker.address, cx.now.at);
-        taken.map_err(api::rooms::too_many_created)?;
         let wish = CreateRequest::parse(request, self.config.host_auth)?;
+        if wish.room_code.is_none() {
+            let taken = self.limits.take_room(asker.address, cx.now.at);
+            taken.map_err(api::rooms::too_many_created)?;
+        }
         let creation = Box::new(self.creation(wish, request, asker));
         if !self.config.require_auth {
             return Ok(self.create(cx, creation));
@@ -67,11 +71,23 @@ impl Engine {
         located: Located<'_>,
         mut creation: Box<Creation>,
     ) -> Answer {
+        if creation.is_desired && located.is_nowhere() {
+            if !std::mem::replace(&mut creation.is_counted, true)
+                && let Some(until) = self.count_miss(creation.address, cx.now.at)
+            {
+                cx.sessions.keep(cx.conn, creation.held_bytes());
+                self.misses.wait(cx.conn, until, Missed::Create(creation));
+                return Answer::Waits;
+            }
+            if let Err(wait) = self.limits.take_room(creation.address, cx.now.at) {
+                return api::rooms::too_many_created(wait).into();
+            }
+        }
         let (rooms, mut effects) = self.split(cx.sessions, cx.now);
         let url = &creation.websocket_url;
         let response = match rooms.create(located, &creation.request(), cx.now, &mut effects) {
             Ok(CreateDone::Created(room)) => api::rooms::created(&room, url, &creation.host_token),
-            Ok(CreateDone::Restored(room)) => api::rooms::restored(&room, url),
+            Ok(CreateDone::Restored(room)) => api::rooms::restored(&room, url, &creation.host_id),
             Ok(CreateDone::Taken) => {
                 creation.draws += 1;
                 if creation.draws < CODE_DRAWS_MAX {
@@ -93,17 +109,12 @@ impl Engine {
         cx: &mut Context<'_>,
         code: Option<&str>,
         address: IpAddr,
-    ) -> Result<Answer, Response> {
-        let checked = self.limits.check_unknown_rooms(address, cx.now.at);
-        checked.map_err(api::rooms::too_many_unknown)?;
-        let Some(code) = code else {
-            self.limits.count_unknown_room(address, cx.now.at);
-            return Err(api::rooms::not_found());
-        };
+    ) -> Answer {
+        let Some(code) = code else { return self.miss_view(cx, address) };
         let (rooms, mut effects) = self.split_for(Owner::at(address), cx.sessions, cx.now);
         match rooms.locate(code, cx.conn, || RoomRequest::View(address), &mut effects) {
-            Poll::Ready(located) => Ok(self.view_located(cx, located, address).into()),
-            Poll::Pending => Ok(Answer::Waits),
+            Poll::Ready(located) => self.view_located(cx, located, address),
+            Poll::Pending => Answer::Waits,
         }
     }
 
@@ -113,15 +124,29 @@ impl Engine {
         cx: &Context<'_>,
         located: Located<'_>,
         address: IpAddr,
-    ) -> Response {
+    ) -> Answer {
         match self.rooms.view(located, |room| api::rooms::shown(&room)) {
-            Ok(response) => response,
-            Err(RoomError::RoomNotFound) => {
-                self.limits.count_unknown_room(address, cx.now.at);
-                api::rooms::not_found()
-            }
-            Err(_) => api::store_unavailable(),
+            Ok(response) => response.into(),
+            Err(RoomError::RoomNotFound) => self.miss_view(cx, address),
+            Err(_) => api::store_unavailable().into(),
         }
+    }
+
+    /// There is no such room, which is said now or later.
+    fn miss_view(&mut self, cx: &Context<'_>, address: IpAddr) -> Answer {
+        let Some(until) = self.count_miss(address, cx.now.at) else {
+            return api::rooms::not_found().into();
+        };
+        self.misses.wait(cx.conn, until, Missed::View);
+        Answer::Waits
+    }
+
+    /// Counts a code that no room has, which the client at `address` has asked for. Until when
+    /// its answer is to wait; `None`: not at all.
+    pub(super) fn count_miss(&mut self, address: IpAddr, now: Timestamp) -> Option<Timestamp> {
+        let delay = self.limits.count_miss(address, now);
+        let is_late = !delay.is_zero() && self.shutdown.is_none();
+        is_late.then(|| now + delay)
     }
 
     /// The room that `wish` is for, with what has to be drawn.
@@ -138,6 +163,7 @@ impl Engine {
             host_token: self.draw.token(),
             websocket_url: self.websocket_url(request, asker),
             draws: 0,
+            is_counted: false,
         }
     }
 }

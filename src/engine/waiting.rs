@@ -107,6 +107,8 @@ pub(super) struct Creation {
     pub(super) websocket_url: String,
     /// Codes that were drawn and turned out to be in use.
     pub(super) draws: u8,
+    /// The desired code was that of no room, which was counted.
+    pub(super) is_counted: bool,
 }
 
 /// What jobs are called where their times are counted, in the order of [`Waiting::kind`].
