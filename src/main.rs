@@ -12,7 +12,7 @@ use sync_server::cli::{self, Command};
 use sync_server::config::Config;
 use sync_server::engine::Engine;
 use sync_server::net::systemd::Supervisor;
-use sync_server::net::{EventLoop, Listener, Reload, raise_file_limit};
+use sync_server::net::{EventLoop, Listener, Reload, monotonic_us, raise_file_limit};
 use sync_server::session::{Ended, Sessions};
 use sync_server::store::{self, Store};
 use sync_server::tools::console::{self, Failure, print};
@@ -34,13 +34,12 @@ const EXIT_USAGE: u8 = 2;
 const JOBS_IN_POOL_MAX: usize = 64;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(code) => code,
-        Err(problem) => {
-            eprintln!("sync-server: {problem}");
-            ExitCode::from(EXIT_USAGE)
-        }
-    }
+    let code = run().unwrap_or_else(|problem| {
+        logging::last_words(&format!("sync-server: {problem}\n"));
+        ExitCode::from(EXIT_USAGE)
+    });
+    logging::finish();
+    code
 }
 
 fn run() -> Result<ExitCode, Failure> {
@@ -107,13 +106,14 @@ fn accounts(config: &Config, store: Arc<dyn Store>) -> Result<Service, Failure> 
 #[expect(clippy::disallowed_methods, reason = "there is nothing to flush that could be trusted")]
 fn entropy(bytes: &mut [u8]) {
     if let Err(problem) = getrandom::fill(bytes) {
-        eprintln!("sync-server: the system gives no randomness: {problem}");
+        let problem = format!("sync-server: the system gives no randomness: {problem}\n");
+        logging::last_words(&problem);
         std::process::abort();
     }
 }
 
 fn serve(mut config: Config) -> Result<ExitCode, Failure> {
-    logging::start(config.log_level, config.log_format);
+    logging::start(config.log_level, config.log_format, monotonic_us)?;
     let files_max = raise_file_limit();
     fit_files(&mut config, files_max);
     let listener = match Listener::inherited(|name| std::env::var_os(name), std::process::id())? {
@@ -124,7 +124,7 @@ fn serve(mut config: Config) -> Result<ExitCode, Failure> {
     let store = store::open(&config)?;
     let store_name = store.name();
     let accounts = accounts(&config, Arc::clone(&store))?;
-    let threads = config.limits.worker_threads;
+    let threads = config.limits.threads();
     let config = Arc::new(config);
     let budget = MemoryBudget::new(config.limits.memory_budget_bytes);
     let mut sessions = Sessions::new(&config, budget.clone());

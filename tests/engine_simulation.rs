@@ -423,15 +423,18 @@ impl Network {
         let outcome = match job {
             Job::FindRoom { .. } if away => Outcome::FoundRoom(Err(unavailable())),
             Job::FindRoom { room_code } => Outcome::FoundRoom(Ok(self.find(&room_code))),
-            Job::SaveRoom { .. } if away => Outcome::SavedRoom(Err(unavailable())),
-            Job::SaveRoom { room, .. } => {
-                self.store.insert(room.room_code.clone(), *room);
-                Outcome::SavedRoom(Ok(()))
+            Job::SaveRooms { rooms, .. } => {
+                let save = |room| if away { Err(unavailable()) } else { Ok(self.save(room)) };
+                Outcome::SavedRooms(rooms.into_iter().map(save).collect())
             }
             Job::Probe { .. } => Outcome::Probed(Ok(())),
             other => panic!("nobody asked for {other:?}"),
         };
         self.outcomes.push((id, outcome));
+    }
+
+    fn save(&mut self, room: StoredRoom) {
+        self.store.insert(room.room_code.clone(), room);
     }
 
     fn find(&self, code: &str) -> Option<StoredRoom> {
@@ -457,7 +460,7 @@ impl Network {
 impl Transport<Engine> for Network {
     type Error = Infallible;
 
-    fn now(&self) -> Now {
+    fn now(&mut self) -> Now {
         self.now
     }
 
@@ -546,6 +549,13 @@ impl Transport<Engine> for Network {
     }
 
     fn start_job(&mut self, id: JobId, job: Job) -> Result<(), Job> {
+        // The pool may be full after all; the next turn asks again.
+        if self.rng.random_range(0..8) == 0 {
+            return Err(job);
+        }
+        let of_lane = |job: &Job| matches!(job, Job::SaveRooms { .. } | Job::DeleteRoom { .. });
+        let running = self.jobs.iter().filter(|(_, other)| of_lane(other) == of_lane(&job));
+        assert_eq!(running.count(), 0, "one job at a time in each lane");
         self.jobs.push((id, job));
         Ok(())
     }

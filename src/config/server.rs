@@ -127,7 +127,19 @@ pub struct Limits {
     pub header_timeout_seconds: u64,
     pub keep_alive_seconds: u64,
     pub shutdown_grace_seconds: u64,
+    /// `WORKER_THREADS`; saves have one more: see [`Limits::threads`].
     pub worker_threads: usize,
+}
+
+/// Workers beside `WORKER_THREADS`: the one that stores rooms. More would gain nothing, as
+/// databases write one after the other, and all that wait are stored together.
+const SAVE_WORKERS: usize = 1;
+
+impl Limits {
+    /// How many threads do what blocks.
+    pub fn threads(&self) -> usize {
+        self.worker_threads.saturating_add(SAVE_WORKERS)
+    }
 }
 
 impl Default for Limits {

@@ -218,7 +218,7 @@ pub static SETTINGS: &[Setting] = settings! {
     open live "SHUTDOWN_GRACE_SECONDS", "10", "0 to 600",
         "time to store and say goodbye when stopped",
         config.limits.shutdown_grace_seconds = |v| number(v, 0, 10 * MINUTE);
-    open start "WORKER_THREADS", "2", "1 to 16", "threads for the store and passwords",
+    open start "WORKER_THREADS", "2", "1 to 16", "threads for reading and passwords; one more writes",
         config.limits.worker_threads = |v| number(v, 1, 16);
 };
 

@@ -9,7 +9,8 @@ use super::context::Context;
 use super::job::{Job, Outcome};
 use super::shutdown::Shutdown;
 use super::store_health::{lookup_error, save_error};
-use super::waiting::{RoomRequest, Waiting};
+use super::turns::Owner;
+use super::waiting::{RoomRequest, Save, Waiting};
 use crate::api;
 use crate::base::ids::{ConnId, JobId};
 use crate::base::time::{Now, Timestamp};
@@ -66,9 +67,8 @@ impl Dispatch for Engine {
         self.go_on_with(sessions, waiting, outcome, now);
     }
 
-    fn next_job(&mut self, _now: Now) -> Option<(JobId, Job)> {
-        let hashes_max = self.hashes_max();
-        self.jobs.next(hashes_max)
+    fn next_job(&mut self, now: Now) -> Option<(JobId, Job)> {
+        self.jobs.next(now.unix)
     }
 
     fn job_refused(&mut self, id: JobId, job: Job) {
@@ -90,7 +90,14 @@ impl Dispatch for Engine {
     fn handle_timeout(&mut self, sessions: &mut Sessions, now: Now) {
         let (rooms, mut effects) = self.split(sessions, now);
         rooms.handle_timeout(now, &mut effects);
-        while let Some(waiting) = self.jobs.expired(now.at) {
+        while let Some(given_up) = self.jobs.expired(now.at) {
+            // A look at the process is the one job that never asks the store.
+            if given_up.was_started && !matches!(given_up.waiting, Waiting::Metrics(_)) {
+                self.store.failed("it did not answer in time", now.at);
+            }
+            self.go_on_without(sessions, given_up.waiting, now);
+        }
+        while let Some(waiting) = self.jobs.displaced() {
             self.go_on_without(sessions, waiting, now);
         }
         self.give_up_closings(sessions, now);
@@ -132,10 +139,13 @@ impl Engine {
                 let found = found.as_ref().map(Option::as_ref).map_err(|error| *error);
                 self.looked_up(sessions, &code, found, now);
             }
-            (Waiting::Save(key, revision), Outcome::SavedRoom(result)) => {
-                let result = result.map_err(|error| save_error(&error));
+            (Waiting::Saves(saves), Outcome::SavedRooms(results)) => {
+                debug_assert_eq!(saves.len(), results.len(), "each room has its outcome");
                 let (rooms, mut effects) = self.split(sessions, now);
-                rooms.saved(key, revision, result, now, &mut effects);
+                for (Save { room, revision, .. }, result) in saves.into_iter().zip(results) {
+                    let result = result.map_err(|error| save_error(&error));
+                    rooms.saved(room, revision, result, now, &mut effects);
+                }
             }
             (Waiting::Delete(room), Outcome::DeletedRoom(result)) => {
                 self.room_deleted(sessions, room, &result, now);
@@ -167,10 +177,6 @@ impl Engine {
 
     /// A job was given up: what waited for it is told so.
     fn go_on_without(&mut self, sessions: &mut Sessions, waiting: Waiting, now: Now) {
-        // A look at the process is the one job that never asks the store.
-        if !matches!(waiting, Waiting::Metrics(_)) {
-            self.store.failed("it did not answer in time", now.at);
-        }
         match waiting {
             Waiting::Metrics(conn) => self.metrics_known(sessions, conn, None, now),
             Waiting::Lookup(code) => {
@@ -184,7 +190,7 @@ impl Engine {
                 self.respond(&mut Context { sessions, conn, now }, api::store_unavailable());
             }
             Waiting::Revocations => self.revocations.is_running = false,
-            Waiting::Save(..) | Waiting::Delete(_) | Waiting::Probe => {}
+            Waiting::Saves(_) | Waiting::Delete(_) | Waiting::Probe => {}
         }
     }
 
@@ -231,7 +237,8 @@ impl Engine {
         if !self.store.is_probe_due(now.at) {
             return;
         }
-        match self.jobs.start(Job::Probe { now: now.unix }, Waiting::Probe, now.at) {
+        let job = Job::Probe { now: now.unix };
+        match self.jobs.start(Owner::Server, job, Waiting::Probe, now.at) {
             Ok(_) => self.store.probe_started(),
             Err(_) => self.store.probe_refused(now.at),
         }

@@ -15,10 +15,10 @@ pub enum Job {
         /// As asked for.
         room_code: String,
     },
-    /// Store a room.
-    SaveRoom {
-        /// As it is now.
-        room: Box<StoredRoom>,
+    /// Store these rooms, each with another code, durably and together.
+    SaveRooms {
+        /// As they are to be stored; one at least.
+        rooms: Vec<StoredRoom>,
         /// When that is.
         now: UnixMillis,
     },
@@ -59,8 +59,8 @@ pub enum Job {
 pub enum Outcome {
     /// The room, if there is one.
     FoundRoom(Result<Option<StoredRoom>, StoreError>),
-    /// Whether it is durable now.
-    SavedRoom(Result<(), StoreError>),
+    /// Of each room, in order, whether it is durable now.
+    SavedRooms(Vec<Result<(), StoreError>>),
     /// What there is to say, if the operating system says it.
     InspectedProcess(Option<ProcessFacts>),
     /// Whether it is deleted now.
@@ -80,11 +80,7 @@ impl Job {
     pub(super) fn held_bytes(&self) -> usize {
         match self {
             Self::FindRoom { room_code } => room_code.capacity(),
-            Self::SaveRoom { room, .. } => {
-                let StoredRoom { room_code, room_id, host_id, .. } = &**room;
-                let ids = [room_id, host_id].into_iter().flatten();
-                size_of::<StoredRoom>() + room_code.len() + ids.map(String::len).sum::<usize>()
-            }
+            Self::SaveRooms { rooms, .. } => rooms.iter().map(room_bytes).sum(),
             Self::DeleteRoom { room_code, room_id } => room_code.capacity() + room_id.capacity(),
             Self::Account { request, .. } => request.held_bytes(),
             Self::Authenticate { token, .. } => token.as_ref().map_or(0, |t| t.expose().len()),
@@ -97,4 +93,11 @@ impl Job {
     pub(super) fn needs_hash(&self) -> bool {
         matches!(self, Self::Account { request, .. } if request.needs_hash())
     }
+}
+
+/// Bytes of memory behind a room that waits to be stored. Its document counts for itself.
+pub(super) fn room_bytes(room: &StoredRoom) -> usize {
+    let StoredRoom { room_code, room_id, host_id, .. } = room;
+    let ids = [room_id, host_id].into_iter().flatten();
+    size_of::<StoredRoom>() + room_code.len() + ids.map(String::len).sum::<usize>()
 }

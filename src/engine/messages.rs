@@ -18,7 +18,8 @@ use crate::ws::CloseReason;
 impl Engine {
     /// One message of the client of `cx`, from its bytes to its effects.
     pub(super) fn act(&mut self, cx: &mut Context<'_>, text: &str) {
-        let rate = self.clients.count_message(cx.conn, cx.now.at);
+        let arrival = cx.sessions.arrival(cx.conn, cx.now);
+        let rate = self.clients.count_message(cx.conn, arrival);
         if rate == Admission::Close {
             cx.sessions.close(cx.conn, CloseReason::Policy("too many messages"), cx.now);
             return;
@@ -100,7 +101,8 @@ impl Engine {
         // Kept as long as it waits for the store, and then as long as it is a member. What a join
         // that fails said counts until the next one.
         cx.sessions.keep(cx.conn, join.peer_id.len() + join.metadata.len());
-        let (rooms, mut effects) = self.split(cx.sessions, cx.now);
+        let owner = cx.owner();
+        let (rooms, mut effects) = self.split_for(owner, cx.sessions, cx.now);
         let request = || {
             let (join, id) = (join.clone().into_owned(), id.map(MessageId::to_owned));
             RoomRequest::Join { join, id }

@@ -32,8 +32,10 @@ mod replies;
 mod requests;
 mod revocations;
 mod room_requests;
+mod saves;
 mod shutdown;
 mod store_health;
+mod turns;
 mod waiting;
 
 pub use application::Engine;

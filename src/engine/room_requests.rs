@@ -10,6 +10,7 @@ use super::application::Engine;
 use super::context::Context;
 use super::job::Job;
 use super::requests::Asker;
+use super::turns::Owner;
 use super::waiting::{Creation, RoomRequest, Waiting, WithLogin};
 use crate::api;
 use crate::api::rooms::CreateRequest;
@@ -31,21 +32,23 @@ impl Engine {
         let taken = self.limits.take_room(asker.address, cx.now.at);
         taken.map_err(api::rooms::too_many_created)?;
         let wish = CreateRequest::parse(request, self.config.host_auth)?;
-        let creation = Box::new(self.creation(wish, self.websocket_url(request, asker)));
+        let creation = Box::new(self.creation(wish, request, asker));
         if !self.config.require_auth {
             return Ok(self.create(cx, creation));
         }
         let token = api::credentials(request, &self.config.allowed_origins);
         let job = Job::Authenticate { token, now: cx.now.unix };
-        Ok(Answer::When(job, Waiting::Login(cx.conn, WithLogin::Create(creation))))
+        let waiting = Waiting::Login(cx.conn, WithLogin::Create(creation));
+        Ok(Answer::When(Owner::at(asker.address), job, waiting))
     }
 
     /// Makes a room, perhaps once the store has said whether its code is in use.
     pub(super) fn create(&mut self, cx: &mut Context<'_>, creation: Box<Creation>) -> Answer {
         let code = creation.room_code.clone();
         let bytes = creation.held_bytes();
+        let owner = Owner::at(creation.address);
         let mut creation = Some(creation);
-        let (rooms, mut effects) = self.split(cx.sessions, cx.now);
+        let (rooms, mut effects) = self.split_for(owner, cx.sessions, cx.now);
         let request =
             || RoomRequest::Create(creation.take().expect("it is there, and taken once at most"));
         let located = rooms.locate(&code, cx.conn, request, &mut effects);
@@ -97,7 +100,7 @@ impl Engine {
             self.limits.count_unknown_room(address, cx.now.at);
             return Err(api::rooms::not_found());
         };
-        let (rooms, mut effects) = self.split(cx.sessions, cx.now);
+        let (rooms, mut effects) = self.split_for(Owner::at(address), cx.sessions, cx.now);
         match rooms.locate(code, cx.conn, || RoomRequest::View(address), &mut effects) {
             Poll::Ready(located) => Ok(self.view_located(cx, located, address).into()),
             Poll::Pending => Ok(Answer::Waits),
@@ -122,17 +125,18 @@ impl Engine {
     }
 
     /// The room that `wish` is for, with what has to be drawn.
-    fn creation(&mut self, wish: CreateRequest, websocket_url: String) -> Creation {
+    fn creation(&mut self, wish: CreateRequest, request: &Request, asker: Asker) -> Creation {
         let is_desired = wish.room_code.is_some();
         let length = self.config.limits.room_code_length;
         Creation {
+            address: asker.address,
             is_desired,
             room_code: wish.room_code.unwrap_or_else(|| self.draw.room_code(length)),
             room_id: self.draw.uuid(),
             host_id: wish.host_id.unwrap_or_else(|| self.draw.uuid()),
             host_auth: wish.host_auth,
             host_token: self.draw.token(),
-            websocket_url,
+            websocket_url: self.websocket_url(request, asker),
             draws: 0,
         }
     }

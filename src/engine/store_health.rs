@@ -46,7 +46,6 @@ impl StoreHealth {
     pub(super) fn note(&mut self, outcome: &Outcome, now: Timestamp) {
         match outcome {
             Outcome::FoundRoom(Err(error))
-            | Outcome::SavedRoom(Err(error))
             | Outcome::DeletedRoom(Err(error))
             | Outcome::CheckedAccounts(Err(error))
             | Outcome::Authenticated(Err(AuthError::Store(error)))
@@ -59,10 +58,17 @@ impl StoreHealth {
                 }
             }
             Outcome::FoundRoom(Ok(_))
-            | Outcome::SavedRoom(Ok(()))
             | Outcome::DeletedRoom(Ok(()))
             | Outcome::CheckedAccounts(Ok(_))
             | Outcome::Probed(Ok(())) => self.answered(),
+            Outcome::SavedRooms(results) => {
+                let mut errors = results.iter().filter_map(|result| result.as_ref().err());
+                if let Some(error) = errors.find(|error| error.is_passing()) {
+                    self.failed(&error.to_string(), now);
+                } else if results.iter().any(Result::is_ok) {
+                    self.answered();
+                }
+            }
             // These may end without having asked the store.
             Outcome::Account(_) | Outcome::Authenticated(_) | Outcome::InspectedProcess(_) => {}
         }

@@ -32,12 +32,15 @@ const LISTENERS: Token = Token(SIGNALS.0 - LISTENERS_MAX);
 
 /// Events taken from the kernel at once; more wait for the next turn.
 const EVENTS_PER_TURN_MAX: usize = 16 * 1024;
-/// Jobs that wait in the pool for a worker: few, so that the application's order of importance
-/// is the order in which they are started.
-const JOBS_QUEUED_MAX: usize = 2;
+/// Jobs that wait in the pool for a worker. The application hands out no more than there are
+/// workers: these are on their way to one, and none keeps another lane's from its own.
+const JOBS_QUEUED_MAX: usize = 32;
 
 /// Sockets that the kernel is asked about in one call.
 const POLLED_MAX: usize = 1024;
+/// The longest wait while there are connections. A wait is what may be stopped without being seen:
+/// by so much at most a stall takes of the time that a client has.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Why the loop can't start or go on: the operating system refused something basic.
 #[derive(Debug, thiserror::Error)]
@@ -158,26 +161,43 @@ impl<D: Dispatch> EventLoop<D> {
 impl<D: Dispatch> Transport<D> for Kernel<D> {
     type Error = LoopError;
 
-    fn now(&self) -> Now {
+    fn now(&mut self) -> Now {
         self.clock.now()
     }
 
+    fn left_out(&self) -> Duration {
+        self.clock.left_out()
+    }
+
     fn poll_timeout(&self) -> Option<Timestamp> {
-        [self.gate.poll_timeout(), self.supervisor.poll_timeout()].into_iter().flatten().min()
+        // The service manager's clock leaves nothing out.
+        let start = Timestamp(0) + self.clock.left_out();
+        let feed_at = self.supervisor.poll_timeout().map(|at| Timestamp(0) + at.since(start));
+        [self.gate.poll_timeout(), feed_at].into_iter().flatten().min()
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), LoopError> {
-        match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                Err(LoopError { what: "cannot wait for events", source: error })
+        let longest = (!self.streams.is_empty()).then_some(WAIT_MAX);
+        let mut timeout = [timeout, longest].into_iter().flatten().min();
+        self.clock.expect_wait(timeout);
+        loop {
+            match self.poll.poll(&mut self.events, timeout) {
+                Ok(()) => return Ok(()),
+                // A process that was stopped finds its wait interrupted, and what has come
+                // meanwhile is to be known in this turn: its time is the one that counts.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    timeout = Some(Duration::ZERO);
+                }
+                Err(source) => {
+                    return Err(LoopError { what: "cannot wait for events", source });
+                }
             }
-            _ => Ok(()),
         }
     }
 
     fn note_events(&mut self, driver: &mut Driver<D>, now: Now) {
         // Here and nowhere else: a loop that hangs must not look alive.
-        self.supervisor.handle_timeout(now.at);
+        self.supervisor.handle_timeout(now.at + self.clock.left_out());
         let mut signalled = false;
         for event in &self.events {
             match event.token() {

@@ -88,9 +88,11 @@ impl Sessions {
         self.arm(conn);
     }
 
-    /// The socket of `conn` takes something again.
+    /// The socket of `conn` takes something again: its peer has read, so it did not stall, however
+    /// late that is noticed.
     pub(super) fn unblocked(&mut self, conn: ConnId) {
         let Some(session) = self.slots.get_mut(conn) else { return };
+        session.write_progressed();
         self.unconfirmed_bytes -= session.send_buffer.unconfirmed_bytes();
         session.send_buffer.emptied(session.queue.queued_bytes());
         self.settle(conn);

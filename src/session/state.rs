@@ -104,6 +104,8 @@ pub(super) enum AfterFlush {
 pub(super) enum Expired {
     /// Nothing was due yet.
     Nothing,
+    /// What the client has sent was not read yet: it is too early to tell.
+    Unheard,
     /// A ping is to be sent.
     Ping,
     /// A request took too long.
@@ -130,6 +132,9 @@ pub(super) struct Session {
     pub(super) send_buffer: SendBuffer,
     /// Whether input waits, and what.
     pub(super) hold: Hold,
+    /// Since when input may be waiting to be read or taken up, on a clock that leaves nothing
+    /// out; `None` while none does.
+    pub(super) waiting_since: Option<Timestamp>,
     last_received: Timestamp,
     stalled_since: Option<Timestamp>,
     /// When the set of deadlines has this session looked at next.
@@ -169,6 +174,7 @@ impl Session {
             queue: SendQueue::default(),
             send_buffer: SendBuffer::default(),
             hold: Hold::default(),
+            waiting_since: None,
             last_received: now,
             stalled_since: None,
             armed: None,
@@ -207,7 +213,7 @@ impl Session {
     /// Whether bytes should be read from the socket. Not reading is how a client that sends ahead
     /// of an answer is slowed down.
     pub(super) fn wants_read(&self) -> bool {
-        !(self.is_held() || self.peer_finished || self.is_gone())
+        !(self.is_held() || self.hold.has_parked() || self.peer_finished || self.is_gone())
     }
 
     /// Whether input has to wait.
@@ -224,17 +230,6 @@ impl Session {
     /// Ends a pause of the application. Returns whether withheld input goes on.
     pub(super) fn resume(&mut self) -> bool {
         self.hold.resume();
-        self.can_go_on()
-    }
-
-    /// Lets further input wait for the next turn; false if it has to wait anyway.
-    pub(super) fn postpone(&mut self) -> bool {
-        !self.is_held() && self.hold.postpone()
-    }
-
-    /// The next turn has begun. Returns whether withheld input goes on.
-    pub(super) fn take_up(&mut self) -> bool {
-        self.hold.take_up();
         self.can_go_on()
     }
 
@@ -528,6 +523,17 @@ impl Session {
         [phase, stall].into_iter().flatten().min()
     }
 
+    /// Input waits that the server has not got round to, so it cannot be said that the client is
+    /// silent. What it says does not matter once it is to be closed, nor while it reads no answers.
+    fn may_have_spoken(&self) -> bool {
+        let is_heard = match self.phase {
+            Phase::Http { .. } => !self.is_held(),
+            Phase::WebSocket(_) => true,
+            _ => false,
+        };
+        is_heard && self.waiting_since.is_some()
+    }
+
     /// What is due at `now`. A ping that is due counts as sent.
     pub(super) fn expired(&mut self, now: Timestamp, timeouts: &Timeouts) -> Expired {
         if self.deadline(timeouts).is_none_or(|deadline| deadline > now) {
@@ -535,6 +541,9 @@ impl Session {
         }
         if self.stalled_since.is_some_and(|since| since + WRITE_STALL_TIMEOUT <= now) {
             return Expired::Drop("a write made no progress");
+        }
+        if self.may_have_spoken() {
+            return Expired::Unheard;
         }
         match &mut self.phase {
             Phase::Http { parser, .. } => match parser.as_deref().map(RequestParser::stage) {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use log::debug;
 
@@ -46,11 +47,12 @@ pub struct Sessions {
     pub(super) per_address: HashMap<AddressKey, u32>,
     pub(super) to_flush: FlushList,
     pub(super) departed: VecDeque<ConnId>,
+    /// What was withheld of them goes on.
     pub(super) resumed: Vec<ConnId>,
-    /// Their input waits for the next turn.
-    pub(super) postponed: Vec<ConnId>,
     /// Bytes in use at which no more is taken in during this turn.
     sated_at: usize,
+    /// What the loop's clock has left out so far.
+    pub(super) left_out: Duration,
     pub(super) finished: Vec<ConnId>,
     pub(super) budget: MemoryBudget,
     /// Closing sessions was of no use while less than this was in use, in bytes.
@@ -81,8 +83,8 @@ impl Sessions {
             to_flush: FlushList::default(),
             departed: VecDeque::new(),
             resumed: Vec::new(),
-            postponed: Vec::new(),
             sated_at: GROWTH_PER_TURN_MIN,
+            left_out: Duration::ZERO,
             finished: Vec::new(),
             budget,
             vain_below: 0,
@@ -96,17 +98,14 @@ impl Sessions {
         }
     }
 
-    /// A turn begins: what came too much for the last one is taken up again.
-    pub(super) fn begin_turn(&mut self) {
+    /// A turn begins, before which the loop's clock has left out `left_out`. If not all was
+    /// flushed that the last one queued (`is_behind`), no more is taken in than it might have.
+    pub(super) fn begin_turn(&mut self, left_out: Duration, is_behind: bool) {
         let free = self.budget.limit().saturating_sub(self.budget.used());
         let growth = free.clamp(GROWTH_PER_TURN_MIN, GROWTH_PER_TURN_MAX);
-        self.sated_at = self.budget.used() + growth;
-        for conn in std::mem::take(&mut self.postponed) {
-            let Some(session) = self.slots.get_mut(conn) else { continue };
-            if session.take_up() {
-                self.resumed.push(conn);
-            }
-        }
+        let sated_at = self.budget.used() + growth;
+        self.sated_at = if is_behind { self.sated_at.min(sated_at) } else { sated_at };
+        self.left_out = left_out;
     }
 
     /// Enough was taken in for this turn: read no further.

@@ -28,7 +28,7 @@ pub fn open(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
     match &config.mongodb_uri {
         #[cfg(feature = "mongodb")]
         Some(uri) => {
-            let workers = config.limits.worker_threads;
+            let workers = config.limits.threads();
             Ok(Arc::new(mongo::MongoStore::connect(uri, &config.db_name, workers)?))
         }
         #[cfg(not(feature = "mongodb"))]

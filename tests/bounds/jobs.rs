@@ -11,13 +11,20 @@ use crate::world::{World, after};
 
 const LOOK: &str = "GET /api/rooms/ROOM HTTP/1.1\r\nHost: a\r\n\r\n";
 
+/// A server on which several jobs of one kind run at once.
+fn world_of_workers() -> World {
+    let mut config = Config::default();
+    config.limits.worker_threads = 4;
+    World::new(config)
+}
+
 fn is_lookup((_, job): &(sync_server::base::ids::JobId, Job)) -> bool {
     matches!(job, Job::FindRoom { .. })
 }
 
 #[test]
 fn after_five_seconds_everybody_who_waits_for_the_store_is_told() {
-    let mut world = World::new(Config::default());
+    let mut world = world_of_workers();
     let (asking, joining, late) = (world.connect(), world.upgrade(), world.connect());
     world.send(asking, LOOK);
     world.pass_until(after(2));
@@ -41,7 +48,7 @@ fn after_five_seconds_everybody_who_waits_for_the_store_is_told() {
 
 #[test]
 fn an_answer_that_comes_after_that_finds_nobody() {
-    let mut world = World::new(Config::default());
+    let mut world = world_of_workers();
     let client = world.connect();
     world.send(client, LOOK);
     world.pass_until(after(6));
@@ -75,10 +82,10 @@ fn a_store_that_does_not_answer_is_asked_every_two_seconds() {
 
 /// As many jobs as may wait for a worker, and one that runs.
 fn fill_the_queue(world: &mut World) {
-    const LOGIN: &str = "POST /api/auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+    const READ: &str = "GET /api/admin/stats HTTP/1.1\r\nHost: a\r\n\r\n";
     for _ in 0..=1024 {
         let client = world.connect();
-        world.send(client, LOGIN);
+        world.send(client, READ);
         assert_eq!(world.take(client), b"", "it waits");
     }
 }
@@ -103,6 +110,39 @@ fn what_has_to_ask_the_store_while_the_queue_is_full_is_refused_at_once() {
         let answer = world.take_text(client);
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     }
+}
+
+#[test]
+fn an_address_that_fills_the_queue_makes_place_for_another_and_goes_after_it() {
+    const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const LOGIN: &str = "POST /api/auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+    let mut world = World::new(Config::default());
+    let crowd: Vec<usize> = (0..1024).map(|_| world.connect()).collect();
+    for client in &crowd {
+        world.send(*client, format!("GET /api/rooms/ROOM{client} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!(world.take(*client), b"", "lookups are bounded by the queue alone");
+    }
+    let last = world.connect();
+    world.send(last, LOOK);
+    assert_eq!(world.take(last), b"", "one is with a worker");
+    let other = world.connect_from(OTHER);
+    world.send(other, "GET /api/rooms/OTHER HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(world.take(other), b"", "it waits");
+    assert!(world.take_text(last).starts_with("HTTP/1.1 503 "), "the newest made place");
+    let health = world.connect();
+    world.send(health, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(world.take_text(health).contains(r#""store":"ok""#), "the store is not to blame");
+    for _ in 0..2 {
+        let index = world.network.jobs.iter().position(is_lookup).expect("one at a time");
+        world.end_job(index, Outcome::FoundRoom(Ok(None)));
+    }
+    assert_eq!(world.take(other), b"", "one of the crowd had waited for its turn");
+    let index = world.network.jobs.iter().position(is_lookup).expect("one at a time");
+    world.end_job(index, Outcome::FoundRoom(Ok(None)));
+    assert!(world.take_text(other).starts_with("HTTP/1.1 404 "));
+    // A login has a worker of its own.
+    world.send(other, LOGIN);
+    assert!(world.network.jobs.iter().any(|(_, job)| matches!(job, Job::Account { .. })));
 }
 
 #[test]

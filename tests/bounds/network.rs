@@ -141,7 +141,7 @@ impl Network {
 impl Transport<Engine> for Network {
     type Error = Infallible;
 
-    fn now(&self) -> Now {
+    fn now(&mut self) -> Now {
         self.now
     }
 

@@ -5,6 +5,7 @@ mod cgroup;
 mod crowd;
 mod fairness;
 mod memory;
+mod slow_disk;
 mod stop;
 #[path = "../support/mod.rs"]
 mod support;

@@ -33,6 +33,7 @@ macro_rules! suite {
         crate::suite! { $database;
             a_room_is_read_as_it_was_saved
             another_room_never_takes_a_code
+            rooms_are_saved_together_and_each_has_its_own_outcome
             a_document_may_have_four_mebibytes
             a_deleted_room_is_gone_and_another_stays
             the_first_user_comes_first_once

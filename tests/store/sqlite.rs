@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use sync_server::store::sqlite::{self, FILE_NAME, SqliteStore, inspect};
 use sync_server::store::{Role, RoomRecord, Store, StoreError};
 
-use crate::cases::{Database, room, user};
+use crate::cases::{Database, room, save, user};
 use crate::temporary::TemporaryDir;
 
 struct FileDatabase(TemporaryDir);
@@ -42,7 +42,7 @@ fn only_the_owner_may_read_what_is_made() {
     let dir = TemporaryDir::new();
     let data = dir.path().join("a/b");
     let store = SqliteStore::open(&data).unwrap();
-    store.save_room(&room("CODE", "r1")).unwrap();
+    save(&store, &room("CODE", "r1")).unwrap();
     assert_eq!((mode(&data), mode(&dir.path().join("a"))), (0o700, 0o700));
     let mut files = 0;
     for entry in fs::read_dir(&data).unwrap() {
@@ -68,7 +68,7 @@ fn what_was_stored_is_there_after_a_restart() {
     let dir = TemporaryDir::new();
     let saved = RoomRecord { document: Some("text".to_owned()), ..room("CODE", "r1") };
     let store = SqliteStore::open(dir.path()).unwrap();
-    store.save_room(&saved).unwrap();
+    save(&store, &saved).unwrap();
     store.create_first_user(&user(1, Role::Admin)).unwrap();
     drop(store);
     let store = SqliteStore::open(dir.path()).unwrap();
@@ -149,7 +149,7 @@ fn a_busy_file_is_waited_for() {
     let other = Connection::open(dir.path().join(FILE_NAME)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     std::thread::scope(|scope| {
-        let saving = scope.spawn(|| store.save_room(&room("CODE", "r1")));
+        let saving = scope.spawn(|| save(&store, &room("CODE", "r1")));
         // Readers do not wait for it.
         assert_eq!(store.room("CODE"), Ok(None));
         other.execute_batch("COMMIT").unwrap();
@@ -164,7 +164,7 @@ fn a_backup_is_whole_and_private_and_replaces_nothing() {
     let data = dir.path().join("data");
     let store = SqliteStore::open(&data).unwrap();
     let saved = RoomRecord { document: Some("x".repeat(1 << 20)), ..room("CODE", "r1") };
-    store.save_room(&saved).unwrap();
+    save(&store, &saved).unwrap();
     store.create_first_user(&user(1, Role::Admin)).unwrap();
 
     let restored = dir.path().join("restored");
@@ -184,7 +184,7 @@ fn a_backup_is_whole_and_private_and_replaces_nothing() {
     assert!(!missing.exists() && !dir.path().join("copy").exists());
 
     // Later changes are not in it.
-    store.save_room(&RoomRecord { document: Some("new".to_owned()), ..saved.clone() }).unwrap();
+    save(&store, &RoomRecord { document: Some("new".to_owned()), ..saved.clone() }).unwrap();
     let copy = SqliteStore::open(&restored).unwrap();
     assert!(copy.room("CODE").unwrap() == Some(saved));
     assert_eq!(copy.users().unwrap().len(), 1);
@@ -221,11 +221,11 @@ fn an_inspection_changes_nothing_and_sees_what_is_wrong() {
     let sound = || Ok(Some((fs::metadata(&path).unwrap().len(), true)));
 
     let store = SqliteStore::open(&dir).unwrap();
-    store.save_room(&room("CODE", "r1")).unwrap();
+    save(&store, &room("CODE", "r1")).unwrap();
     let in_use = files(&dir);
     assert_eq!(inspect(&dir), sound(), "while it is used");
     assert_eq!(files(&dir), in_use);
-    store.save_room(&room("CODE", "r1")).unwrap();
+    save(&store, &room("CODE", "r1")).unwrap();
     drop(store);
 
     assert_eq!(files(&dir), [FILE_NAME], "it is at rest");
