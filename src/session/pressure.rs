@@ -16,8 +16,9 @@ use crate::base::time::Now;
 use crate::config::{AddressKey, RemoteEnd};
 use crate::ws::CloseReason;
 
-/// Sessions that are closed in one turn because the memory budget is exceeded.
-const EVICTIONS_PER_TURN_MAX: usize = 64;
+/// Sessions that are closed in one turn because the memory budget is exceeded: together they hold more
+/// than comes in in one turn, also if each holds only a few kilobytes.
+const EVICTIONS_PER_TURN_MAX: usize = 256;
 /// What may be in use beyond the budget for a moment, before sessions are closed in the middle of a
 /// turn.
 const EXCESS_BYTES_MAX: usize = 8 << 20;

@@ -94,7 +94,15 @@ impl MemoryGroup {
         format!("echo $$ > {}", self.folder.join("cgroup.procs").display())
     }
 
-    /// The most that its processes had, the kernel's memory for them included, in bytes.
+    /// From here on only what comes counts for [`Self::peak_bytes`], where the kernel can do that.
+    pub(crate) fn reset_peak(&self) {
+        for peak in self.peaks {
+            let _not_here = fs::write(self.folder.join(peak), "0");
+        }
+    }
+
+    /// The most that its processes had, the kernel's memory for them included, in bytes. If it is
+    /// counted in parts, they need not have been that large at the same time.
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
         let peaks = self.peaks.iter().map(|peak| {
             fs::read_to_string(self.folder.join(peak)).ok()?.trim().parse::<u64>().ok()

@@ -156,6 +156,9 @@ impl Stage {
         let resident = self.server.memory_bytes();
         say(&format!("{what}: peak {} kB, resident {} kB", peak / 1000, resident / 1000));
         assert!(peak <= bytes_max, "{what}: {peak} bytes");
+        if let Some(group) = &self.group {
+            group.reset_peak();
+        }
     }
 
     /// Waits until the server has noticed that all but `count` are gone.
@@ -202,9 +205,8 @@ fn flood(stage: &mut Stage) {
     const BATCH: usize = 20;
     let text = json!({ "action": "broadcast", "data": "x".repeat(BYTES) }).to_string();
     let batch = Frame::new(0x81, text.as_bytes()).encode().repeat(BATCH);
-    let mut speakers: Vec<WebSocketClient> = (0..ROOMS)
-        .map(|room| stage.server.join(&format!("CROWD{room}"), "speaker"))
-        .collect();
+    let mut speakers: Vec<WebSocketClient> =
+        (0..ROOMS).map(|room| stage.server.join(&format!("CROWD{room}"), "speaker")).collect();
     for _ in 0..MESSAGES / BATCH {
         for speaker in &mut speakers {
             speaker.send_bytes(&batch);
@@ -249,6 +251,7 @@ fn a_crowd_fits_beside_a_full_budget() {
 
     drop((stalled, idle));
     stage.wait_until_left(WITNESSES);
+    stage.check_peak("all of them gone", LIMIT_BYTES);
     half_messages(&mut stage);
     say(&format!("half messages, {:.1?}", clock.passed()));
     stage.check_peak("half messages", LIMIT_BYTES);
@@ -259,12 +262,13 @@ fn a_crowd_fits_beside_a_full_budget() {
 fn half_messages(stage: &mut Stage) {
     const STRANGERS: usize = 7_500;
     const MESSAGE_BYTES: usize = 16_000;
+    const TALK_AFTER: usize = 1_000;
     let message = Frame::new(0x81, &[b' '; MESSAGE_BYTES]).encode();
     let half = message[..MESSAGE_BYTES / 2].to_vec();
     let mut strangers = Vec::with_capacity(STRANGERS);
     for number in 0..STRANGERS {
         strangers.push(Person::come(&stage.server, None, &half));
-        if number % BATCH == 0 {
+        if number % TALK_AFTER == 0 {
             stage.talk();
         }
     }
