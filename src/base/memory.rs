@@ -52,13 +52,6 @@ pub struct MemoryBudget {
     limit: Arc<AtomicUsize>,
 }
 
-/// Bytes that are in use until this is dropped.
-#[derive(Debug)]
-pub struct Reservation {
-    bytes: usize,
-    used: Arc<AtomicUsize>,
-}
-
 /// The owner of shared bytes.
 ///
 /// Invariant: `buffer` is never resized, so what is taken off is what was added.
@@ -115,23 +108,11 @@ impl MemoryBudget {
         }
     }
 
-    /// `bytes` more are in use until the result is dropped, on whatever thread that happens.
-    pub fn reserve(&self, bytes: usize) -> Reservation {
-        self.add(bytes);
-        Reservation { bytes, used: Arc::clone(&self.used) }
-    }
-
     /// Makes `buffer` shareable without copying it. Its whole capacity counts, once, until the
     /// last clone of the result is dropped; a slice of the result keeps all of it alive.
     pub fn counted_bytes(&self, buffer: Vec<u8>) -> Bytes {
         self.add(allocated_bytes(buffer.capacity()));
         Bytes::from_owner(CountedBuffer { buffer, used: Arc::clone(&self.used) })
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -177,15 +158,6 @@ mod tests {
         assert_eq!(allocated_bytes(1 << 20), (1 << 20) + 4_096);
         assert_eq!(resident_bytes(1 << 20, 5_000), 8_192 + 4_096);
         assert_eq!(resident_bytes(20_000, 30_000), 20_480 + 4_096, "never more than there is");
-    }
-
-    #[test]
-    fn what_is_reserved_counts_until_it_is_dropped() {
-        let budget = MemoryBudget::new(100);
-        let reserved = budget.reserve(60);
-        assert_eq!(budget.used(), 60);
-        std::thread::spawn(move || drop(reserved)).join().expect("the thread only drops");
-        assert_eq!(budget.used(), 0);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use super::table::Sessions;
 use crate::base::ids::ConnId;
 use crate::base::time::Now;
 
-/// While more than this share (1/n) of the memory budget is in use, news do not wait for others.
+/// While more than this share (1/n) of the memory budget is in use, beside what connections take
+/// that only are there, news do not wait for others.
 const PATIENT_SHARE: usize = 4;
 /// While more than this share (1/n) of it is in use, no send buffer is enlarged.
 const ENLARGED_SHARE: usize = 2;
@@ -15,7 +16,8 @@ const ENLARGED_SHARE: usize = 2;
 impl Sessions {
     /// Moves the ids of sessions that are to be flushed now to `into`.
     pub(super) fn take_due(&mut self, into: &mut Vec<ConnId>, now: Now) {
-        if self.is_sated() || self.budget.used() > self.budget.limit() / PATIENT_SHARE {
+        let (held, free) = self.held_and_free_bytes();
+        if self.is_sated() || held > (held + free) / PATIENT_SHARE {
             self.to_flush.end_patience();
         }
         let slots = &mut self.slots;
@@ -100,9 +102,10 @@ impl Sessions {
     /// The send buffer that `conn` has earned, in bytes to ask the kernel for; `None` if it has
     /// earned none, or while more than half of the memory budget is in use.
     pub(super) fn enlarged_send_buffer(&mut self, conn: ConnId) -> Option<usize> {
+        let bytes = self.slots.get(conn)?.send_buffer.earned_bytes()?;
+        let (held, free) = self.held_and_free_bytes();
         let session = self.slots.get_mut(conn)?;
-        let bytes = session.send_buffer.earned_bytes()?;
-        let is_affordable = self.budget.used() + bytes <= self.budget.limit() / ENLARGED_SHARE;
+        let is_affordable = held + bytes <= (held + free) / ENLARGED_SHARE;
         is_affordable.then(|| session.send_buffer.double())
     }
 

@@ -9,15 +9,16 @@ use std::collections::HashMap;
 
 use log::warn;
 
-use super::state::Session;
+use super::state::{PLACE_BYTES, Session};
 use super::table::Sessions;
 use crate::base::ids::ConnId;
 use crate::base::time::Now;
 use crate::config::{AddressKey, RemoteEnd};
 use crate::ws::CloseReason;
 
-/// Sessions that are closed in one turn because the memory budget is exceeded.
-const EVICTIONS_PER_TURN_MAX: usize = 64;
+/// Sessions that are closed in one turn because the memory budget is exceeded: together they hold more
+/// than comes in in one turn, also if each holds only a few kilobytes.
+const EVICTIONS_PER_TURN_MAX: usize = 256;
 /// What may be in use beyond the budget for a moment, before sessions are closed in the middle of a
 /// turn.
 const EXCESS_BYTES_MAX: usize = 8 << 20;
@@ -25,6 +26,9 @@ const EXCESS_BYTES_MAX: usize = 8 << 20;
 const MATTERS_BYTES_MIN: usize = 1024;
 /// A session that holds more than this may be closed, however few there may be.
 const MATTERS_BYTES_MAX: usize = 16 * 1024;
+/// Once the budget is exceeded, sessions are closed until this share (1/n) of it is free, so that not
+/// every small request that comes next is refused.
+const SPARE_SHARE: usize = 16;
 /// When no session could be closed, so much more has to come in before that is tried again.
 const RETRY_BYTES: usize = 1 << 20;
 
@@ -38,8 +42,8 @@ struct Holder {
 }
 
 impl Sessions {
-    /// Closes sessions until the budget is kept again: none if it would not be kept even without
-    /// all of those that hold something.
+    /// Closes sessions until the budget is kept again, with something to spare: none if it would not
+    /// be kept even without all of those that hold something.
     pub(super) fn enforce_budget(&mut self, now: Now) {
         if !self.budget.is_over() {
             self.vain_below = 0;
@@ -60,8 +64,9 @@ impl Sessions {
         }
         let share = self.budget.limit() / by_address.len().max(1);
         holders.sort_unstable_by_key(|holder| (holder.is_open, Reverse(holder.bytes), holder.conn));
+        let enough = self.budget.limit() - self.budget.limit() / SPARE_SHARE;
         for _ in 0..EVICTIONS_PER_TURN_MAX {
-            if !self.budget.is_over() || holders.is_empty() {
+            if self.budget.used() <= enough || holders.is_empty() {
                 return;
             }
             let goes_first = |holder: &Holder| {
@@ -78,6 +83,12 @@ impl Sessions {
     /// More is in use than a turn that ends soon could explain.
     pub(super) fn is_flooded(&self) -> bool {
         self.budget.used() > self.budget.limit() + EXCESS_BYTES_MAX
+    }
+
+    /// What is in use beside the places of connections, and what may still be, in bytes.
+    pub(super) fn held_and_free_bytes(&self) -> (usize, usize) {
+        let held = self.budget.used().saturating_sub(self.slots.len() * PLACE_BYTES);
+        (held, self.budget.limit().saturating_sub(self.budget.used()))
     }
 
     /// Sessions that hold something that matters.

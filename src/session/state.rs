@@ -25,9 +25,13 @@ const ANSWERS_QUEUED_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a message until the application says that the client may send longer ones.
 const FIRST_MESSAGE_BYTES_MAX: usize = 16 * 1024;
 
-/// What a connection takes as long as it is there, in bytes of memory: in the kernel a socket and its
-/// file, which are charged to the process's control group, and its place here.
-const PLACE_BYTES: usize = 2 * 1024 + size_of::<Session>();
+/// What an idle socket takes in the kernel, in bytes: itself, its file, its places in the file system
+/// and in the poll. All that is charged to the process's control group by kernels since 6.12;
+/// older ones leave out the largest part.
+const SOCKET_BYTES: usize = 4 * 1024;
+
+/// What a connection takes as long as it is there, in bytes.
+pub(super) const PLACE_BYTES: usize = SOCKET_BYTES + size_of::<Session>();
 
 /// What a connection is doing. Each state owns what only it needs.
 #[derive(Debug)]

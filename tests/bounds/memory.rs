@@ -10,7 +10,7 @@ use crate::world::{World, after, close_code, frame};
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 /// What a connection counts as without holding anything, at most.
-const PLACE_BYTES_MAX: usize = 3 * KIB;
+const PLACE_BYTES_MAX: usize = 5 * KIB;
 
 fn world_with(change: impl FnOnce(&mut Config)) -> World {
     let mut config = Config {

@@ -73,7 +73,11 @@ impl World {
 
     /// A new connection that speaks WebSocket; its number.
     pub(crate) fn upgrade(&mut self) -> usize {
-        let client = self.connect();
+        self.upgrade_from(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    fn upgrade_from(&mut self, address: IpAddr) -> usize {
+        let client = self.connect_from(address);
         self.send(client, UPGRADE);
         let answer = self.take_text(client);
         assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
@@ -82,7 +86,12 @@ impl World {
 
     /// A new connection in the room `code`, which exists; its number.
     pub(crate) fn join(&mut self, code: &str) -> usize {
-        let client = self.upgrade();
+        self.join_from(IpAddr::V4(Ipv4Addr::LOCALHOST), code)
+    }
+
+    /// The same from `address`.
+    pub(crate) fn join_from(&mut self, address: IpAddr, code: &str) -> usize {
+        let client = self.upgrade_from(address);
         let join = format!(r#"{{"action":"join","room_code":"{code}","peer_id":"p{client}"}}"#);
         self.say(client, &join);
         let answer = self.take_text(client);

@@ -2,6 +2,7 @@
 //! client can take from another.
 
 mod cgroup;
+mod crowd;
 mod fairness;
 mod memory;
 mod slow_disk;

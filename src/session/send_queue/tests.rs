@@ -309,9 +309,9 @@ fn an_empty_push_is_nothing() {
 
 #[test]
 fn only_what_queues_alone_keep_alive_is_pinned() {
-    let (document, broadcast) = (latest(b'd', 30_000), latest(b'b', 20_000));
+    let document = latest(b'd', 30_000);
     let mut queue = SendQueue::default();
-    queue.push_shared(broadcast.clone());
+    queue.push_shared(latest(b'b', 20_000));
     queue.push_latest(document.clone());
     assert_eq!(queue.pinned_bytes(), 20_000, "the room has the document too");
     queue.consume(20_001);

@@ -303,7 +303,7 @@ fn only_unfinished_messages_hold_memory() {
 #[test]
 fn of_a_long_message_the_pages_count_that_have_come() {
     let mut pool = DecoderPool::default();
-    let message = frame(FIN | TEXT, &[b'x'; 1 << 20]);
+    let message = frame(FIN | TEXT, &vec![b'x'; 1 << 20]);
     let header = message.len() - (1 << 20);
     for come in [0, 8_000, 300_000] {
         let mut peer = Peer::default();
