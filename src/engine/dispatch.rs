@@ -79,6 +79,7 @@ impl Dispatch for Engine {
         let deadlines = [
             self.rooms.poll_timeout(),
             self.jobs.poll_timeout(),
+            self.reads.poll_timeout(),
             self.closings.poll_timeout(),
             self.store.poll_timeout(),
             self.config.require_auth.then_some(self.revocations.due_at),
@@ -93,6 +94,8 @@ impl Dispatch for Engine {
         while let Some(waiting) = self.jobs.expired(now.at) {
             self.go_on_without(sessions, waiting, now);
         }
+        self.ease_memory(sessions, now);
+        self.read_documents(sessions, now);
         self.give_up_closings(sessions, now);
         self.probe_store(now);
         self.check_revocations(now);
@@ -131,6 +134,11 @@ impl Engine {
                 let found = found.map_err(|error| lookup_error(&error));
                 let found = found.as_ref().map(Option::as_ref).map_err(|error| *error);
                 self.looked_up(sessions, &code, found, now);
+            }
+            (Waiting::Document(room), Outcome::ReadDocument(found)) => {
+                self.reads.ended();
+                let found = found.map_err(|error| lookup_error(&error));
+                self.document_known(sessions, room, found, now);
             }
             (Waiting::Save(key, revision), Outcome::SavedRoom(result)) => {
                 let result = result.map_err(|error| save_error(&error));
@@ -176,6 +184,10 @@ impl Engine {
             Waiting::Lookup(code) => {
                 self.looked_up(sessions, &code, Err(StoreUnavailable), now);
             }
+            Waiting::Document(room) => {
+                self.reads.ended();
+                self.document_known(sessions, room, Err(StoreUnavailable), now);
+            }
             Waiting::Account(conn, asked) => {
                 self.no_failed_login(asked);
                 self.respond(&mut Context { sessions, conn, now }, api::store_unavailable());
@@ -207,13 +219,18 @@ impl Engine {
     fn go_on_located(&mut self, cx: &mut Context<'_>, located: Located<'_>, request: RoomRequest) {
         let answer = match request {
             RoomRequest::Join { join, id } => {
-                self.enter(cx, located, &join, id.as_ref());
+                // Before it enters, which may have it wait again, for the document.
                 cx.sessions.resume(cx.conn);
+                self.enter(cx, located, &join, id.as_ref());
                 return;
             }
             RoomRequest::Create(creation) => self.create_located(cx, located, creation),
             RoomRequest::View(address) => self.view_located(cx, located, address).into(),
             RoomRequest::Close => self.close_located(cx, located),
+            RoomRequest::RequestSync { .. } => {
+                debug_assert!(false, "the room is known to a member");
+                return;
+            }
         };
         self.respond(cx, answer);
     }

@@ -10,7 +10,8 @@
 //! sessions call. From there a message goes to `messages`, a request to `requests` and on to
 //! `room_requests`, `account_requests`, `admin_requests` and `metrics_requests`, which
 //! return an `Answer` (`answer`). A request that has to wait is a value of `waiting`, owned by the
-//! job (`jobs`) or by the lookup (in the rooms) that it waits for.
+//! job (`jobs`), or by the lookup or the read of a document (in the rooms) that it waits for.
+//! `documents` says when there is memory for such a read (`reads`), and for a new document.
 
 mod account_requests;
 mod acks;
@@ -21,6 +22,7 @@ mod clients;
 mod closings;
 mod context;
 mod dispatch;
+mod documents;
 mod draw;
 mod effects;
 mod job;
@@ -28,6 +30,7 @@ mod jobs;
 mod limits;
 mod messages;
 mod metrics_requests;
+mod reads;
 mod replies;
 mod requests;
 mod revocations;

@@ -46,6 +46,7 @@ impl StoreHealth {
     pub(super) fn note(&mut self, outcome: &Outcome, now: Timestamp) {
         match outcome {
             Outcome::FoundRoom(Err(error))
+            | Outcome::ReadDocument(Err(error))
             | Outcome::SavedRoom(Err(error))
             | Outcome::DeletedRoom(Err(error))
             | Outcome::CheckedAccounts(Err(error))
@@ -59,6 +60,7 @@ impl StoreHealth {
                 }
             }
             Outcome::FoundRoom(Ok(_))
+            | Outcome::ReadDocument(Ok(_))
             | Outcome::SavedRoom(Ok(()))
             | Outcome::DeletedRoom(Ok(()))
             | Outcome::CheckedAccounts(Ok(_))

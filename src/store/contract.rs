@@ -80,6 +80,15 @@ pub struct RoomRecord {
     pub updated_at: UnixMillis,
 }
 
+/// A stored room without its document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomHead {
+    /// All else of it; `document` is `None`.
+    pub room: RoomRecord,
+    /// Bytes of the document, if there is one.
+    pub document_bytes: Option<usize>,
+}
+
 /// What a user may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -216,11 +225,15 @@ pub trait Store: Send + Sync {
     /// Whether it answers; makes it ready (indexes) when it does for the first time.
     fn ping(&self) -> Result<(), StoreError>;
 
-    /// The room with exactly this code.
-    fn room(&self, room_code: &str) -> Result<Option<RoomRecord>, StoreError>;
+    /// The room with exactly this code, without its document, which is not read.
+    fn room_head(&self, room_code: &str) -> Result<Option<RoomHead>, StoreError>;
+
+    /// The document of the room with exactly this code, if its `room_id` is that one or it has
+    /// none.
+    fn document(&self, room_code: &str, room_id: &str) -> Result<Option<String>, StoreError>;
 
     /// Stores a room, durably. `room.room_id` must be set. A stored room without a `room_id` is
-    /// adopted.
+    /// adopted. A room that comes without a document leaves the stored one as it is.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if the code belongs to a room with another `room_id`;

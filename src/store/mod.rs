@@ -11,8 +11,8 @@ pub mod mongo;
 pub mod sqlite;
 
 pub use contract::{
-    AccountState, Profile, Role, RoomRecord, SETUP_LINK_MS, Store, StoreError, USERS_MAX, User,
-    UserChange,
+    AccountState, Profile, Role, RoomHead, RoomRecord, SETUP_LINK_MS, Store, StoreError, USERS_MAX,
+    User, UserChange,
 };
 
 use std::path::Path;

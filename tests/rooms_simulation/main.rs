@@ -50,6 +50,9 @@ fn rooms_do_what_the_model_says() {
         "old answer",
         "crash",
         "late ack",
+        "Unloaded",
+        "Dropped",
+        "WaitingForDocument",
     ] {
         assert!(
             seen.get(word).is_some_and(|&count| count >= 20),

@@ -34,6 +34,7 @@ macro_rules! suite {
             a_room_is_read_as_it_was_saved
             another_room_never_takes_a_code
             a_document_may_have_four_mebibytes
+            a_document_is_read_apart_and_stays_without_another
             a_deleted_room_is_gone_and_another_stays
             the_first_user_comes_first_once
             of_24_first_users_one_is_made
