@@ -51,7 +51,6 @@ fn rooms_do_what_the_model_says() {
         "crash",
         "late ack",
         "Unloaded",
-        "Dropped",
         "WaitingForDocument",
     ] {
         assert!(
