@@ -21,8 +21,8 @@ use sync_server::engine::{Engine, Job, Outcome};
 use sync_server::http::RequestParser;
 use sync_server::protocol;
 use sync_server::rooms::{
-    Action, Event, Join, Output, RawJson, RoomChange, Rooms, RoomsConfig, StoreUnavailable,
-    StoredRoom,
+    Action, Event, Join, Output, RawJson, RoomChange, RoomView, Rooms, RoomsConfig,
+    StoreUnavailable, StoredRoom,
 };
 use sync_server::session::{Driver, Sessions, Transport};
 
@@ -242,6 +242,7 @@ impl Output for Heard {
     fn lookup(&mut self, _: &str) -> Result<(), StoreUnavailable> {
         Err(StoreUnavailable)
     }
+    fn read_document(&mut self, _: ConnId, _: RoomKey, _: RoomView<'_>) {}
     fn dismissed(&mut self, _: RoomKey, _: &[ConnId]) {}
     fn delete(&mut self, _: RoomKey, _: &str, _: &str) {}
     fn persist(&mut self, _: RoomKey, _: u64, _: StoredRoom) {}

@@ -14,6 +14,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -23,7 +24,7 @@ use sync_server::base::memory::MemoryBudget;
 use sync_server::base::time::{Now, Timestamp, UnixMillis};
 use sync_server::config::Config;
 use sync_server::engine::{Engine, Job, Outcome};
-use sync_server::rooms::StoredRoom;
+use sync_server::rooms::{Document, StoredDocument, StoredRoom};
 use sync_server::session::{Dispatch, Driver, Ended, Sessions, Transport};
 use sync_server::store::StoreError;
 use tungstenite::Message;
@@ -149,6 +150,7 @@ struct Network {
     jobs: Vec<(JobId, Job)>,
     outcomes: Vec<(JobId, Outcome)>,
     store: HashMap<String, StoredRoom>,
+    budget: MemoryBudget,
     /// All logs of clients that are gone.
     logs: Vec<BTreeMap<String, Vec<(u64, u64)>>>,
     trace: Vec<String>,
@@ -188,7 +190,7 @@ impl World {
         Self {
             seed,
             driver: Driver::new(Sessions::new(&config, budget.clone()), engine),
-            budget,
+            budget: budget.clone(),
             network: Network {
                 rng: StdRng::seed_from_u64(seed),
                 now: Now { at: Timestamp::from_secs(1), unix: UnixMillis(1_700_000_000_000) },
@@ -199,6 +201,7 @@ impl World {
                 jobs: Vec::new(),
                 outcomes: Vec::new(),
                 store: HashMap::new(),
+                budget,
                 logs: Vec::new(),
                 trace: Vec::new(),
             },
@@ -423,6 +426,15 @@ impl Network {
         let outcome = match job {
             Job::FindRoom { .. } if away => Outcome::FoundRoom(Err(unavailable())),
             Job::FindRoom { room_code } => Outcome::FoundRoom(Ok(self.find(&room_code))),
+            Job::ReadDocument { .. } if away => Outcome::ReadDocument(Err(unavailable())),
+            Job::ReadDocument { room_code, memory, .. } => {
+                let document = self.store.get(&room_code).map(|room| room.document.clone());
+                drop(memory);
+                Outcome::ReadDocument(Ok(match document {
+                    Some(StoredDocument::Whole(document)) => Some(self.copy(&document)),
+                    _ => None,
+                }))
+            }
             Job::SaveRooms { rooms, .. } => {
                 let save = |room| if away { Err(unavailable()) } else { Ok(self.save(room)) };
                 Outcome::SavedRooms(rooms.into_iter().map(save).collect())
@@ -434,12 +446,30 @@ impl Network {
         self.outcomes.push((id, outcome));
     }
 
-    fn save(&mut self, room: StoredRoom) {
+    fn find(&self, code: &str) -> Option<StoredRoom> {
+        let stored = self.store.get(code).or_else(|| self.store.get(&code.to_uppercase()));
+        let mut head = stored?.clone();
+        if let StoredDocument::Whole(document) = &head.document {
+            head.document = StoredDocument::Unread { bytes: document.0.len() };
+        }
+        Some(head)
+    }
+
+    /// A room that comes without a document leaves the stored one as it is. What is stored counts
+    /// against no budget.
+    fn save(&mut self, mut room: StoredRoom) {
+        if let StoredDocument::Whole(document) = &room.document {
+            let copy = Bytes::copy_from_slice(&document.0);
+            room.document = StoredDocument::Whole(Document(copy));
+        } else if let Some(stored) = self.store.get(&room.room_code) {
+            room.document = stored.document.clone();
+        }
         self.store.insert(room.room_code.clone(), room);
     }
 
-    fn find(&self, code: &str) -> Option<StoredRoom> {
-        self.store.get(code).or_else(|| self.store.get(&code.to_uppercase())).cloned()
+    /// What a worker makes of a stored document.
+    fn copy(&self, document: &Document) -> Document {
+        Document(self.budget.counted_bytes(document.0.to_vec()))
     }
 
     fn pass_time(&mut self) {

@@ -52,6 +52,13 @@ pub struct MemoryBudget {
     limit: Arc<AtomicUsize>,
 }
 
+/// Bytes that count as used for something that is to come; free again when the value is dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    bytes: usize,
+    used: Arc<AtomicUsize>,
+}
+
 /// The owner of shared bytes.
 ///
 /// Invariant: `buffer` is never resized, so what is taken off is what was added.
@@ -98,6 +105,14 @@ impl MemoryBudget {
         debug_assert!(before >= bytes, "{bytes} bytes freed, {before} were in use");
     }
 
+    /// Sets `bytes` aside, unless more than `limit` bytes were in use then. The count is read and
+    /// raised in one step, so any number of reservations at once stay within their limit.
+    pub fn try_reserve(&self, bytes: usize, limit: usize) -> Option<Reservation> {
+        let fits = |used: usize| used.checked_add(bytes).filter(|after| *after <= limit);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
+        Some(Reservation { bytes, used: Arc::clone(&self.used) })
+    }
+
     /// Something that counted as `before` bytes counts as `after` bytes from now on.
     pub fn replace(&self, before: usize, after: usize) {
         // Most calls change nothing; they should not touch a shared cache line.
@@ -113,6 +128,12 @@ impl MemoryBudget {
     pub fn counted_bytes(&self, buffer: Vec<u8>) -> Bytes {
         self.add(allocated_bytes(buffer.capacity()));
         Bytes::from_owner(CountedBuffer { buffer, used: Arc::clone(&self.used) })
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -191,6 +212,18 @@ mod tests {
         assert_eq!(budget.used(), 320, "a slice keeps the whole buffer");
         drop(slice);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_is_set_aside_counts_until_it_is_dropped_and_stays_within_its_limit() {
+        let budget = MemoryBudget::new(1_000);
+        budget.add(100);
+        let reserved = budget.try_reserve(700, 800).expect("it fits just so");
+        assert_eq!(budget.used(), 800);
+        assert!(budget.try_reserve(1, 800).is_none());
+        assert!(budget.try_reserve(usize::MAX, usize::MAX).is_none());
+        drop(reserved);
+        assert_eq!(budget.used(), 100);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::effects::Effects;
 use super::jobs::Jobs;
 use super::limits::AddressLimits;
 use super::misses::Misses;
+use super::reads::DocumentReads;
 use super::replies::Replies;
 use super::revocations::Revocations;
 use super::shutdown::Shutdown;
@@ -52,6 +53,7 @@ pub struct Engine {
     pub(super) rooms: Rooms<RoomRequest>,
     pub(super) clients: Clients,
     pub(super) jobs: Jobs,
+    pub(super) reads: DocumentReads,
     pub(super) acks: Acks,
     pub(super) closings: Closings,
     pub(super) misses: Misses,
@@ -81,6 +83,7 @@ impl Engine {
             rooms: Rooms::new(RoomsConfig::from(config.as_ref())),
             clients: Clients::new(config.limits.message_rate_max),
             jobs: Jobs::new(budget.clone(), config.limits.worker_threads),
+            reads: DocumentReads::default(),
             acks: Acks::new(budget.clone()),
             closings: Closings::default(),
             misses: Misses::default(),
@@ -141,8 +144,8 @@ impl Engine {
         sessions: &'a mut Sessions,
         now: Now,
     ) -> (&'a mut Rooms<RoomRequest>, Effects<'a>) {
-        let Self { rooms, jobs, acks, replies, draw, .. } = self;
-        (rooms, Effects { sessions, now, owner, jobs, acks, replies, draw })
+        let Self { rooms, jobs, reads, acks, replies, draw, .. } = self;
+        (rooms, Effects { sessions, now, owner, jobs, reads, acks, replies, draw })
     }
 
     /// Bytes that messages may still make the server keep.

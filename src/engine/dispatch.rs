@@ -86,6 +86,7 @@ impl Dispatch for Engine {
         let deadlines = [
             self.rooms.poll_timeout(),
             self.jobs.poll_timeout(),
+            self.reads.poll_timeout(),
             self.closings.poll_timeout(),
             self.misses.poll_timeout(),
             self.store.poll_timeout(),
@@ -109,6 +110,8 @@ impl Dispatch for Engine {
         while let Some(waiting) = self.jobs.displaced() {
             self.go_on_without(sessions, waiting, now);
         }
+        self.ease_memory(sessions, now);
+        self.read_documents(sessions, now);
         self.give_up_closings(sessions, now);
         self.answer_misses(sessions, now.at, now);
         self.probe_store(now);
@@ -149,6 +152,11 @@ impl Engine {
                 let found = found.map_err(|error| lookup_error(&error));
                 let found = found.as_ref().map(Option::as_ref).map_err(|error| *error);
                 self.looked_up(sessions, &code, found, now);
+            }
+            (Waiting::Document(room), Outcome::ReadDocument(found)) => {
+                self.reads.ended();
+                let found = found.map_err(|error| lookup_error(&error));
+                self.document_known(sessions, room, found, now);
             }
             (Waiting::Saves(saves), Outcome::SavedRooms(results)) => {
                 debug_assert_eq!(saves.len(), results.len(), "each room has its outcome");
@@ -193,6 +201,10 @@ impl Engine {
             Waiting::Lookup(code) => {
                 self.looked_up(sessions, &code, Err(StoreUnavailable), now);
             }
+            Waiting::Document(room) => {
+                self.reads.ended();
+                self.document_known(sessions, room, Err(StoreUnavailable), now);
+            }
             Waiting::Account(conn, asked) => {
                 self.no_failed_login(asked);
                 self.respond(&mut Context { sessions, conn, now }, api::store_unavailable());
@@ -225,15 +237,18 @@ impl Engine {
     fn go_on_located(&mut self, cx: &mut Context<'_>, located: Located<'_>, request: RoomRequest) {
         let answer = match request {
             RoomRequest::Join { join, id } => {
+                // Before it enters, which may have it wait again, for the document or its answer.
+                cx.sessions.resume(cx.conn);
                 self.enter(cx, located, &join, id.as_ref());
-                if !self.misses.is_waiting(cx.conn) {
-                    cx.sessions.resume(cx.conn);
-                }
                 return;
             }
             RoomRequest::Create(creation) => self.create_located(cx, located, creation),
             RoomRequest::View(address) => self.view_located(cx, located, address),
             RoomRequest::Close => self.close_located(cx, located),
+            RoomRequest::RequestSync { .. } => {
+                debug_assert!(false, "the room is known to a member");
+                return;
+            }
         };
         self.respond(cx, answer);
     }

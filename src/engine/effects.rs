@@ -1,19 +1,23 @@
 //! Where the rooms' effects go: into frames, queues and jobs.
 
-use log::{info, warn};
+use std::net::Ipv4Addr;
+
+use log::{debug, info, warn};
 
 use super::acks::Acks;
 use super::context::Context;
 use super::draw::Draw;
 use super::job::Job;
 use super::jobs::Jobs;
+use super::reads::DocumentReads;
 use super::replies::Replies;
 use super::turns::Owner;
 use super::waiting::{Save, Waiting};
 use crate::base::ids::{ConnId, RoomKey};
 use crate::base::time::Now;
+use crate::config::AddressKey;
 use crate::protocol::{ErrorCode, Reply};
-use crate::rooms::{Event, Output, RoomChange, StoreUnavailable, StoredRoom};
+use crate::rooms::{Event, Output, RoomChange, RoomView, StoreUnavailable, StoredRoom};
 use crate::session::Sessions;
 use crate::ws::{CloseReason, Frame};
 
@@ -25,6 +29,7 @@ pub(super) struct Effects<'a> {
     /// On whose side lookups are counted.
     pub(super) owner: Owner,
     pub(super) jobs: &'a mut Jobs,
+    pub(super) reads: &'a mut DocumentReads,
     pub(super) acks: &'a mut Acks,
     pub(super) replies: &'a mut Replies,
     pub(super) draw: &'a mut Draw,
@@ -70,6 +75,13 @@ impl Output for Effects<'_> {
         started.map(|_| ()).map_err(|_| StoreUnavailable)
     }
 
+    fn read_document(&mut self, asker: ConnId, room: RoomKey, stored: RoomView<'_>) {
+        let address = self.sessions.address(asker).unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+        let address = AddressKey::of(address);
+        let (names, bytes) = ((stored.code(), stored.room_id()), stored.document_bytes());
+        self.reads.add(room, names, bytes, address, self.now.at);
+    }
+
     fn dismissed(&mut self, room: RoomKey, members: &[ConnId]) {
         self.refuse_acks(room);
         for &conn in members {
@@ -109,6 +121,13 @@ impl Output for Effects<'_> {
             RoomChange::Restored => info!("room {room_code}: restored"),
             RoomChange::Expired => info!("room {room_code}: left memory"),
             RoomChange::Evicted => info!("room {room_code}: left memory early, to make room"),
+            RoomChange::Unloaded => debug!("room {room_code}: its document left memory"),
+            RoomChange::Dropped => {
+                warn!("room {room_code}: left memory early, which was short; nothing stores it");
+            }
+            RoomChange::DocumentLost => {
+                warn!("room {room_code}: its document is not in the store any more");
+            }
             RoomChange::Closed => info!("room {room_code}: closed by an administrator"),
             RoomChange::Conflicted => {
                 warn!("room {room_code}: not stored, another room has this code in the store");

@@ -1,10 +1,11 @@
 //! Work for the pool, and what it ends with.
 
 use crate::accounts::{AccountReply, AccountRequest, AuthError, Identity};
+use crate::base::memory::Reservation;
 use crate::base::metrics::ProcessFacts;
 use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;
-use crate::rooms::StoredRoom;
+use crate::rooms::{Document, StoredRoom};
 use crate::store::StoreError;
 
 /// Something that may block.
@@ -14,6 +15,15 @@ pub enum Job {
     FindRoom {
         /// As asked for.
         room_code: String,
+    },
+    /// Read the document of a stored room.
+    ReadDocument {
+        /// The room's code.
+        room_code: String,
+        /// Its permanent id; a room with another one is left alone.
+        room_id: String,
+        /// Set aside for it.
+        memory: Reservation,
     },
     /// Store these rooms, each with another code, durably and together.
     SaveRooms {
@@ -60,7 +70,9 @@ pub enum Job {
 /// What a job ends with; the names are those of [`Job`].
 #[derive(Debug)]
 pub enum Outcome {
-    /// The room, if there is one.
+    /// The document, if there is one.
+    ReadDocument(Result<Option<Document>, StoreError>),
+    /// The room, without its document, if there is one.
     FoundRoom(Result<Option<StoredRoom>, StoreError>),
     /// Of each room, in order, whether it is durable now.
     SavedRooms(Vec<Result<(), StoreError>>),
@@ -86,7 +98,10 @@ impl Job {
         match self {
             Self::FindRoom { room_code } => room_code.capacity(),
             Self::SaveRooms { rooms, .. } => rooms.iter().map(room_bytes).sum(),
-            Self::DeleteRoom { room_code, room_id } => room_code.capacity() + room_id.capacity(),
+            Self::DeleteRoom { room_code, room_id }
+            | Self::ReadDocument { room_code, room_id, .. } => {
+                room_code.capacity() + room_id.capacity()
+            }
             Self::Account { request, .. } => request.held_bytes(),
             Self::Authenticate { token, .. } => token.as_ref().map_or(0, |t| t.expose().len()),
             Self::CheckAccounts(identities) => identities.capacity() * size_of::<Identity>(),

@@ -11,6 +11,7 @@ use super::clients::Admission;
 use super::context::Context;
 use super::misses::Missed;
 use super::waiting::RoomRequest;
+use crate::config::AddressKey;
 use crate::protocol::{self, ClientAction, ErrorCode, Message, MessageId, Reply};
 use crate::rooms::{Action, Done, Join, Located, RawJson, RoomError};
 use crate::session::FIRST_MESSAGE_TIMEOUT;
@@ -67,7 +68,12 @@ impl Engine {
     }
 
     /// An action about the room that the client is in.
-    fn handle(&mut self, cx: &mut Context<'_>, action: Action<'_>, id: Option<&MessageId<'_>>) {
+    pub(super) fn handle(
+        &mut self,
+        cx: &mut Context<'_>,
+        action: Action<'_>,
+        id: Option<&MessageId<'_>>,
+    ) {
         let (rooms, mut effects) = self.split(cx.sessions, cx.now);
         let result = rooms.handle(cx.conn, action, cx.now, &mut effects);
         self.finish(cx, result, id);
@@ -79,13 +85,22 @@ impl Engine {
         document: RawJson<'_>,
         id: Option<&MessageId<'_>>,
     ) {
-        if document.0.len() > self.free_bytes() {
+        if !self.has_memory_for(cx, document.0.len()) {
             let message = "The server is short of memory; try again later";
             self.replies.send_error(cx, ErrorCode::Internal, message, id);
             return;
         }
         let document = protocol::encode_document(document, &self.budget);
-        self.handle(cx, Action::SyncDocument { document }, id);
+        let (rooms, mut effects) = self.split(cx.sessions, cx.now);
+        let action = Action::SyncDocument { document };
+        let result = rooms.handle(cx.conn, action, cx.now, &mut effects);
+        if result.is_ok()
+            && let Some(address) = cx.sessions.address(cx.conn)
+        {
+            self.rooms.charge_document(cx.conn, AddressKey::of(address));
+        }
+        self.finish(cx, result, id);
+        self.ease_memory(cx.sessions, cx.now);
     }
 
     fn join(
@@ -121,6 +136,11 @@ impl Engine {
         let (rooms, mut effects) = self.split(cx.sessions, cx.now);
         let result = rooms.join(located, cx.conn, join, cx.now, &mut effects);
         match result {
+            Ok(Done::WhenRead(room)) => {
+                let (join, id) = (join.clone().into_owned(), id.map(MessageId::to_owned));
+                self.wait_for_document(cx, room, RoomRequest::Join { join, id });
+                return;
+            }
             Ok(_) => {
                 let bytes_max = self.config.limits.message_bytes_max;
                 cx.sessions.set_message_bytes_max(cx.conn, bytes_max);
@@ -149,6 +169,10 @@ impl Engine {
         id: Option<&MessageId<'_>>,
     ) {
         match (result, id) {
+            (Ok(Done::WhenRead(room)), id) => {
+                let request = RoomRequest::RequestSync { id: id.map(MessageId::to_owned) };
+                self.wait_for_document(cx, room, request);
+            }
             (Ok(Done::Now), Some(id)) => self.replies.send(cx, &Reply::Ack { id }),
             (Ok(Done::WhenDurable { room, revision }), Some(id)) => {
                 let ack = PendingAck { conn: cx.conn, revision, id: id.to_owned() };

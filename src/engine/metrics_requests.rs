@@ -98,7 +98,7 @@ impl Engine {
     }
 
     fn show_rooms(&self, page: &mut Exposition) {
-        let rooms = &self.rooms;
+        let (rooms, documents) = (&self.rooms, self.rooms.document_census());
         for (name, help, value) in [
             ("sync_server_rooms", "Rooms in memory", rooms.rooms()),
             ("sync_server_rooms_limit", "MAX_ROOMS", self.config.limits.rooms_max as usize),
@@ -108,7 +108,13 @@ impl Engine {
                 rooms.unsaved(),
             ),
             ("sync_server_room_members", "Connections in rooms", rooms.connections()),
-            ("sync_server_documents_bytes", "All documents in memory", rooms.document_bytes()),
+            ("sync_server_documents_bytes", "All documents in memory", documents.bytes),
+            ("sync_server_documents", "Documents in memory", documents.held),
+            (
+                "sync_server_documents_waiting",
+                "Documents to be read from the store that wait for memory",
+                self.reads.waiting(),
+            ),
             (
                 "sync_server_memory_used_bytes",
                 "What clients make the server keep",
@@ -118,6 +124,10 @@ impl Engine {
         ] {
             page.add(Gauge, name, help, value);
         }
+        let help = "Documents read from the store";
+        page.add(Counter, "sync_server_documents_read", help, self.reads.started());
+        let help = "Documents that left memory while their rooms stayed";
+        page.add(Counter, "sync_server_documents_evicted", help, documents.evicted);
     }
 
     fn show_work(&self, page: &mut Exposition) {

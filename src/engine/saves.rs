@@ -83,7 +83,7 @@ impl Saves {
     fn group_len(&self) -> usize {
         let mut bytes = 0;
         let fitting = self.rooms.iter().take(GROUP_ROOMS_MAX).take_while(|(_, room)| {
-            bytes += room.document.as_ref().map_or(0, |document| document.0.len());
+            bytes += room.document.held_bytes();
             bytes <= GROUP_BYTES_MAX
         });
         // One at least, whatever its size.
@@ -98,7 +98,7 @@ mod tests {
     use crate::base::ids::RoomKey;
     use crate::base::time::{Timestamp, UnixMillis};
     use crate::config::HostAuth;
-    use crate::rooms::Document;
+    use crate::rooms::{Document, StoredDocument};
 
     fn push(saves: &mut Saves, revision: u64, document_bytes: usize) {
         let room = RoomKey { index: 0, generation: 1 };
@@ -108,7 +108,7 @@ mod tests {
             host_id: None,
             host_auth: HostAuth::PeerId,
             host_token: None,
-            document: Some(Document(vec![0; document_bytes].into())),
+            document: StoredDocument::Whole(Document(vec![0; document_bytes].into())),
             created_at: UnixMillis(0),
         };
         saves.push(Save { room, revision, since: Timestamp(0) }, stored);

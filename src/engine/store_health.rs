@@ -83,6 +83,7 @@ impl StoreHealth {
     pub(super) fn note(&mut self, outcome: &Outcome, now: Timestamp) -> bool {
         match outcome {
             Outcome::FoundRoom(Err(error))
+            | Outcome::ReadDocument(Err(error))
             | Outcome::CheckedAccounts(Err(error))
             | Outcome::Authenticated(Err(AuthError::Store(error))) => {
                 self.read_after = Some(now + READING_PAUSE);
@@ -112,7 +113,9 @@ impl StoreHealth {
                 self.is_asking = false;
                 self.ask_at = self.ask_at.max(now + LOOK_INTERVAL);
             }
-            Outcome::FoundRoom(Ok(_)) | Outcome::CheckedAccounts(Ok(_)) => self.read_after = None,
+            Outcome::FoundRoom(Ok(_))
+            | Outcome::ReadDocument(Ok(_))
+            | Outcome::CheckedAccounts(Ok(_)) => self.read_after = None,
             // To delete what is not there works with a full disk as well.
             Outcome::DeletedRoom(Ok(()))
             // These may end without having asked the store.

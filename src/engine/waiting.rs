@@ -13,13 +13,19 @@ use crate::http::Upgrade;
 use crate::protocol::MessageId;
 use crate::rooms::{Create, Join, TokenHash};
 
-/// A request for a room by its code, while that is looked up; the rooms keep it.
+/// A request for a room by its code while that is looked up, or for the document of a room while
+/// that is read; the rooms keep it.
 #[derive(Debug)]
 pub(super) enum RoomRequest {
     /// A message.
     Join {
         /// What it asks for.
         join: Join<'static>,
+        /// What the client calls it.
+        id: Option<MessageId<'static>>,
+    },
+    /// A message. It waits for a document only.
+    RequestSync {
         /// What the client calls it.
         id: Option<MessageId<'static>>,
     },
@@ -36,6 +42,8 @@ pub(super) enum RoomRequest {
 pub(super) enum Waiting {
     /// The lookup of this code.
     Lookup(String),
+    /// The read of the document of this room.
+    Document(RoomKey),
     /// The write of these rooms. It never times out: a second write of the same room beside it
     /// might be overtaken by it.
     Saves(Vec<Save>),
@@ -112,7 +120,7 @@ pub(super) struct Creation {
 }
 
 /// What jobs are called where their times are counted, in the order of [`Waiting::kind`].
-pub(super) const KINDS: [&str; 8] = [
+pub(super) const KINDS: [&str; 9] = [
     "room_lookup",
     "room_save",
     "room_delete",
@@ -121,6 +129,7 @@ pub(super) const KINDS: [&str; 8] = [
     "revocations",
     "probe",
     "metrics",
+    "document_read",
 ];
 
 impl Waiting {
@@ -135,6 +144,7 @@ impl Waiting {
             Self::Revocations => 5,
             Self::Probe => 6,
             Self::Metrics(_) => 7,
+            Self::Document(_) => 8,
         }
     }
 
@@ -155,6 +165,7 @@ impl Waiting {
             Self::Login(_, WithLogin::Upgrade(upgrade, _)) => upgrade.held_bytes(),
             Self::Login(_, WithLogin::Administer(request)) => request.held_bytes(),
             Self::Lookup(_)
+            | Self::Document(_)
             | Self::Saves(_)
             | Self::Delete(_)
             | Self::Account(..)

@@ -4,6 +4,8 @@
 //! The frame is made once, when the document comes, and lasts as long as the document does: a
 //! hundred readers of 4 MiB share 4 MiB.
 
+use std::io;
+
 use serde::Deserializer;
 use serde::de::{Error, Visitor};
 
@@ -15,8 +17,8 @@ use crate::ws;
 const PREFIX: &[u8] = br#"{"type":"document_sync","document":"#;
 const SUFFIX: &[u8] = b"}";
 
-/// More than the header, the message around it and the quotes add to a document.
-const MESSAGE_BYTES_SPARE: usize = 64;
+/// What stands around a text as a JSON string.
+const QUOTES: &[u8] = br#""""#;
 
 /// The bytes are not the frame of a document. The server is to blame: frames are made here only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,25 +30,23 @@ pub struct MalformedDocument;
 /// it is held anywhere.
 pub fn encode_document(document: RawJson<'_>, budget: &MemoryBudget) -> Document {
     debug_assert!(document.0.starts_with('"'), "a document is a string");
-    let payload_bytes = PREFIX.len() + document.0.len() + SUFFIX.len();
-    let mut frame = Vec::with_capacity(ws::header_bytes(payload_bytes) + payload_bytes);
-    ws::push_text_header(payload_bytes, &mut frame);
-    frame.extend_from_slice(PREFIX);
-    frame.extend_from_slice(document.0.as_bytes());
-    frame.extend_from_slice(SUFFIX);
-    Document(budget.counted_bytes(frame))
+    frame(document.0.len(), budget, |out| out.extend_from_slice(document.0.as_bytes()))
 }
 
-/// Makes the frame of a document that was stored as `text`. It takes time in proportion to the
-/// text, and for a moment twice the memory.
+/// Makes the frame of a document that was stored as `text`, likewise. It takes time in proportion
+/// to the text.
 pub fn document_from_text(text: &str, budget: &MemoryBudget) -> Document {
-    let mut scratch = Vec::with_capacity(text.len() + MESSAGE_BYTES_SPARE);
-    let frame = ws::text_frame(&mut scratch, |out| {
-        out.extend_from_slice(PREFIX);
-        write_string(text, out);
-        out.extend_from_slice(SUFFIX);
-    });
-    Document(budget.counted_bytes(frame.to_vec()))
+    let mut literal = Length(0);
+    let written = serde_json::to_writer(&mut literal, text);
+    debug_assert!(written.is_ok(), "every string has a JSON form, and a length takes it");
+    frame(literal.0, budget, |out| write_string(text, out))
+}
+
+/// Bytes of the frame of a document that is stored as `text_bytes` bytes. If something in it has to
+/// be escaped, they are more.
+pub fn document_frame_bytes(text_bytes: usize) -> usize {
+    let payload_bytes = PREFIX.len() + QUOTES.len() + text_bytes + SUFFIX.len();
+    ws::header_bytes(payload_bytes) + payload_bytes
 }
 
 /// The text of `document`, as it is stored. Takes time in proportion to it. A lone half of a
@@ -67,6 +67,23 @@ pub fn document_text(document: &Document) -> Result<String, MalformedDocument> {
     String::from_utf8(text).map_err(|_| MalformedDocument)
 }
 
+/// The frame of a document whose JSON string, of `literal_bytes` bytes, `write` appends.
+fn frame(
+    literal_bytes: usize,
+    budget: &MemoryBudget,
+    write: impl FnOnce(&mut Vec<u8>),
+) -> Document {
+    let payload_bytes = PREFIX.len() + literal_bytes + SUFFIX.len();
+    let frame_bytes = ws::header_bytes(payload_bytes) + payload_bytes;
+    let mut frame = Vec::with_capacity(frame_bytes);
+    ws::push_text_header(payload_bytes, &mut frame);
+    frame.extend_from_slice(PREFIX);
+    write(&mut frame);
+    frame.extend_from_slice(SUFFIX);
+    debug_assert_eq!(frame.len(), frame_bytes, "it is as long as was worked out");
+    Document(budget.counted_bytes(frame))
+}
+
 /// The JSON text of the message in `document`'s frame.
 pub(super) fn message(document: &Document) -> Option<&[u8]> {
     ws::payload(&document.0)
@@ -82,6 +99,20 @@ pub(super) fn write_string(text: &str, out: &mut Vec<u8>) {
     } else {
         let written = serde_json::to_writer(out, text);
         debug_assert!(written.is_ok(), "every string has a JSON form, a vector takes it");
+    }
+}
+
+/// Takes text and keeps only how long it is, in bytes.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -138,6 +169,9 @@ mod tests {
         for text in texts {
             let document = document_from_text(&text, &budget());
             assert_eq!(document_text(&document).as_ref(), Ok(&text));
+            let is_plain = !text.contains(['"', '\\', '\n', '\u{0}', '\u{1}']);
+            let expected = document_frame_bytes(text.len());
+            assert!(document.0.len() > expected || (is_plain && document.0.len() == expected));
             let message: serde_json::Value =
                 serde_json::from_slice(message(&document).expect("a frame")).unwrap();
             assert_eq!(message["document"], text);

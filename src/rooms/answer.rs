@@ -21,6 +21,9 @@ pub enum Done {
     /// It has taken effect in memory and will never be stored, because another room owns this
     /// code in the store. If an acknowledgement was asked for, this is to be said instead.
     NotDurable,
+    /// It has not taken effect, as only the store has the document of this room. The request is to
+    /// wait for it ([`Rooms::wait_for_document`](super::Rooms::wait_for_document)).
+    WhenRead(RoomKey),
 }
 
 /// The answer to a close.

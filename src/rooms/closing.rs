@@ -33,7 +33,6 @@ impl<W> Rooms<W> {
             RoomPlace::Store(stored) => {
                 self.ensure_space(out)?;
                 let room = Room::restored(stored, None, now.at);
-                self.document_bytes += room.document_bytes();
                 self.table.insert(room)
             }
             RoomPlace::Nowhere => return Err(RoomError::RoomNotFound),
@@ -56,9 +55,8 @@ impl<W> Rooms<W> {
         for &conn in &members {
             self.membership.remove(conn);
         }
-        let room = &mut self.table[index];
-        self.document_bytes -= room.document_bytes();
-        room.begin_closing();
+        self.unlist(index);
+        self.table[index].begin_closing();
         self.closing.insert(index);
         self.arm(index, Armed::Nothing);
         let room = &self.table[index];

@@ -38,10 +38,31 @@ pub struct StoredRoom {
     pub host_auth: HostAuth,
     /// Hash of the creator's token, if there is one.
     pub host_token: Option<TokenHash>,
-    /// The document, if there is one.
-    pub document: Option<Document>,
+    /// The document.
+    pub document: StoredDocument,
     /// When the room was made.
     pub created_at: UnixMillis,
+}
+
+/// The document of a room as the store has it, or is to have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoredDocument {
+    /// There is none.
+    None,
+    /// The store has it, where it was not read and is not to be changed.
+    Unread {
+        /// About so many bytes it has as it is sent.
+        bytes: usize,
+    },
+    /// This.
+    Whole(Document),
+}
+
+impl StoredDocument {
+    /// Bytes that it takes in memory.
+    pub fn held_bytes(&self) -> usize {
+        if let Self::Whole(document) = self { document.0.len() } else { 0 }
+    }
 }
 
 impl From<&str> for Metadata {

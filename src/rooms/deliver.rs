@@ -28,8 +28,9 @@ impl Room {
             RoomEventKind::Data { peer_id, data } => {
                 self.tell_others(conn, &Event::Data { from: peer_id, data: RawJson(data) }, out);
             }
-            RoomEventKind::Document(document) => {
-                self.tell_others(conn, &Event::DocumentSync { document: Some(document) }, out);
+            RoomEventKind::Document(_) => {
+                let document = self.lend_document();
+                self.tell_others(conn, &Event::DocumentSync { document: document.as_ref() }, out);
             }
         }
         match change {
@@ -47,7 +48,7 @@ impl Room {
 
     /// Sends the document to a member that asked for it.
     pub(super) fn send_document(&self, to: ConnId, out: &mut impl Output) {
-        out.send(to, &Event::DocumentSync { document: self.document() });
+        out.send(to, &Event::DocumentSync { document: self.lend_document().as_ref() });
     }
 
     /// The joiner gets the room as it is, itself included; the others hear of it afterwards.
@@ -55,7 +56,8 @@ impl Room {
         let peer_id = &joiner.peer_id;
         out.send(conn, &Event::Connected { peer_id, room_code: self.code() });
         out.send(conn, &Event::RoomInfo { room: self.view() });
-        if self.document().is_some() {
+        debug_assert!(!self.needs_document(), "a join waits for it");
+        if self.view().has_document() {
             self.send_document(conn, out);
         }
     }

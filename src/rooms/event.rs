@@ -69,6 +69,11 @@ pub trait Output {
     /// The store cannot be asked at present.
     fn lookup(&mut self, room_code: &str) -> Result<(), StoreUnavailable>;
 
+    /// Read the document of the room `stored`, for `asker` first of all; answer with
+    /// [`Rooms::document_read`](super::Rooms::document_read). The store has it under that code,
+    /// with that permanent id or none. At most one is under way for one room.
+    fn read_document(&mut self, asker: ConnId, room: RoomKey, stored: RoomView<'_>);
+
     /// The room is closed under these members, which are in no room any more. What was to be made
     /// durable of it never will be.
     fn dismissed(&mut self, room: RoomKey, members: &[ConnId]);
@@ -108,6 +113,12 @@ pub enum RoomChange {
     Expired,
     /// Left memory before its idle time, to make room for another one; it is stored.
     Evicted,
+    /// Left memory before its idle time, as memory was short; nothing of it is stored.
+    Dropped,
+    /// Its document left memory, which is short; it is stored.
+    Unloaded,
+    /// Its document was only in the store, and is not there any more.
+    DocumentLost,
     /// Was closed, and what is stored of it is to be deleted.
     Closed,
     /// Is not stored any longer: another room owns its code in the store.

@@ -36,11 +36,11 @@ impl<W> Rooms<W> {
         now: Now,
         out: &mut impl Output,
     ) -> Result<Done, RoomError> {
-        debug_assert!(!self.lookups.is_waiting(from), "{from} has a request that waits");
+        debug_assert!(!self.is_waiting(from), "{from} has a request that waits");
         match action {
             Action::Broadcast { data } => self.broadcast(from, data, now, out),
             Action::SyncDocument { document } => self.sync_document(from, document, now, out),
-            Action::RequestSync => self.request_sync(from, out),
+            Action::RequestSync => self.request_sync(from, now, out),
             Action::Leave => {
                 self.leave(from, now, out).then_some(Done::Now).ok_or(RoomError::NotInRoom)
             }
@@ -77,13 +77,15 @@ impl<W> Rooms<W> {
     /// The connection is gone: out of its room, and its request waits no more.
     pub fn disconnect(&mut self, conn: ConnId, now: Now, out: &mut impl Output) {
         self.lookups.cancel(conn);
+        self.reads.cancel(conn);
         self.leave(conn, now, out);
     }
 
     /// Lets a connection into a room, out of the one that it is in.
     ///
     /// A join that fails leaves the connection where it was. While a join waits for the store the
-    /// connection is still in its old room and hears it.
+    /// connection is still in its old room and hears it. So does one that is
+    /// [`Done::WhenRead`], which is to be asked again then.
     ///
     /// # Errors
     ///
@@ -210,12 +212,19 @@ impl<W> Rooms<W> {
 
     /// Sends a member the document of its room.
     pub(super) fn request_sync(
-        &self,
+        &mut self,
         from: ConnId,
+        now: Now,
         out: &mut impl Output,
     ) -> Result<Done, RoomError> {
         let index = self.room_index(from)?;
-        self.table[index].send_document(from, out);
+        let room = &mut self.table[index];
+        if room.needs_document() {
+            return Ok(Done::WhenRead(self.table.key(index)));
+        }
+        room.touch_document(now.at);
+        room.send_document(from, out);
+        self.settle(index, now, out);
         Ok(Done::Now)
     }
 
@@ -255,7 +264,6 @@ impl<W> Rooms<W> {
     }
 
     fn open(&mut self, room: Box<Room>, change: RoomChange, out: &mut impl Output) -> u32 {
-        self.document_bytes += room.document_bytes();
         out.room_changed(room.code(), change);
         self.table.insert(room)
     }
@@ -270,7 +278,11 @@ impl<W> Rooms<W> {
         out: &mut impl Output,
     ) -> Result<Done, RoomError> {
         let member = self.member(from);
-        let event = self.table[index].accept_join(member, join, now.unix, &self.config)?;
+        let room = &self.table[index];
+        let event = room.accept_join(member, join, now.unix, &self.config)?;
+        if room.needs_document() {
+            return Ok(Done::WhenRead(self.table.key(index)));
+        }
         if !self.table[index].seats(member, &join.peer_id) {
             self.leave(from, now, out);
         }
@@ -305,9 +317,7 @@ impl<W> Rooms<W> {
             _ => {}
         }
         let room = &mut self.table[index];
-        self.document_bytes -= room.document_bytes();
         let change = room.apply(event, here, now.at);
-        self.document_bytes += room.document_bytes();
         room.tell(event, &change, here, out);
         self.settle(index, now, out);
     }

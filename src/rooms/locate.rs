@@ -51,7 +51,7 @@ impl<W> Rooms<W> {
         request: impl FnOnce() -> W,
         out: &mut impl Output,
     ) -> Poll<Located<'static>> {
-        debug_assert!(!self.lookups.is_waiting(conn), "{conn} has a request that waits");
+        debug_assert!(!self.is_waiting(conn), "{conn} has a request that waits");
         let place = if let Some(index) = self.table.find(code) {
             self.in_memory(index)
         } else if !self.config.store {
@@ -95,6 +95,13 @@ impl<W> Rooms<W> {
             Ok(None) => self.upper_cased(code).unwrap_or(RoomPlace::Nowhere),
             Err(StoreUnavailable) => self.upper_cased(code).unwrap_or(RoomPlace::Unknown),
         })
+    }
+
+    /// The room of `key`, of which a request knows already where it is. If it has left memory, or
+    /// is about to, what became of it is not known.
+    pub fn located_by_key(&self, key: RoomKey) -> Located<'static> {
+        let index = self.table.find_key(key);
+        Located(index.map_or(RoomPlace::Unknown, |index| self.in_memory(index)))
     }
 
     /// Whether the store is being asked for `code`: since before, or from now on.

@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 
 use super::config::RoomsConfig;
+use super::document::{Listing, Shelf};
 use super::lookups::Lookups;
 use super::room::{Room, RoomView};
 use super::table::Table;
+use super::waiting::Waiting;
 use crate::base::conn_map::ConnMap;
-use crate::base::ids::ConnId;
+use crate::base::ids::{ConnId, RoomKey};
 use crate::base::timer_set::TimerSet;
 
 /// All rooms and all that are in them, or wait to be. The module's documentation has the contract.
@@ -32,8 +34,12 @@ pub struct Rooms<W> {
     pub(super) failing: BTreeSet<u32>,
     /// Those of them that wait to be tried again.
     pub(super) retries: BTreeSet<u32>,
-    /// Bytes of all documents.
-    pub(super) document_bytes: usize,
+    /// Requests that wait for the document of a room; at most one read of each is under way.
+    pub(super) reads: Waiting<RoomKey, W>,
+    /// All documents in memory.
+    pub(super) shelf: Shelf,
+    /// Documents that left memory while their rooms stayed.
+    pub(super) documents_evicted: u64,
     /// The server is shutting down: write as soon as possible.
     pub(super) is_draining: bool,
 }
@@ -52,7 +58,9 @@ impl<W> Rooms<W> {
             saves_under_way: 0,
             failing: BTreeSet::new(),
             retries: BTreeSet::new(),
-            document_bytes: 0,
+            reads: Waiting::default(),
+            shelf: Shelf::default(),
+            documents_evicted: 0,
             is_draining: false,
         }
     }
@@ -88,7 +96,7 @@ impl<W> Rooms<W> {
 
     /// Bytes of all documents in memory, as they are sent.
     pub fn document_bytes(&self) -> usize {
-        self.document_bytes
+        self.shelf.bytes()
     }
 
     /// Rooms whose newest state is not stored, as far as the store is there for it.
@@ -118,22 +126,24 @@ impl<W> Rooms<W> {
     /// If an invariant of a room or a table does not hold.
     pub fn check_invariants(&self) {
         let mut connections = 0;
-        let mut document_bytes = 0;
+        let mut shelf = Shelf::default();
         let mut under_way = 0;
         for index in self.table.indexes() {
             self.check_room(index);
             let room = &self.table[index];
             connections += room.connections().len();
-            document_bytes += room.document_bytes();
+            shelf.relist(index, Listing::Absent, room.listing());
+            assert!(!room.is_being_read() || self.reads.is_under_way(&self.table.key(index)));
             under_way += usize::from(room.saving.is_under_way());
             assert_eq!(self.failing.contains(&index), room.saving.is_failing());
         }
         assert_eq!(connections, self.membership.len());
-        assert_eq!(document_bytes, self.document_bytes);
+        assert_eq!(shelf, self.shelf);
         assert_eq!(under_way, self.saves_under_way);
         assert!(self.retries.is_subset(&self.failing));
         assert!(self.closing.iter().all(|&index| self.table[index].is_closing()));
         assert!(self.saves.len() + self.idle.len() <= self.table.len());
         self.lookups.check_invariants();
+        self.reads.check_invariants();
     }
 }

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use super::action::{Create, Document, Join, TokenHash};
+use super::answer::StoreUnavailable;
 use super::data::{Peer, StoredRoom};
+use super::document::{Listing, Place};
 use super::members::{Audience, Entry, Presence};
 use super::persistence::Saving;
 use super::room_event::{Joiner, Member, NodeId, RoomEvent, RoomEventKind};
 use crate::base::ids::ConnId;
 use crate::base::time::{Now, Timestamp, UnixMillis};
-use crate::config::HostAuth;
+use crate::config::{AddressKey, HostAuth};
 
 /// A room in memory.
 #[derive(Clone, Debug)]
@@ -19,11 +21,13 @@ pub(super) struct Room {
     pub(super) generation: u32,
     identity: RoomIdentity,
     created_at: UnixMillis,
-    document: Option<Document>,
+    document: Place,
     occupancy: Occupancy,
     pub(super) saving: Saving,
     /// What it stands in the sets of timers with.
     pub(super) armed: Armed,
+    /// The document is on its way from the store.
+    is_being_read: bool,
 }
 
 /// What a room waits for.
@@ -140,7 +144,7 @@ impl Room {
             host_token: stored.host_token,
         };
         let mut room = Self::with(identity, stored.created_at, Saving::restored(), at);
-        room.document.clone_from(&stored.document);
+        room.document = Place::of(&stored.document, at);
         if fresh_id.is_some() {
             room.saving.changed();
         }
@@ -157,10 +161,11 @@ impl Room {
             generation: 0,
             identity,
             created_at,
-            document: None,
+            document: Place::Nowhere,
             occupancy: Occupancy::Empty { since: at },
             saving,
             armed: Armed::Nothing,
+            is_being_read: false,
         })
     }
 
@@ -200,9 +205,90 @@ impl Room {
         &self.identity
     }
 
-    /// The document, if the room has one.
-    pub(super) fn document(&self) -> Option<&Document> {
-        self.document.as_ref()
+    /// The document to be sent to members, if the room has one and it is in memory.
+    pub(super) fn lend_document(&self) -> Option<Document> {
+        if let Place::Memory(held) = &self.document { Some(held.lend()) } else { None }
+    }
+
+    /// Whether only the store has the document.
+    pub(super) fn needs_document(&self) -> bool {
+        matches!(self.document, Place::Store { .. })
+    }
+
+    /// Whether the document is on its way from the store.
+    pub(super) fn is_being_read(&self) -> bool {
+        self.is_being_read
+    }
+
+    /// The store is asked for the document. Until it has answered, none leaves memory: what the
+    /// store says may be older than what it has been given since.
+    pub(super) fn begin_reading(&mut self) {
+        self.is_being_read = true;
+    }
+
+    /// The store has answered. A document that was written meanwhile is newer.
+    pub(super) fn end_reading(
+        &mut self,
+        found: Result<Option<Document>, StoreUnavailable>,
+        at: Timestamp,
+    ) {
+        self.is_being_read = false;
+        if let (true, Ok(found)) = (self.needs_document(), found) {
+            self.document = Place::Nowhere;
+            if let Some(document) = found {
+                self.document.replace(document, at);
+            }
+        }
+    }
+
+    /// The document is used.
+    pub(super) fn touch_document(&mut self, at: Timestamp) {
+        self.document.touch(at);
+    }
+
+    /// The document is charged to `writer`.
+    pub(super) fn charge_document(&mut self, writer: AddressKey) {
+        if let Place::Memory(held) = &mut self.document {
+            held.writer = Some(writer);
+        }
+    }
+
+    /// Whether memory would be free if the document went: it is on its way to no member.
+    pub(super) fn holds_document_alone(&self) -> bool {
+        matches!(&self.document, Place::Memory(held) if !held.is_lent())
+    }
+
+    /// From here on only the store has the document; nothing may be [listed](Room::listed).
+    pub(super) fn evict_document(&mut self) {
+        debug_assert_eq!(self.listed(), Listing::Absent, "it is not counted any more");
+        self.document = Place::Store { bytes: self.document.bytes() };
+    }
+
+    /// What the document was counted as last.
+    pub(super) fn listed(&self) -> Listing {
+        if let Place::Memory(held) = &self.document { held.listed } else { Listing::Absent }
+    }
+
+    /// Notes what the document is counted as; returns what it was counted as before.
+    pub(super) fn list(&mut self, listing: Listing) -> Listing {
+        match &mut self.document {
+            Place::Memory(held) => std::mem::replace(&mut held.listed, listing),
+            Place::Nowhere | Place::Store { .. } => Listing::Absent,
+        }
+    }
+
+    /// What the document counts as now.
+    pub(super) fn listing(&self) -> Listing {
+        let Place::Memory(held) = &self.document else { return Listing::Absent };
+        let (bytes, writer) = (held.document.0.len(), held.writer);
+        match self.empty_since() {
+            since if self.saving.is_stored() && !self.is_being_read => {
+                let has_members = since.is_none();
+                Listing::Evictable { bytes, has_members, used_at: held.used_at }
+            }
+            Some(since) if self.saving.is_off() => Listing::Abandoned { bytes, writer, since },
+            _ => Listing::Pinned { bytes, writer },
+        }
     }
 
     /// The room as others may see it.
@@ -219,14 +305,9 @@ impl Room {
             host_id: (!host_id.is_empty()).then(|| host_id.to_string()),
             host_auth: *host_auth,
             host_token: *host_token,
-            document: self.document.clone(),
+            document: self.document.stored(),
             created_at: self.created_at,
         }
-    }
-
-    /// Bytes of the document.
-    pub(super) fn document_bytes(&self) -> usize {
-        self.document.as_ref().map_or(0, |document| document.0.len())
     }
 
     /// When the room has to be written, if it has.
@@ -247,12 +328,15 @@ impl Room {
     pub(super) fn touch(&mut self, at: Timestamp) {
         if let Occupancy::Empty { since } = &mut self.occupancy {
             *since = at;
+            self.document.touch(at);
         }
     }
 
-    /// The room is being closed: its document goes, and so do its members.
+    /// The room is being closed: its document goes, of which nothing may be
+    /// [listed](Room::listed), and so do its members.
     pub(super) fn begin_closing(&mut self) {
-        self.document = None;
+        debug_assert_eq!(self.listed(), Listing::Absent, "it is not counted any more");
+        self.document = Place::Nowhere;
         self.occupancy = Occupancy::Closing { is_deleting: false };
     }
 
@@ -282,11 +366,14 @@ impl Room {
         at: Timestamp,
     ) -> PeerChange {
         match &event.kind {
-            RoomEventKind::Joined(joiner) => self.seat(event.from, joiner, here),
+            RoomEventKind::Joined(joiner) => {
+                self.document.touch(at);
+                self.seat(event.from, joiner, here)
+            }
             RoomEventKind::Left => self.unseat(event.from, here, at),
             RoomEventKind::Data { .. } => PeerChange::None,
             RoomEventKind::Document(document) => {
-                self.document = Some(document.clone());
+                self.document.replace(document.clone(), at);
                 self.saving.changed();
                 PeerChange::None
             }
@@ -296,6 +383,7 @@ impl Room {
     /// Panics if an invariant does not hold.
     pub(super) fn check_invariants(&self, here: NodeId) {
         assert_eq!(self.armed, self.deadline(), "room {} has a stale deadline", self.code());
+        assert_eq!(self.listed(), self.listing(), "room {} counts as before", self.code());
         if let Some(presence) = self.presence() {
             presence.check_invariants();
             let members = presence.members().iter();
@@ -339,6 +427,7 @@ impl Room {
         let left = members.presence.leave(member);
         if members.presence.members().is_empty() {
             self.occupancy = Occupancy::Empty { since: at };
+            self.document.touch(at);
         }
         left.map_or(PeerChange::None, PeerChange::Went)
     }
@@ -377,12 +466,13 @@ impl<'a> RoomView<'a> {
 
     /// Whether the room has a document.
     pub fn has_document(self) -> bool {
-        self.room.document.is_some()
+        !matches!(self.room.document, Place::Nowhere)
     }
 
-    /// Bytes of the document as it is sent; 0 if there is none.
+    /// Bytes of the document as it is sent; 0 if there is none. For one that was never in memory
+    /// they are those without what has to be escaped in it.
     pub fn document_bytes(self) -> usize {
-        self.room.document_bytes()
+        self.room.document.bytes()
     }
 
     /// The room's state: each change that is to be stored raises it, from 1 on.

@@ -20,10 +20,14 @@
 //! there is no other name before a slash.
 //!
 //! A peer that is host has a star. `clock:` lines are `tick` (the timeout is handled), `next`
-//! (when does it want to be called), `flush` and `evict`.
+//! (when does it want to be called), `flush`, `evict` and `free 5` (bytes of memory).
+//!
+//! `has R unread=5` is a room whose document only the store has; `< R id=i 5 bytes for bob` asks
+//! for it, and the store answers `store: document R text`, or `gone` or `down` for the text.
 
 mod bounds;
 mod closing;
+mod documents;
 mod hosts;
 mod joining;
 mod request;
@@ -177,7 +181,13 @@ impl Player {
             "leave" => Action::Leave,
             other => panic!("what is {other}?"),
         };
-        let result = rooms.handle(conn, action, now, out).map(|done| out.done(done));
+        let result = match rooms.handle(conn, action, now, out) {
+            Ok(Done::WhenRead(room)) => {
+                rooms.wait_for_document(room, conn, Request::Sync, out);
+                Ok("waits for the document".to_owned())
+            }
+            result => result.map(|done| out.done(done)),
+        };
         out.answer(who, result);
     }
 
@@ -188,6 +198,7 @@ impl Player {
             "saved" => Ok(()),
             "failed" => Err(SaveError::Unavailable),
             "conflict" => Err(SaveError::Conflict),
+            "document" => return self.read(words[1], words[2], now),
             asked => {
                 let found = found(&words[1..]);
                 let found = found.as_ref().map(Option::as_ref).map_err(|&error| error);
@@ -204,6 +215,29 @@ impl Player {
         rooms.saved(key, revision.parse().unwrap(), result, now, out);
     }
 
+    /// The store answers a read: `gone`, `down`, or with the document.
+    fn read(&mut self, code: &str, answer: &str, now: Now) {
+        let (rooms, out) = (&mut self.rooms, &mut self.out);
+        let key = out.key(code);
+        let found = match answer {
+            "gone" => Ok(None),
+            "down" => Err(StoreUnavailable),
+            text => Ok(Some(document(text))),
+        };
+        let is_down = found.is_err();
+        for (conn, request) in rooms.document_read(key, found, now, out) {
+            let located = rooms.located_by_key(key);
+            let answer = match request {
+                _ if is_down => Err(RoomError::StoreUnavailable),
+                Request::Sync => {
+                    rooms.handle(conn, Action::RequestSync, now, out).map(|done| out.done(done))
+                }
+                request => request.go_on(rooms, (located, conn, code), now, out),
+            };
+            out.answer_to(conn, answer);
+        }
+    }
+
     fn tick(&mut self, words: &[&str], now: Now) {
         match words[0] {
             "tick" => self.rooms.handle_timeout(now, &mut self.out),
@@ -211,6 +245,11 @@ impl Player {
             "evict" => {
                 let evicted = self.rooms.evict_idle(&mut self.out);
                 self.out.lines.push(format!("evicted {evicted}"));
+            }
+            "free" => {
+                let wanted = words[1].parse().expect("bytes");
+                let freed = self.rooms.free_memory(wanted, now, &mut self.out);
+                self.out.lines.push(format!("freed {freed}"));
             }
             "next" => {
                 let next = self.rooms.poll_timeout().map(|at| at.0 / 1_000);
@@ -270,7 +309,11 @@ fn found(words: &[&str]) -> Result<Option<StoredRoom>, StoreUnavailable> {
             host_id: value(words, "host").map(Into::into),
             host_auth: auth(words),
             host_token: token(words),
-            document: value(words, "doc").map(document),
+            document: match (value(words, "doc"), value(words, "unread")) {
+                (Some(text), _) => StoredDocument::Whole(document(text)),
+                (None, Some(bytes)) => StoredDocument::Unread { bytes: bytes.parse().unwrap() },
+                (None, None) => StoredDocument::None,
+            },
             created_at: UnixMillis(-5),
         })),
         other => panic!("what is {other}?"),
@@ -323,6 +366,7 @@ impl Recorder {
                 format!("when durable {}", self.revision(room, revision))
             }
             Done::NotDurable => "not durable".into(),
+            Done::WhenRead(_) => panic!("it waits for the document"),
         }
     }
 
@@ -357,6 +401,13 @@ impl Output for Recorder {
         Ok(())
     }
 
+    fn read_document(&mut self, asker: ConnId, key: RoomKey, room: RoomView<'_>) {
+        self.codes.insert(key, room.code().to_owned());
+        let (who, bytes) = (self.name(asker), room.document_bytes());
+        let line = format!("< {} id={} {bytes} bytes for {who}", room.code(), room.room_id());
+        self.lines.push(line);
+    }
+
     fn dismissed(&mut self, _: RoomKey, members: &[ConnId]) {
         let names: Vec<&str> = members.iter().map(|&conn| self.name(conn)).collect();
         self.lines.push(format!("dismissed {}", names.join(" ")).trim_end().to_owned());
@@ -371,8 +422,10 @@ impl Output for Recorder {
         let (room_id, host_id) = (room.room_id.unwrap_or_default(), room.host_id);
         let mut line = format!("> {}#{revision} id={room_id}", room.room_code);
         write!(line, " host={}", host_id.unwrap_or_default()).unwrap();
-        if let Some(document) = &room.document {
-            write!(line, " doc={}", text(document)).unwrap();
+        match &room.document {
+            StoredDocument::None => {}
+            StoredDocument::Unread { bytes } => write!(line, " unread={bytes}").unwrap(),
+            StoredDocument::Whole(document) => write!(line, " doc={}", text(document)).unwrap(),
         }
         self.codes.insert(key, room.room_code);
         self.lines.push(line);

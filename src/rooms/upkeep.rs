@@ -101,12 +101,12 @@ impl<W> Rooms<W> {
         }
     }
 
-    /// Lets the stored room go that is empty longest, to free the memory of its document. Returns
-    /// whether there was one.
-    pub fn evict_idle(&mut self, out: &mut impl Output) -> bool {
+    /// Lets the stored room go that is empty longest, to make room for another one. Returns whether
+    /// there was one.
+    pub(super) fn evict_idle(&mut self, out: &mut impl Output) -> bool {
         let index = self.idle.keys().find(|&index| {
             let room = &self.table[index];
-            room.saving.is_stored() && !self.lookups.concern(room.code())
+            room.saving.is_stored() && !self.is_asked_for(index)
         });
         if let Some(index) = index {
             self.forget(index, RoomChange::Evicted, out);
@@ -134,10 +134,13 @@ impl<W> Rooms<W> {
             self.saves_under_way += 1;
             self.retries.remove(&index);
         }
-        let next = room.deadline();
-        // Most events leave it as it is.
+        let (next, listing) = (room.deadline(), room.listing());
+        // Most events leave both as they are.
         if room.armed != next {
             self.arm(index, next);
+        }
+        if self.table[index].listed() != listing {
+            self.relist(index);
         }
         if cfg!(debug_assertions) {
             self.check_room(index);
@@ -175,23 +178,28 @@ impl<W> Rooms<W> {
 
     /// Ends the idle time of a room.
     pub(super) fn expire(&mut self, index: u32, now: Now, out: &mut impl Output) {
-        let room = &mut self.table[index];
-        if self.lookups.concern(room.code()) {
+        if self.is_asked_for(index) {
             // A request asks for it, so its idle time starts again.
-            room.touch(now.at);
+            self.table[index].touch(now.at);
             self.settle(index, now, out);
         } else {
             self.forget(index, RoomChange::Expired, out);
         }
     }
 
+    /// Whether a request waits for the store to tell of this room. Such a room must stay in memory.
+    pub(super) fn is_asked_for(&self, index: u32) -> bool {
+        let room = &self.table[index];
+        room.is_being_read() || self.lookups.concern(room.code())
+    }
+
     /// Drops a room from memory.
     pub(super) fn forget(&mut self, index: u32, change: RoomChange, out: &mut impl Output) {
         self.arm(index, Armed::Nothing);
         self.forget_failing(index);
+        self.unlist(index);
         let room = self.table.remove(index);
         debug_assert!(room.presence().is_none() && room.saving.may_forget());
-        self.document_bytes -= room.document_bytes();
         out.room_changed(room.code(), change);
     }
 

@@ -80,6 +80,15 @@ pub struct RoomRecord {
     pub updated_at: UnixMillis,
 }
 
+/// A stored room without its document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomHead {
+    /// All else of it; `document` is `None`.
+    pub room: RoomRecord,
+    /// Bytes of the document, if there is one.
+    pub document_bytes: Option<usize>,
+}
+
 /// What a user may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -226,12 +235,17 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
-    /// The room with exactly this code.
-    fn room(&self, room_code: &str) -> Result<Option<RoomRecord>, StoreError>;
+    /// The room with exactly this code, without its document, which is not read.
+    fn room_head(&self, room_code: &str) -> Result<Option<RoomHead>, StoreError>;
+
+    /// The document of the room with exactly this code, if its `room_id` is that one or it has
+    /// none.
+    fn document(&self, room_code: &str, room_id: &str) -> Result<Option<String>, StoreError>;
 
     /// Stores rooms of different codes, durably, all in one go as far as the database can; returns
     /// the outcome of each, in order. Their `room_id` must be set. A stored room without one is
-    /// adopted.
+    /// adopted. A room that comes without a
+    /// document leaves the stored one as it is.
     ///
     /// # Errors
     /// Of a room, without an effect on others: [`StoreError::Conflict`] if the code belongs to a

@@ -13,8 +13,8 @@ pub mod sqlite;
 
 pub use claim::Claim;
 pub use contract::{
-    AccountState, Profile, Role, RoomRecord, SETUP_LINK_MS, Store, StoreError, USERS_MAX, User,
-    UserChange,
+    AccountState, Profile, Role, RoomHead, RoomRecord, SETUP_LINK_MS, Store, StoreError, USERS_MAX,
+    User, UserChange,
 };
 
 use std::path::Path;

@@ -36,7 +36,7 @@ use mongodb::sync::{Client, Collection, Database};
 use errors::{brief, code, unless_duplicate};
 
 use super::contract::{
-    AccountState, Role, RoomRecord, Store, StoreError, USERS_MAX, User, UserChange,
+    AccountState, Role, RoomHead, RoomRecord, Store, StoreError, USERS_MAX, User, UserChange,
 };
 use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;
@@ -164,9 +164,9 @@ impl MongoStore {
         let count = if are_unique { saving::group_len(rooms) } else { 1 };
         if let [room] = &rooms[..count] {
             if !are_unique
-                && let Some(stored) = self.room(&room.room_code)?
-                && stored.room_id.is_some()
-                && stored.room_id != room.room_id
+                && let Some(stored) = self.room_head(&room.room_code)?
+                && stored.room.room_id.is_some()
+                && stored.room.room_id != room.room_id
             {
                 return Ok(vec![Err(StoreError::Conflict)]);
             }
@@ -316,12 +316,25 @@ impl Store for MongoStore {
         Ok(())
     }
 
-    fn room(&self, room_code: &str) -> Result<Option<RoomRecord>, StoreError> {
-        // Of several with one code, which only old data can have, the newest counts.
-        let newest = doc! { "last_sync": -1 };
-        let filter = doc! { "room_code": room_code };
-        let found = self.collection(ROOMS)?.find_one(filter).sort(newest).run()?;
-        found.as_ref().map(documents::room).transpose()
+    fn room_head(&self, room_code: &str) -> Result<Option<RoomHead>, StoreError> {
+        let stages = [
+            doc! { "$match": { "room_code": room_code } },
+            doc! { "$sort": newest() },
+            doc! { "$limit": 1 },
+            doc! { "$addFields": { "document_bytes": documents::length_of("document") } },
+            doc! { "$project": { "document": 0 } },
+        ];
+        let found = self.collection(ROOMS)?.aggregate(stages).run()?.next().transpose()?;
+        found.as_ref().map(documents::room_head).transpose()
+    }
+
+    fn document(&self, room_code: &str, room_id: &str) -> Result<Option<String>, StoreError> {
+        let same_room = doc! { "$in": [room_id, Bson::Null] };
+        let filter = doc! { "room_code": room_code, "room_id": same_room };
+        let alone = doc! { "_id": 0, "document": 1 };
+        let rooms = self.collection(ROOMS)?;
+        let found = rooms.find_one(filter).sort(newest()).projection(alone).run()?;
+        Ok(found.and_then(documents::document))
     }
 
     fn save_rooms(&self, rooms: &[RoomRecord]) -> Vec<Result<(), StoreError>> {
@@ -497,6 +510,11 @@ pub fn hosts(uri: &Secret) -> String {
         Ok(HostInfo::DnsRecord(name)) => name,
         _ => String::new(),
     }
+}
+
+/// Of several rooms with one code, which only old data can have, the newest counts.
+fn newest() -> Document {
+    doc! { "last_sync": -1 }
 }
 
 /// Makes a unique index; false if the data that is there does not allow it.

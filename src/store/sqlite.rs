@@ -35,7 +35,8 @@ use rusqlite::{
 };
 
 use super::contract::{
-    AccountState, Profile, Role, RoomRecord, Store, StoreError, USERS_MAX, User, UserChange,
+    AccountState, Profile, Role, RoomHead, RoomRecord, Store, StoreError, USERS_MAX, User,
+    UserChange,
 };
 use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;
@@ -225,13 +226,25 @@ impl Store for SqliteStore {
         is_in_place.and(is_log_empty)
     }
 
-    fn room(&self, room_code: &str) -> Result<Option<RoomRecord>, StoreError> {
-        let sql = "SELECT * FROM rooms WHERE room_code = ?1";
-        let room = self.read(|reader| reader.query_row(sql, [room_code], read_room).optional())?;
-        if room.as_ref().is_some_and(is_large) {
+    fn room_head(&self, room_code: &str) -> Result<Option<RoomHead>, StoreError> {
+        // The length stands in the head of the row, so the document itself is not read for it.
+        let sql = "SELECT room_code, room_id, host_id, host_auth, host_token_hash, created_at,
+                 updated_at, octet_length(document) AS document_bytes
+             FROM rooms WHERE room_code = ?1";
+        self.read(|reader| reader.query_row(sql, [room_code], read_head).optional())
+    }
+
+    fn document(&self, room_code: &str, room_id: &str) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT document FROM rooms
+             WHERE room_code = ?1 AND (room_id IS NULL OR room_id = ?2)";
+        let values = [room_code, room_id];
+        let document = self
+            .read(|reader| reader.query_row(sql, values, |row| row.get(0)).optional())?
+            .flatten();
+        if is_large(document.as_ref()) {
             lock(&self.reader).release_memory()?;
         }
-        Ok(room)
+        Ok(document)
     }
 
     fn save_rooms(&self, rooms: &[RoomRecord]) -> Vec<Result<(), StoreError>> {
@@ -249,7 +262,7 @@ impl Store for SqliteStore {
             };
             rooms.iter().map(save).collect::<Result<Vec<_>, _>>()
         });
-        if rooms.iter().any(is_large)
+        if rooms.iter().any(|room| is_large(room.document.as_ref()))
             && let Err(error) = lock(&self.writer).release_memory()
         {
             debug!("memory that a document took is kept: {error}");
@@ -387,8 +400,8 @@ fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn is_large(room: &RoomRecord) -> bool {
-    room.document.as_ref().is_some_and(|document| document.len() >= LARGE_DOCUMENT_BYTES)
+fn is_large(document: Option<&String>) -> bool {
+    document.is_some_and(|document| document.len() >= LARGE_DOCUMENT_BYTES)
 }
 
 /// Stores a room with [`SAVE_ROOM`]; false if another one has its code.
@@ -459,17 +472,19 @@ fn write_user(transaction: &Transaction<'_>, sql: &str, user: &User) -> Result<(
     Ok(())
 }
 
-fn read_room(row: &Row<'_>) -> Result<RoomRecord, Error> {
-    Ok(RoomRecord {
+fn read_head(row: &Row<'_>) -> Result<RoomHead, Error> {
+    let room = RoomRecord {
         room_code: row.get("room_code")?,
         room_id: row.get("room_id")?,
         host_id: row.get("host_id")?,
         host_auth: HostAuth::from_name(row.get_ref("host_auth")?.as_str()?).unwrap_or_default(),
         host_token_hash: row.get("host_token_hash")?,
-        document: row.get("document")?,
+        document: None,
         created_at: UnixMillis(row.get("created_at")?),
         updated_at: UnixMillis(row.get("updated_at")?),
-    })
+    };
+    let bytes: Option<i64> = row.get("document_bytes")?;
+    Ok(RoomHead { room, document_bytes: bytes.and_then(|bytes| usize::try_from(bytes).ok()) })
 }
 
 fn read_user(row: &Row<'_>) -> Result<User, Error> {

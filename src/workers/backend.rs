@@ -7,12 +7,12 @@ use std::sync::Arc;
 use log::{info, warn};
 
 use crate::accounts::{AccountError, Service};
-use crate::base::memory::MemoryBudget;
+use crate::base::memory::{MemoryBudget, Reservation};
 use crate::base::time::UnixMillis;
 use crate::engine::{Job, Outcome};
 use crate::protocol;
-use crate::rooms::{StoredRoom, TokenHash};
-use crate::store::{RoomRecord, Store, StoreError};
+use crate::rooms::{Document, StoredDocument, StoredRoom, TokenHash};
+use crate::store::{RoomHead, RoomRecord, Store, StoreError};
 use crate::workers::process;
 
 /// The store and the accounts in it, shared by all workers.
@@ -38,6 +38,9 @@ impl Backend {
     pub fn run(&self, job: Job) -> Outcome {
         match job {
             Job::FindRoom { room_code } => Outcome::FoundRoom(self.find_room(&room_code)),
+            Job::ReadDocument { room_code, room_id, memory } => {
+                Outcome::ReadDocument(self.read_document(&room_code, &room_id, memory))
+            }
             Job::SaveRooms { rooms, now } => Outcome::SavedRooms(self.save_rooms(rooms, now)),
             Job::DeleteRoom { room_code, room_id } => {
                 Outcome::DeletedRoom(self.store.delete_room(&room_code, &room_id))
@@ -58,25 +61,24 @@ impl Backend {
     /// The room stored under `code` as it is, or else upper-cased.
     fn find_room(&self, code: &str) -> Result<Option<StoredRoom>, StoreError> {
         let upper = code.to_uppercase();
-        let found = match self.store.room(code)? {
-            None if upper != code => self.store.room(&upper)?,
+        let found = match self.store.room_head(code)? {
+            None if upper != code => self.store.room_head(&upper)?,
             found => found,
         };
-        Ok(found.map(|record| self.stored_room(record)))
+        Ok(found.map(stored_room))
     }
 
-    fn stored_room(&self, record: RoomRecord) -> StoredRoom {
-        let document =
-            record.document.map(|text| protocol::document_from_text(&text, &self.budget));
-        StoredRoom {
-            room_code: record.room_code,
-            room_id: record.room_id,
-            host_id: record.host_id,
-            host_auth: record.host_auth,
-            host_token: record.host_token_hash.map(TokenHash),
-            document,
-            created_at: record.created_at,
-        }
+    /// The document of a stored room. What is set aside for it counts until its frame does.
+    fn read_document(
+        &self,
+        room_code: &str,
+        room_id: &str,
+        memory: Reservation,
+    ) -> Result<Option<Document>, StoreError> {
+        let text = self.store.document(room_code, room_id)?;
+        let document = text.map(|text| protocol::document_from_text(&text, &self.budget));
+        drop(memory);
+        Ok(document)
     }
 
     /// Stores those that have a document which can be read; of each room the outcome.
@@ -103,9 +105,28 @@ impl Backend {
     }
 }
 
+/// A room as the store has it, without its document.
+fn stored_room(head: RoomHead) -> StoredRoom {
+    let RoomHead { room, document_bytes } = head;
+    StoredRoom {
+        room_code: room.room_code,
+        room_id: room.room_id,
+        host_id: room.host_id,
+        host_auth: room.host_auth,
+        host_token: room.host_token_hash.map(TokenHash),
+        document: document_bytes.map_or(StoredDocument::None, |text_bytes| {
+            StoredDocument::Unread { bytes: protocol::document_frame_bytes(text_bytes) }
+        }),
+        created_at: room.created_at,
+    }
+}
+
 /// `room` as it is stored at `now`.
 fn room_record(room: StoredRoom, now: UnixMillis) -> Result<RoomRecord, StoreError> {
-    let document = room.document.as_ref().map(protocol::document_text).transpose();
+    let document = match &room.document {
+        StoredDocument::None | StoredDocument::Unread { .. } => Ok(None),
+        StoredDocument::Whole(document) => protocol::document_text(document).map(Some),
+    };
     Ok(RoomRecord {
         room_code: room.room_code,
         room_id: room.room_id,

@@ -246,7 +246,7 @@ fn over_the_budget_whoever_holds_most_goes_and_the_others_stay() {
 
 #[test]
 fn while_documents_take_all_memory_new_ones_are_refused() {
-    let mut world = world_with(|config| config.limits.memory_budget_bytes = 10 * MIB);
+    let mut world = world_with(|config| config.limits.memory_budget_bytes = 11 * MIB);
     let clients: Vec<usize> = (0..5).map(|number| world.join(&format!("ROOM{number}"))).collect();
     // What is being read counts too, until it is a document.
     for client in &clients[..2] {
@@ -259,8 +259,8 @@ fn while_documents_take_all_memory_new_ones_are_refused() {
     assert!(answer.contains("short of memory"), "{answer}");
     // Two halves of messages do not fit beside the documents.
     let half = frame(0x81, &vec![b' '; 4_000_000]);
-    world.send(clients[3], &half[..MIB]);
-    world.send(clients[4], &half[..3 * MIB + 512 * KIB]);
+    world.send(clients[3], &half[..2 * MIB + 512 * KIB]);
+    world.send(clients[4], &half[..3 * MIB]);
     assert_eq!(close_code(&world.take(clients[4])), Some(1013), "it holds more");
     assert!(clients[..4].iter().all(|client| world.is_open(*client)));
 }

@@ -16,8 +16,8 @@ use sync_server::base::time::{Now, UnixMillis};
 use sync_server::config::{Config, HostAuth, SyncWriters};
 use sync_server::http::query_value;
 use sync_server::rooms::{
-    Create, CreateDone, Event, NodeId, Output, RoomChange, Rooms, RoomsConfig, StoreUnavailable,
-    StoredRoom, TokenHash,
+    Create, CreateDone, Event, NodeId, Output, RoomChange, RoomView, Rooms, RoomsConfig,
+    StoreUnavailable, StoredRoom, TokenHash,
 };
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -36,6 +36,7 @@ impl Output for Silence {
     fn lookup(&mut self, _: &str) -> Result<(), StoreUnavailable> {
         Err(StoreUnavailable)
     }
+    fn read_document(&mut self, _: ConnId, _: RoomKey, _: RoomView<'_>) {}
     fn dismissed(&mut self, _: RoomKey, _: &[ConnId]) {}
     fn delete(&mut self, _: RoomKey, _: &str, _: &str) {}
     fn persist(&mut self, _: RoomKey, _: u64, _: StoredRoom) {}

@@ -6,7 +6,7 @@ use sync_server::base::ids::{ConnId, RoomKey};
 use sync_server::config::HostAuth;
 use sync_server::rooms::{
     CloseDone, CreateDone, Document, Done, Event, Output, Peer, RoomChange, RoomError, RoomView,
-    StoreUnavailable, StoredRoom,
+    StoreUnavailable, StoredDocument, StoredRoom,
 };
 
 /// One effect, or the answer to a request.
@@ -15,6 +15,8 @@ pub(crate) enum Effect {
     Send(ConnId, String),
     Broadcast(Vec<ConnId>, String),
     Lookup(String),
+    /// The document of this room is to be read.
+    Read(String),
     /// A request has ended, at once or later.
     Ended(ConnId, String),
     Dismissed(Vec<ConnId>),
@@ -52,6 +54,7 @@ pub(crate) struct Recorder {
     pub(crate) effects: Vec<Effect>,
     pub(crate) saves: Vec<Save>,
     pub(crate) deletions: Vec<(RoomKey, String, String)>,
+    pub(crate) reads: Vec<(RoomKey, String, String)>,
     pub(crate) durable: Vec<(RoomKey, u64)>,
     pub(crate) not_durable: Vec<RoomKey>,
     /// The codes of the rooms that were to be saved.
@@ -90,6 +93,7 @@ impl Recorder {
     /// How the answer to an action is written.
     pub(crate) fn done_text(&self, result: Result<Done, RoomError>) -> String {
         match result {
+            Ok(Done::WhenRead(_)) => "WaitingForDocument".to_owned(),
             Ok(Done::WhenDurable { room, .. }) => format!("when durable {}", self.codes[&room]),
             Ok(done) => format!("{done:?}"),
             Err(error) => format!("{error:?}"),
@@ -154,6 +158,12 @@ impl Output for Recorder {
         Ok(())
     }
 
+    fn read_document(&mut self, _: ConnId, room: RoomKey, stored: RoomView<'_>) {
+        let (code, room_id) = (stored.code().to_owned(), stored.room_id().to_owned());
+        self.effects.push(Effect::Read(code.clone()));
+        self.reads.push((room, code, room_id));
+    }
+
     fn dismissed(&mut self, room: RoomKey, members: &[ConnId]) {
         self.not_durable.push(room);
         self.effects.push(Effect::Dismissed(members.to_vec()));
@@ -171,7 +181,10 @@ impl Output for Recorder {
             host_id: Some(room.host_id.unwrap_or_default()),
             needs_token: room.host_auth == HostAuth::Token,
             token: room.host_token.map(|token| token.0[31]),
-            document: room.document.as_ref().map(text),
+            document: match &room.document {
+                StoredDocument::None | StoredDocument::Unread { .. } => None,
+                StoredDocument::Whole(document) => Some(text(document)),
+            },
             created_at: room.created_at.0,
         };
         self.codes.insert(key, image.code.clone());

@@ -50,6 +50,8 @@ fn rooms_do_what_the_model_says() {
         "old answer",
         "crash",
         "late ack",
+        "Unloaded",
+        "WaitingForDocument",
     ] {
         assert!(
             seen.get(word).is_some_and(|&count| count >= 20),

@@ -7,6 +7,7 @@ use sync_server::base::ids::RoomKey;
 use sync_server::rooms::SaveError;
 
 use crate::effect::{Image, Save};
+use crate::model::FoundDocument;
 
 /// What it says about a code.
 pub(crate) type Found = Result<Option<Image>, ()>;
@@ -16,6 +17,7 @@ pub(crate) type Found = Result<Option<Image>, ()>;
 pub(crate) struct Store {
     pub(crate) images: BTreeMap<String, Image>,
     pub(crate) lookups: Vec<Lookup>,
+    pub(crate) reads: Vec<PendingRead>,
     pub(crate) saves: Vec<PendingSave>,
     pub(crate) deletions: Vec<PendingDeletion>,
     pub(crate) is_down: bool,
@@ -25,6 +27,14 @@ pub(crate) struct Store {
 pub(crate) struct Lookup {
     pub(crate) code: String,
     pub(crate) found: Option<Found>,
+}
+
+/// A read of a document; it takes place at one time and is answered at another.
+pub(crate) struct PendingRead {
+    pub(crate) key: RoomKey,
+    pub(crate) code: String,
+    pub(crate) room_id: String,
+    pub(crate) found: Option<FoundDocument>,
 }
 
 /// A save; it takes place at one time and is answered at another.
@@ -50,6 +60,16 @@ impl Store {
         lookup.found = Some(if self.is_down { Err(()) } else { Ok(image.cloned()) });
     }
 
+    /// Reads the document for the read at `index`.
+    pub(crate) fn read_document(&mut self, index: usize) {
+        let read = &mut self.reads[index];
+        let image = self.images.get(&read.code);
+        let image =
+            image.filter(|image| image.room_id.as_ref().is_none_or(|id| *id == read.room_id));
+        let document = image.and_then(|image| image.document.clone());
+        read.found = Some(if self.is_down { Err(()) } else { Ok(document) });
+    }
+
     /// Does the deletion at `index`, unless the store is down: then it fails.
     pub(crate) fn delete(&mut self, index: usize) {
         let pending = &mut self.deletions[index];
@@ -68,7 +88,12 @@ impl Store {
         let owner = self.images.get(&image.code).and_then(|owner| owner.room_id.clone());
         let is_ours = owner.is_none() || owner == image.room_id;
         if is_ours && (!self.is_down || done_though_failed) {
-            self.images.insert(image.code.clone(), image.clone());
+            let mut image = image.clone();
+            if image.document.is_none() {
+                let stored = self.images.get(&image.code);
+                image.document = stored.and_then(|stored| stored.document.clone());
+            }
+            self.images.insert(image.code.clone(), image);
         }
         pending.result = Some(match (self.is_down, is_ours) {
             (true, _) => Err(SaveError::Unavailable),

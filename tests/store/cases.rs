@@ -8,7 +8,7 @@ use sync_server::base::secret::Secret;
 use sync_server::base::time::UnixMillis;
 use sync_server::config::HostAuth;
 use sync_server::store::{
-    AccountState, Profile, Role, RoomRecord, Store, StoreError, User, UserChange,
+    AccountState, Profile, Role, RoomHead, RoomRecord, Store, StoreError, User, UserChange,
 };
 
 /// One database, which any number of "processes" may open.
@@ -116,6 +116,23 @@ fn race<T: Send + 'static>(
     running.into_iter().map(|thread| thread.join().expect("no panic")).collect()
 }
 
+/// Reads a room with its document.
+pub(crate) trait ReadWhole {
+    /// The room with exactly this code.
+    fn room(&self, code: &str) -> Result<Option<RoomRecord>, StoreError>;
+}
+
+impl<S: Store + ?Sized> ReadWhole for S {
+    fn room(&self, code: &str) -> Result<Option<RoomRecord>, StoreError> {
+        let Some(RoomHead { room, document_bytes }) = self.room_head(code)? else {
+            return Ok(None);
+        };
+        let document = self.document(code, room.room_id.as_deref().unwrap_or_default())?;
+        assert_eq!(document_bytes, document.as_ref().map(String::len), "{code}");
+        Ok(Some(RoomRecord { document, ..room }))
+    }
+}
+
 pub(crate) fn a_room_is_read_as_it_was_saved(database: &dyn Database) {
     let store = database.open();
     store.ping().unwrap();
@@ -210,6 +227,25 @@ pub(crate) fn a_document_may_have_four_mebibytes(database: &dyn Database) {
     let saved = RoomRecord { document: Some(document), ..room("BIG", "r1") };
     save(&*store, &saved).unwrap();
     assert!(store.room("BIG").unwrap() == Some(saved));
+}
+
+pub(crate) fn a_document_is_read_apart_and_stays_without_another(database: &dyn Database) {
+    let store = database.open();
+    assert_eq!(store.document("ROOM", "r1"), Ok(None));
+    save(&*store, &room("ROOM", "r1")).unwrap();
+    assert_eq!(store.document("ROOM", "r1"), Ok(None), "it has none");
+    let text = "ห้อง".to_owned();
+    let saved = RoomRecord { document: Some(text.clone()), ..room("ROOM", "r1") };
+    save(&*store, &saved).unwrap();
+    let head = store.room_head("ROOM").unwrap().unwrap();
+    assert_eq!((head.room.document, head.document_bytes), (None, Some(text.len())));
+    assert_eq!(store.document("ROOM", "r2"), Ok(None), "that is another room");
+
+    // A room whose document was not in memory.
+    let host_id = Some("somebody".to_owned());
+    save(&*store, &RoomRecord { host_id: host_id.clone(), ..room("ROOM", "r1") }).unwrap();
+    assert_eq!(store.room("ROOM"), Ok(Some(RoomRecord { host_id, ..saved })));
+    assert_eq!(store.document("ROOM", "r1"), Ok(Some(text)));
 }
 
 pub(crate) fn the_first_user_comes_first_once(database: &dyn Database) {

@@ -35,6 +35,7 @@ macro_rules! suite {
             another_room_never_takes_a_code
             rooms_are_saved_together_and_each_has_its_own_outcome
             a_document_may_have_four_mebibytes
+            a_document_is_read_apart_and_stays_without_another
             a_deleted_room_is_gone_and_another_stays
             the_first_user_comes_first_once
             of_24_first_users_one_is_made

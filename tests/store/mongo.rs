@@ -13,7 +13,7 @@ use sync_server::base::time::UnixMillis;
 use sync_server::store::mongo::MongoStore;
 use sync_server::store::{AccountState, Role, RoomRecord, Store, StoreError, User, UserChange};
 
-use crate::cases::{CREATED_AT, Database, room, save, user};
+use crate::cases::{CREATED_AT, Database, ReadWhole as _, room, save, user};
 use crate::mongodb_server::{Server, shared_uri};
 
 /// How many workers the stores are made for.

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use sync_server::store::sqlite::{self, FILE_NAME, SqliteStore, inspect};
 use sync_server::store::{Role, RoomRecord, Store, StoreError};
 
-use crate::cases::{Database, room, save, user};
+use crate::cases::{Database, ReadWhole as _, room, save, user};
 use crate::temporary::TemporaryDir;
 
 struct FileDatabase(TemporaryDir);

@@ -7,6 +7,7 @@ use crate::accounts::{AccountRequest, AccountRoute};
 use crate::base::ids::{ConnId, RoomKey};
 use crate::config::HostAuth;
 use crate::engine::waiting::AskedAccount;
+use crate::rooms::StoredDocument;
 
 const PROBE: Job = Job::Probe { now: UnixMillis(0) };
 const AT: UnixMillis = UnixMillis(7);
@@ -60,7 +61,7 @@ fn save(jobs: &mut Jobs, index: u32) {
         host_id: None,
         host_auth: HostAuth::PeerId,
         host_token: None,
-        document: None,
+        document: StoredDocument::None,
         created_at: UnixMillis(0),
     };
     let key = RoomKey { index, generation: 1 };

@@ -65,6 +65,7 @@ impl Output for Counter {
         self.lookups += 1;
         Ok(())
     }
+    fn read_document(&mut self, _: ConnId, _: RoomKey, _: RoomView<'_>) {}
     fn dismissed(&mut self, _: RoomKey, _: &[ConnId]) {}
     fn delete(&mut self, _: RoomKey, _: &str, _: &str) {}
     fn persist(&mut self, _: RoomKey, _: u64, _: StoredRoom) {}

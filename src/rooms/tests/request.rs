@@ -11,6 +11,8 @@ pub(super) enum Request {
     Create(Desire),
     View,
     Close,
+    /// For the document.
+    Sync,
 }
 
 /// A room to be made, without its code.
@@ -50,6 +52,10 @@ impl Request {
         match self {
             Self::Join(join) => {
                 let done = rooms.join(located, conn, join, now, out)?;
+                if let Done::WhenRead(room) = done {
+                    rooms.wait_for_document(room, conn, self.clone(), out);
+                    return Ok("waits for the document".to_owned());
+                }
                 assert_eq!(done, Done::Now, "a join has nothing to be stored");
                 Ok("now".to_owned())
             }
@@ -65,6 +71,7 @@ impl Request {
                 rooms.create(located, &create, now, out).map(|done| done.to_string())
             }
             Self::View => rooms.view(located, |room| room.describe()),
+            Self::Sync => panic!("a member knows its room"),
             Self::Close => rooms.close(located, now, out).map(|done| match done {
                 CloseDone::Closed => "closed".to_owned(),
                 CloseDone::WhenDeleted(_) => "when deleted".to_owned(),

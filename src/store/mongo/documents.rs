@@ -10,7 +10,7 @@ use crate::base::secret::Secret;
 use crate::base::time::UnixMillis;
 use crate::config::HostAuth;
 use crate::store::contract::{
-    Profile, Role, RoomRecord, SETUP_LINK_MS, StoreError, User, UserChange,
+    Profile, Role, RoomHead, RoomRecord, SETUP_LINK_MS, StoreError, User, UserChange,
 };
 
 /// A user without its profile.
@@ -58,23 +58,40 @@ pub(super) fn profile_of(user: &User, document: Option<&Document>) -> Profile {
     }
 }
 
-/// A room.
-pub(super) fn room(document: &Document) -> Result<RoomRecord, StoreError> {
+/// A room, of which `document` has the length of the document in place of it.
+pub(super) fn room_head(document: &Document) -> Result<RoomHead, StoreError> {
     let Some(room_code) = text(document, "room_code") else {
         return Err(StoreError::Damaged("a room in MongoDB has no room_code".to_owned()));
     };
     let updated_at = date(document, "last_sync").unwrap_or_default();
     let host_auth = document.get_str("host_auth").ok().and_then(HostAuth::from_name);
-    Ok(RoomRecord {
+    let room = RoomRecord {
         room_code,
         room_id: text(document, "room_id"),
         host_id: text(document, "host_id"),
         host_auth: host_auth.unwrap_or_default(),
         host_token_hash: text(document, "host_token_hash").and_then(|text| hex::decode(&text)),
-        document: text(document, "document"),
+        document: None,
         created_at: date(document, "created_at").unwrap_or(updated_at),
         updated_at,
-    })
+    };
+    let bytes = number(document, "document_bytes");
+    Ok(RoomHead { room, document_bytes: bytes.and_then(|bytes| usize::try_from(bytes).ok()) })
+}
+
+/// The expression for the bytes of a text `field`; `null` where there is no text.
+pub(super) fn length_of(field: &str) -> Document {
+    let field = format!("${field}");
+    let is_text = doc! { "$eq": [{ "$type": &field }, "string"] };
+    doc! { "$cond": [is_text, { "$strLenBytes": &field }, Bson::Null] }
+}
+
+/// The document of a room.
+pub(super) fn document(mut room: Document) -> Option<String> {
+    match room.remove("document") {
+        Some(Bson::String(text)) => Some(text),
+        _ => None,
+    }
 }
 
 /// A new user, without `_id` and profile.
@@ -105,17 +122,20 @@ pub(super) fn from_profile(user_id: &str, profile: &Profile) -> Document {
     }
 }
 
-/// What `$set` has for a room; the code is in the filter.
+/// What `$set` has for a room; the code is in the filter. Without a document the stored one stays.
 pub(super) fn from_room(room: &RoomRecord) -> Document {
-    doc! {
+    let mut fields = doc! {
         "room_id": &room.room_id,
         "host_id": &room.host_id,
         "host_auth": room.host_auth.as_str(),
         "host_token_hash": room.host_token_hash.map(|hash| hex::encode(&hash)),
-        "document": &room.document,
         "created_at": DateTime::from_millis(room.created_at.0),
         "last_sync": DateTime::from_millis(room.updated_at.0),
+    };
+    if let Some(document) = &room.document {
+        fields.insert("document", document);
     }
+    fields
 }
 
 /// The update of a user's own document; empty if nothing of it changes.
@@ -177,12 +197,15 @@ fn text(document: &Document, field: &str) -> Option<String> {
 }
 
 fn integer(document: &Document, field: &str) -> u64 {
-    let number = match document.get(field) {
-        Some(Bson::Int32(number)) => i64::from(*number),
-        Some(Bson::Int64(number)) => *number,
-        _ => 0,
-    };
-    u64::try_from(number).unwrap_or(0)
+    number(document, field).and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
+}
+
+fn number(document: &Document, field: &str) -> Option<i64> {
+    match document.get(field)? {
+        Bson::Int32(number) => Some(i64::from(*number)),
+        Bson::Int64(number) => Some(*number),
+        _ => None,
+    }
 }
 
 /// A BSON date, or RFC 3339 text.

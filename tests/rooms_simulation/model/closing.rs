@@ -34,9 +34,9 @@ impl Model {
     pub(super) fn delete_closed(&mut self) {
         let codes: Vec<String> = self.rooms.keys().cloned().collect();
         for code in codes {
-            let is_asked_for = self.is_asked_for(&code);
+            let is_looked_up = self.is_looked_up(&code);
             let room = self.rooms.get_mut(&code).expect("the model knows it");
-            let is_free = room.version_under_way.is_none() && !is_asked_for;
+            let is_free = room.version_under_way.is_none() && !is_looked_up;
             if room.is_closing && !room.is_deleting && is_free {
                 room.is_deleting = true;
                 let id = room.image.room_id.clone().unwrap_or_default();

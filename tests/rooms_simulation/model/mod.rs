@@ -2,6 +2,7 @@
 //! remembered that can be worked out. It says what the real rooms have to do in each step.
 
 mod closing;
+mod documents;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +10,8 @@ use sync_server::base::ids::ConnId;
 use sync_server::config::{HostAuth, SyncWriters};
 use sync_server::rooms::{RoomsConfig, SaveError};
 
+pub(crate) use self::documents::FoundDocument;
+use self::documents::Reading;
 use crate::effect::{Effect, Image, peer_text, room_text};
 use crate::store::Found;
 
@@ -22,11 +25,14 @@ pub(crate) struct Model {
     pub(crate) asked: BTreeSet<String>,
     /// Who waits for which code, in the order of asking.
     pub(crate) waiting: Vec<(ConnId, String, Wish)>,
+    /// Documents that are being read, in the order of asking.
+    readings: Vec<Reading>,
     /// What has to happen in this step.
     pub(crate) expected: Vec<Effect>,
     pub(crate) is_draining: bool,
     joins: u64,
     fresh_ids: u64,
+    opened: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -47,6 +53,19 @@ pub(crate) struct Room {
     is_closing: bool,
     /// The store was asked to delete it.
     is_deleting: bool,
+    /// Counts all rooms.
+    number: u64,
+    cache: Cache,
+}
+
+/// What is known of a room's document.
+#[derive(Clone, Debug)]
+struct Cache {
+    /// Only the store has it.
+    is_unread: bool,
+    is_being_read: bool,
+    /// When it was of use.
+    used_at: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +84,8 @@ pub(crate) enum Wish {
     Create(CreateWish),
     View,
     Close,
+    /// For the document.
+    Sync,
 }
 
 #[derive(Clone, Debug)]
@@ -100,10 +121,12 @@ impl Model {
             rooms: BTreeMap::new(),
             asked: BTreeSet::new(),
             waiting: Vec::new(),
+            readings: Vec::new(),
             expected: Vec::new(),
             is_draining: false,
             joins: 0,
             fresh_ids,
+            opened: 0,
         }
     }
 
@@ -112,7 +135,7 @@ impl Model {
     }
 
     pub(crate) fn is_waiting(&self, conn: ConnId) -> bool {
-        self.waiting.iter().any(|(waiter, ..)| *waiter == conn)
+        self.waiting.iter().any(|(waiter, ..)| *waiter == conn) || self.waits_for_document(conn)
     }
 
     pub(crate) fn room_of(&self, conn: ConnId) -> Option<&str> {
@@ -162,6 +185,8 @@ impl Model {
         }
         let room = self.rooms.get_mut(&code).expect("the model knows it");
         room.image.document = Some(document.to_owned());
+        room.cache.is_unread = false;
+        room.cache.used_at = now;
         room.version += 1;
         let is_conflicted = room.is_conflicted;
         self.tell_others(&code, conn, format!("document {document}"));
@@ -175,9 +200,15 @@ impl Model {
         }
     }
 
-    pub(crate) fn ask(&mut self, conn: ConnId) {
+    pub(crate) fn ask(&mut self, conn: ConnId, now: u64) {
         let Some(code) = self.seat(conn) else { return };
-        let document = &self.rooms[&code].image.document;
+        if self.rooms[&code].cache.is_unread {
+            self.wait_for_document(&code, conn, Wish::Sync);
+            return self.end(conn, "WaitingForDocument");
+        }
+        let room = self.rooms.get_mut(&code).expect("the model knows it");
+        room.cache.used_at = now;
+        let document = &room.image.document;
         let text =
             document.as_ref().map_or("no document".into(), |text| format!("document {text}"));
         self.expected.push(Effect::Send(conn, text));
@@ -201,6 +232,7 @@ impl Model {
         let gone = room.members.remove(at);
         if room.members.is_empty() {
             room.empty_since = now;
+            room.cache.used_at = now;
         }
         if room.members.iter().all(|member| member.peer != gone.peer) {
             room.peers.retain(|(peer, _)| *peer != gone.peer);
@@ -211,6 +243,7 @@ impl Model {
 
     pub(crate) fn disconnect(&mut self, conn: ConnId, now: u64) {
         self.waiting.retain(|(waiter, ..)| *waiter != conn);
+        self.stop_waiting(conn);
         self.go(conn, now);
     }
 
@@ -248,7 +281,8 @@ impl Model {
                 continue;
             }
             if self.is_asked_for(&code) {
-                self.rooms.get_mut(&code).expect("the model knows it").empty_since = now;
+                let room = self.rooms.get_mut(&code).expect("the model knows it");
+                (room.empty_since, room.cache.used_at) = (now, now);
             } else {
                 self.rooms.remove(&code);
                 self.expected.push(Effect::Changed(code, "Expired".to_owned()));
@@ -348,6 +382,7 @@ impl Model {
                 Place::Nowhere => Err("RoomNotFound"),
                 Place::Unknown | Place::Closing | Place::Ask => Err("StoreUnavailable"),
             },
+            Wish::Sync => unreachable!("a member knows its room"),
             Wish::Close => {
                 let result = self.close(place, now);
                 self.delete_closed();
@@ -385,6 +420,11 @@ impl Model {
             self.settle(&code, now);
             return Err("RoomFull");
         }
+        if self.rooms[&code].cache.is_unread {
+            self.settle(&code, now);
+            self.wait_for_document(&code, conn, Wish::Join(wish.clone()));
+            return Ok("WaitingForDocument".to_owned());
+        }
         if !(is_in && self.member(&code, conn).peer == wish.peer) {
             self.go(conn, now);
         }
@@ -418,7 +458,7 @@ impl Model {
         };
         let room = self.rooms.get_mut(&code).expect("the model knows it");
         if room.members.is_empty() {
-            room.empty_since = now;
+            (room.empty_since, room.cache.used_at) = (now, now);
         }
         self.settle(&code, now);
         Ok(format!("{word} {}", self.room_text(&code)))
@@ -428,6 +468,7 @@ impl Model {
         let server_asks = self.config.host_auth == HostAuth::Token;
         self.joins += 1;
         let room = self.rooms.get_mut(code).expect("the model knows it");
+        room.cache.used_at = now;
         let host_id = room.image.host_id.clone().unwrap_or_default();
         let token = room.image.token;
         let needs_token = room.image.needs_token || (server_asks && token.is_some());
@@ -477,7 +518,14 @@ impl Model {
     fn open(&mut self, image: Image, stored_version: u64, change: &str, now: u64) -> String {
         let code = image.code.clone();
         self.expected.push(Effect::Changed(code.clone(), change.to_owned()));
+        self.opened += 1;
         let room = Room {
+            number: self.opened,
+            cache: Cache {
+                is_unread: image.document.is_some(),
+                is_being_read: false,
+                used_at: now,
+            },
             image,
             members: Vec::new(),
             peers: Vec::new(),
@@ -515,7 +563,11 @@ impl Model {
         if is_dirty && may_write && room.not_before <= now {
             room.version_under_way = Some(room.version);
             room.not_before = now + SAVE_SPACING_MS;
-            self.expected.push(Effect::Persist(room.image.clone()));
+            let mut image = room.image.clone();
+            if room.cache.is_unread {
+                image.document = None;
+            }
+            self.expected.push(Effect::Persist(image));
         }
     }
 
@@ -534,6 +586,10 @@ impl Model {
 
     /// Whether a lookup under way may be answered with this room.
     pub(crate) fn is_asked_for(&self, code: &str) -> bool {
+        self.is_looked_up(code) || self.rooms.get(code).is_some_and(|room| room.cache.is_being_read)
+    }
+
+    fn is_looked_up(&self, code: &str) -> bool {
         self.asked.iter().any(|asked| asked == code || asked.to_uppercase() == code)
     }
 

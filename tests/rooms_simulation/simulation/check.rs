@@ -6,7 +6,7 @@ use super::{Seen, Simulation};
 use crate::draw::Draw;
 use crate::effect::{Effect, document_number};
 use crate::model::Model;
-use crate::store::{Lookup, PendingDeletion, PendingSave};
+use crate::store::{Lookup, PendingDeletion, PendingRead, PendingSave};
 
 const SAVE_SPACING_MS: u64 = 1_000;
 
@@ -38,6 +38,14 @@ impl<D: Draw> Simulation<D> {
         actual.retain(|effect| match effect {
             Effect::Changed(code, change) if change == "Evicted" => {
                 self.model.evicted(code);
+                false
+            }
+            Effect::Changed(code, change) if change == "Unloaded" => {
+                self.model.unloaded(code);
+                false
+            }
+            Effect::Changed(code, change) if change == "Dropped" => {
+                self.model.dropped(code, self.now_ms);
                 false
             }
             _ => true,
@@ -96,6 +104,10 @@ impl<D: Draw> Simulation<D> {
             assert!(!is_busy, "a save would bring it back");
             assert!(self.store.deletions.iter().all(|pending| pending.key != key), "once");
             self.store.deletions.push(PendingDeletion { key, code, room_id, is_done: false });
+        }
+        for (key, code, room_id) in std::mem::take(&mut self.out.reads) {
+            assert!(self.store.reads.iter().all(|pending| pending.key != key), "one at a time");
+            self.store.reads.push(PendingRead { key, code, room_id, found: None });
         }
         let asked = self.model.asked.iter();
         let new = asked.filter(|code| !self.store.lookups.iter().any(|known| known.code == **code));

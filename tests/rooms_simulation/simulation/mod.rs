@@ -1,6 +1,7 @@
 //! One run: what is drawn, and done to the real rooms and to the model.
 
 mod check;
+mod documents;
 
 use std::collections::BTreeMap;
 use std::task::Poll;
@@ -12,7 +13,7 @@ use sync_server::base::time::{Now, Timestamp, UnixMillis};
 use sync_server::config::{HostAuth, SyncWriters};
 use sync_server::rooms::{
     Action, Create, Document, Done, Join, Located, NodeId, RawJson, Rooms, RoomsConfig, SaveError,
-    StoreUnavailable, StoredRoom, TokenHash,
+    StoreUnavailable, StoredDocument, StoredRoom, TokenHash,
 };
 
 use self::check::Belief;
@@ -144,13 +145,14 @@ impl<D: Draw> Simulation<D> {
             54..58 if !is_waiting => self.leave(conn, seen),
             58..66 if !is_waiting => self.create(conn, seen),
             66..69 if !is_waiting => self.view(conn, seen),
-            69..83 => self.answer_lookup(seen),
+            69..78 => self.answer_lookup(seen),
+            78..83 => self.answer_read(seen),
             83..93 if !self.store.deletions.is_empty() && self.source.percent(50) => {
                 self.answer_deletion(seen);
             }
             83..93 => self.answer_save(seen),
             93..95 => self.tick(seen),
-            95 => self.evict(seen),
+            95 => self.free_memory(seen),
             96 => self.store.is_down = !self.store.is_down && self.source.percent(50),
             97 => self.somebody_else_stores(),
             98 if self.source.percent(20) => self.crash(seen),
@@ -198,7 +200,8 @@ impl<D: Draw> Simulation<D> {
     fn ask(&mut self, conn: ConnId, seen: &mut Seen) {
         self.note(format!("{conn} asks"));
         self.handle(conn, Action::RequestSync);
-        self.expect(seen, |model| model.ask(conn));
+        let now_ms = self.now_ms;
+        self.expect(seen, |model| model.ask(conn, now_ms));
     }
 
     fn leave(&mut self, conn: ConnId, seen: &mut Seen) {
@@ -271,6 +274,9 @@ impl<D: Draw> Simulation<D> {
                     host_token: wish.token.map(token_hash),
                 };
                 let result = rooms.join(located, conn, &join, now, out);
+                if let Ok(Done::WhenRead(room)) = result {
+                    rooms.wait_for_document(room, conn, Wish::Join(wish.clone()), out);
+                }
                 out.done_text(result)
             }
             Wish::Create(wish) => {
@@ -287,6 +293,7 @@ impl<D: Draw> Simulation<D> {
             Wish::View => {
                 rooms.view(located, view_text).unwrap_or_else(|error| format!("{error:?}"))
             }
+            Wish::Sync => unreachable!("a member knows its room"),
             Wish::Close => close_text(rooms.close(located, now, out)),
         };
         self.out.effects.push(Effect::Ended(conn, text));
@@ -392,13 +399,6 @@ impl<D: Draw> Simulation<D> {
         self.expect_in_any_order(seen, |model| model.tick(now_ms));
     }
 
-    fn evict(&mut self, seen: &mut Seen) {
-        self.note("evict".to_owned());
-        let evicted = self.rooms.evict_idle(&mut self.out);
-        assert_eq!(evicted, self.model.evictable().next().is_some());
-        self.expect(seen, |_| {});
-    }
-
     /// Another server with the same database, or the old backend.
     fn somebody_else_stores(&mut self) {
         let code = self.source.pick(&CODES);
@@ -435,6 +435,7 @@ impl<D: Draw> Simulation<D> {
         self.store.deletions.clear();
         self.store.saves.clear();
         self.store.lookups.clear();
+        self.store.reads.clear();
         let config = self.model.config.clone();
         self.rooms = Rooms::new(config.clone());
         self.model = Model::new(config, self.model.fresh_ids());
@@ -463,6 +464,10 @@ impl<D: Draw> Simulation<D> {
                 let Lookup { code, found } = self.store.lookups.remove(last);
                 self.deliver_lookup(&code, &found.expect("it was read"), seen);
             }
+            while !self.store.reads.is_empty() {
+                self.store.read_document(0);
+                self.deliver_read(0, seen);
+            }
             while !self.store.saves.is_empty() {
                 self.store.write(0, false);
                 self.deliver_save(0, seen);
@@ -477,13 +482,21 @@ impl<D: Draw> Simulation<D> {
         assert_eq!(self.rooms.unsaved(), 0);
         assert!(self.promises.is_empty() && self.model.waiting.is_empty());
         for image in self.model.images().filter(|_| self.model.config.store) {
-            assert_eq!(self.store.images.get(&image.code), Some(image));
+            let mut stored = self.store.images[&image.code].clone();
+            if image.document.is_none() {
+                // A room without a document leaves that of the room which it has adopted.
+                stored.document = None;
+            }
+            assert_eq!(stored, *image);
         }
     }
 
     /// Does one action; the answer is noted as the last effect.
     fn handle(&mut self, conn: ConnId, action: Action<'_>) -> Option<Done> {
         let result = self.rooms.handle(conn, action, self.now(), &mut self.out);
+        if let Ok(Done::WhenRead(room)) = result {
+            self.rooms.wait_for_document(room, conn, Wish::Sync, &mut self.out);
+        }
         let text = self.out.done_text(result);
         self.out.effects.push(Effect::Ended(conn, text));
         result.ok()
@@ -529,14 +542,15 @@ fn host_auth(needs_token: bool) -> HostAuth {
 }
 
 fn stored_room(image: &Image) -> StoredRoom {
-    let document = image.document.clone();
+    let document = image.document.as_ref();
     StoredRoom {
         room_code: image.code.clone(),
         room_id: image.room_id.clone(),
         host_id: image.host_id.clone(),
         host_auth: host_auth(image.needs_token),
         host_token: image.token.map(token_hash),
-        document: document.map(|text| Document(Bytes::from(text.into_bytes()))),
+        document: document
+            .map_or(StoredDocument::None, |text| StoredDocument::Unread { bytes: text.len() }),
         created_at: UnixMillis(image.created_at),
     }
 }
