@@ -13,9 +13,9 @@ use crate::base::time::{Now, Timestamp};
 /// moment do not keep the members of other rooms waiting.
 pub(super) const TIMEOUTS_PER_CALL: usize = 256;
 
-/// Failed writes that one successful write has tried again at once: so the store is asked for no
-/// more than it has shown that it can do, and thousands of rooms are stored all the same soon.
-pub(super) const RETRIES_PER_SUCCESS: usize = 4;
+/// Failed writes that one successful write has tried again at once: together they are one
+/// transaction, and thousands of rooms are stored soon without one that is too large for the store.
+pub(super) const RETRIES_PER_SUCCESS: usize = 64;
 
 impl<W> Rooms<W> {
     /// The store's answer to [`Output::persist`].

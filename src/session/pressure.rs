@@ -16,8 +16,8 @@ use crate::base::time::Now;
 use crate::config::{AddressKey, RemoteEnd};
 use crate::ws::CloseReason;
 
-/// Sessions that are closed in one turn because the memory budget is exceeded: together they hold more
-/// than comes in in one turn, also if each holds only a few kilobytes.
+/// Sessions that are closed in one turn because the memory budget is exceeded: together they hold
+/// more than comes in in one turn, also if each holds only a few kilobytes.
 const EVICTIONS_PER_TURN_MAX: usize = 256;
 /// What may be in use beyond the budget for a moment, before sessions are closed in the middle of a
 /// turn.
@@ -26,8 +26,8 @@ const EXCESS_BYTES_MAX: usize = 8 << 20;
 const MATTERS_BYTES_MIN: usize = 1024;
 /// A session that holds more than this may be closed, however few there may be.
 const MATTERS_BYTES_MAX: usize = 16 * 1024;
-/// Once the budget is exceeded, sessions are closed until this share (1/n) of it is free, so that not
-/// every small request that comes next is refused.
+/// Once the budget is exceeded, sessions are closed until this share (1/n) of it is free, so that
+/// not every small request that comes next is refused.
 const SPARE_SHARE: usize = 16;
 /// When no session could be closed, so much more has to come in before that is tried again.
 const RETRY_BYTES: usize = 1 << 20;
@@ -42,8 +42,8 @@ struct Holder {
 }
 
 impl Sessions {
-    /// Closes sessions until the budget is kept again, with something to spare: none if it would not
-    /// be kept even without all of those that hold something.
+    /// Closes sessions until the budget is kept again, with something to spare: none if it would
+    /// not be kept even without all of those that hold something.
     pub(super) fn enforce_budget(&mut self, now: Now) {
         if !self.budget.is_over() {
             self.vain_below = 0;
@@ -65,18 +65,22 @@ impl Sessions {
         let share = self.budget.limit() / by_address.len().max(1);
         holders.sort_unstable_by_key(|holder| (holder.is_open, Reverse(holder.bytes), holder.conn));
         let enough = self.budget.limit() - self.budget.limit() / SPARE_SHARE;
-        for _ in 0..EVICTIONS_PER_TURN_MAX {
-            if self.budget.used() <= enough || holders.is_empty() {
-                return;
+        let mut evictions_left = EVICTIONS_PER_TURN_MAX;
+        // First those that go before others, then, in the same order, whichever are left.
+        for is_first in [true, false] {
+            for holder in &mut holders {
+                if self.budget.used() <= enough || evictions_left == 0 {
+                    return;
+                }
+                let held = by_address.entry(holder.address()).or_default();
+                if holder.bytes == 0 || (is_first && holder.is_open && *held <= share) {
+                    continue;
+                }
+                let bytes = std::mem::take(&mut holder.bytes);
+                *held -= bytes;
+                evictions_left -= 1;
+                self.evict(Holder { bytes, ..*holder }, now);
             }
-            let goes_first = |holder: &Holder| {
-                !holder.is_open || by_address.get(&holder.address()).is_some_and(|b| *b > share)
-            };
-            let holder = holders.remove(holders.iter().position(goes_first).unwrap_or(0));
-            if let Some(held) = by_address.get_mut(&holder.address()) {
-                *held -= holder.bytes;
-            }
-            self.evict(holder, now);
         }
     }
 

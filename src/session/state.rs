@@ -25,9 +25,9 @@ const ANSWERS_QUEUED_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a message until the application says that the client may send longer ones.
 const FIRST_MESSAGE_BYTES_MAX: usize = 16 * 1024;
 
-/// What an idle socket takes in the kernel, in bytes: itself, its file, its places in the file system
-/// and in the poll. All that is charged to the process's control group by kernels since 6.12;
-/// older ones leave out the largest part.
+/// What an idle socket takes in the kernel, in bytes: itself, its file, its places in the file
+/// system and in the poll. All that is charged to the process's control group by kernels since
+/// 6.12; older ones leave out the largest part.
 const SOCKET_BYTES: usize = 4 * 1024;
 
 /// What a connection takes as long as it is there, in bytes.
@@ -596,7 +596,6 @@ fn request_timeout(parser: Option<&RequestParser>, served: bool, timeouts: &Time
 fn ping_after(conn: ConnId, timeouts: &Timeouts) -> Duration {
     /// 2³² divided by the golden ratio: consecutive numbers end up far from each other.
     const SPREAD: u32 = 2_654_435_769;
-    let fraction = conn.generation.wrapping_mul(SPREAD);
-    let share = f64::from(fraction) / f64::from(u32::MAX);
+    let share = f64::from(conn.generation.wrapping_mul(SPREAD)) / f64::from(u32::MAX);
     timeouts.ping_interval.mul_f64(0.6 + 0.4 * share)
 }

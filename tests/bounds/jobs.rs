@@ -145,7 +145,7 @@ fn store_state(world: &mut World) -> bool {
 
 #[test]
 fn a_probe_that_works_has_what_failed_tried_at_once_and_each_success_has_more() {
-    const ROOMS: usize = 30;
+    const ROOMS: usize = 200;
     let mut world = with_failed_saves(ROOMS);
     assert!(!store_state(&mut world));
     // No room is tried again by itself yet: the first waits a second.

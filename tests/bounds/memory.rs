@@ -259,8 +259,8 @@ fn while_documents_take_all_memory_new_ones_are_refused() {
     assert!(answer.contains("short of memory"), "{answer}");
     // Two halves of messages do not fit beside the documents.
     let half = frame(0x81, &vec![b' '; 4_000_000]);
-    world.send(clients[3], &half[..2 * MIB + 512 * KIB]);
-    world.send(clients[4], &half[..3 * MIB]);
+    world.send(clients[3], &half[..2 * MIB]);
+    world.send(clients[4], &half[..3 * MIB + 512 * KIB]);
     assert_eq!(close_code(&world.take(clients[4])), Some(1013), "it holds more");
     assert!(clients[..4].iter().all(|client| world.is_open(*client)));
 }
