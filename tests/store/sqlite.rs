@@ -296,6 +296,31 @@ fn a_change_by_another_program_is_checked_before_the_next_write() {
 }
 
 #[test]
+fn damage_that_a_write_meets_ends_the_promises_to_its_whole_group() {
+    let dir = TemporaryDir::new();
+    let path = dir.path().join(FILE_NAME);
+    let large = RoomRecord { document: Some("x".repeat(1 << 20)), ..room("LARGE", "r1") };
+    let store = SqliteStore::open(dir.path()).unwrap();
+    assert_eq!(store.save_rooms(std::slice::from_ref(&large)), [Ok(())]);
+    store.close().unwrap();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    // As a card does that loses what it was given: the file does not look changed.
+    let mut file = File::options().write(true).open(&path).unwrap();
+    let before = file.metadata().unwrap();
+    file.seek(SeekFrom::Start(64 * 4_096)).unwrap();
+    file.write_all(&[0xa5; 64 * 4_096]).unwrap();
+    file.set_modified(before.modified().unwrap()).unwrap();
+    assert_eq!(file.metadata().unwrap().len(), before.len());
+    // The file stays open: to close it would end the locks of `SQLite` in this process.
+    for _ in 0..2 {
+        let saved = store.save_rooms(&[room("SMALL", "r2"), large.clone()]);
+        let damaged = |saved: &Result<(), StoreError>| matches!(saved, Err(StoreError::Damaged(_)));
+        assert!(saved.iter().all(damaged), "{saved:?}");
+    }
+    assert!(matches!(store.ping(), Err(StoreError::Damaged(_))));
+}
+
+#[test]
 fn what_was_written_is_in_the_file_that_was_moved_away() {
     let dir = TemporaryDir::new();
     let (path, moved) = (dir.path().join(FILE_NAME), dir.path().join("moved/sync.db"));

@@ -29,7 +29,7 @@ impl Draft {
     /// [`ErrorKind::AlreadyExists`] if there is a `target`, or if [`DRAFTS_MAX`] are left.
     pub(super) fn new(target: &Path) -> io::Result<Self> {
         if fs::symlink_metadata(target).is_ok() {
-            return Err(ErrorKind::AlreadyExists.into());
+            return Err(io::Error::new(ErrorKind::AlreadyExists, "it exists already"));
         }
         for number in 0..DRAFTS_MAX {
             let number = if number == 0 { String::new() } else { format!("-{number}") };
@@ -69,7 +69,11 @@ impl Draft {
         }
         // The name must survive a power cut as well as the content.
         let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        match File::open(folder.unwrap_or(Path::new(".")))?.sync_all() {
+            // Some network file systems cannot do that to a folder.
+            Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
+            synced => synced,
+        }
     }
 }
 
