@@ -78,8 +78,8 @@ impl AddressLimits {
         own.max(of_many).min(MISS_DELAY_MAX)
     }
 
-    /// The same for a code under which a room is to be made. What the address itself does is bounded
-    /// by the rate of rooms already, so its own misses delay only what is over that rate.
+    /// The same for a code under which a room is to be made. What the address itself does is
+    /// bounded by the rate of rooms already: its own misses delay only what is over that rate.
     pub(super) fn count_miss_of_maker(&mut self, address: IpAddr, now: Timestamp) -> Duration {
         let key = AddressKey::of(address);
         let (own, of_many) = self.charge_miss(key, now);
