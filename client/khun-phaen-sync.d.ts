@@ -137,7 +137,7 @@ export interface JoinOptions {
   /** The room's code. */
   room: string;
   /** 1 to 128 characters. Unless told the server picks a name, which is then kept. */
-  peerId?: string;
+  peerId?: string | null;
   /** Whether to join as host: `peerId` has to be the room's host id. */
   host?: boolean;
   /** What `createRoom` gave to the creator; kept for joining again. */

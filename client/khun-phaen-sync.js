@@ -361,7 +361,7 @@ export class SyncClient {
   #sendJoin() {
     const { room, peerId, host, hostToken, metadata } = this.#wanted;
     const message = { action: "join", room_code: room, is_host: host, metadata };
-    if (peerId !== undefined) message.peer_id = peerId;
+    if (peerId !== undefined && peerId !== null) message.peer_id = peerId;
     if (hostToken) message.host_token = hostToken;
     this.#joinId = message.id = ++this.#lastId;
     this.#send(message);

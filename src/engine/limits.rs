@@ -74,14 +74,25 @@ impl AddressLimits {
     /// said. Those that waited for the store together are all counted, each later than the one
     /// before.
     pub(super) fn count_miss(&mut self, address: IpAddr, now: Timestamp) -> Duration {
+        let (own, of_many) = self.charge_miss(AddressKey::of(address), now);
+        own.max(of_many).min(MISS_DELAY_MAX)
+    }
+
+    /// The same for a code under which a room is to be made. What the address itself does is
+    /// bounded by the rate of rooms already: its own misses delay only what is over that rate.
+    pub(super) fn count_miss_of_maker(&mut self, address: IpAddr, now: Timestamp) -> Duration {
         let key = AddressKey::of(address);
-        let delays = [
-            charge(&mut self.misses, key, now),
-            charge(&mut self.misses_near, key.network(24, 56), now),
-            charge(&mut self.misses_far, key.network(16, 48), now),
-            charge(&mut self.misses_of_all, (), now),
-        ];
-        delays.into_iter().max().unwrap_or_default().min(MISS_DELAY_MAX)
+        let (own, of_many) = self.charge_miss(key, now);
+        let is_over = self.room_creations.check(key, now).is_err();
+        if is_over { own.max(of_many) } else { of_many }.min(MISS_DELAY_MAX)
+    }
+
+    /// How long the address, and how long the many that it is one of, would have to wait.
+    fn charge_miss(&mut self, key: AddressKey, now: Timestamp) -> (Duration, Duration) {
+        let own = charge(&mut self.misses, key, now);
+        let near = charge(&mut self.misses_near, key.network(24, 56), now);
+        let far = charge(&mut self.misses_far, key.network(16, 48), now);
+        (own, near.max(far).max(charge(&mut self.misses_of_all, (), now)))
     }
 
     /// Counts a login attempt as failed until it turns out otherwise.

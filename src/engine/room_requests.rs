@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::task::Poll;
+use std::time::Duration;
 
 use log::warn;
 
@@ -73,7 +74,7 @@ impl Engine {
     ) -> Answer {
         if creation.is_desired && located.is_nowhere() {
             if !std::mem::replace(&mut creation.is_counted, true)
-                && let Some(until) = self.count_miss(creation.address, cx.now.at)
+                && let Some(until) = self.count_miss_of_maker(creation.address, cx.now.at)
             {
                 cx.sessions.keep(cx.conn, creation.held_bytes());
                 self.misses.wait(cx.conn, until, Missed::Create(creation));
@@ -145,8 +146,19 @@ impl Engine {
     /// its answer is to wait; `None`: not at all.
     pub(super) fn count_miss(&mut self, address: IpAddr, now: Timestamp) -> Option<Timestamp> {
         let delay = self.limits.count_miss(address, now);
-        let is_late = !delay.is_zero() && self.shutdown.is_none();
-        is_late.then(|| now + delay)
+        self.end_of_delay(delay, now)
+    }
+
+    /// The same for a code under which a room is to be made. Without a limit of rooms that is never
+    /// late: then any client may make as many as it likes.
+    fn count_miss_of_maker(&mut self, address: IpAddr, now: Timestamp) -> Option<Timestamp> {
+        let delay = self.limits.count_miss_of_maker(address, now);
+        let is_limited = self.config.limits.room_create_rate_max > 0;
+        self.end_of_delay(delay, now).filter(|_| is_limited)
+    }
+
+    fn end_of_delay(&self, delay: Duration, now: Timestamp) -> Option<Timestamp> {
+        (!delay.is_zero() && self.shutdown.is_none()).then(|| now + delay)
     }
 
     /// The room that `wish` is for, with what has to be drawn.

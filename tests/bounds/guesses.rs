@@ -25,6 +25,7 @@ type Numbered = fn(u16) -> IpAddr;
 /// Asks for a room in some way.
 type Door = fn(&mut World, IpAddr, &str) -> usize;
 
+const CREATED: &str = "HTTP/1.1 201 ";
 const NOT_FOUND: &str = "HTTP/1.1 404 ";
 const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -90,14 +91,14 @@ fn check_late(world: &mut World, client: usize, at: Timestamp, part: &str) {
     assert!(answer.contains(part), "{answer}");
 }
 
-/// Goal: each door is charged alike, and each tells what it always told, later.
+/// Goal: each door is charged alike, and tells what it always told, later.
 #[test]
 fn every_door_is_late_beyond_the_allowance() {
     let address = IpAddr::from([192, 0, 2, 1]);
-    let doors: [(Door, &str); 3] =
-        [(ask, NOT_FOUND), (join, "room_not_found"), (post, "HTTP/1.1 201 ")];
-    for (charged, _) in doors {
-        for (door, answer) in doors {
+    let charged: [Door; 3] = [ask, join, post];
+    let late: [(Door, &str); 2] = [(ask, NOT_FOUND), (join, "room_not_found")];
+    for charged in charged {
+        for (door, answer) in late {
             let mut world = world();
             for number in 0..MISSES {
                 let client = charged(&mut world, address, &format!("GUESS{number}"));
@@ -109,6 +110,52 @@ fn every_door_is_late_beyond_the_allowance() {
             check_late(&mut world, second, after(4), answer);
         }
     }
+}
+
+/// Goal: a room under a code of the client's choice is made at once as long as its address keeps
+/// to the rate of rooms; beyond it, a guess by `POST` is as late as any other.
+#[test]
+fn a_room_over_the_rate_is_made_or_refused_late() {
+    let mut config = Config::default();
+    config.limits.connections_per_ip_max = 10_000;
+    config.room_store = false;
+    let mut world = World::new(config);
+    let address = IpAddr::from([192, 0, 2, 1]);
+    use_up(&mut world, address, MISSES);
+    for number in 0..5 {
+        let made = post(&mut world, address, &format!("MADE{number}"));
+        assert!(world.take_text(made).starts_with(CREATED), "room {number}");
+    }
+    let gone = post(&mut world, address, "GONE");
+    world.lose(gone);
+    let late: Vec<usize> =
+        (0..20).map(|number| post(&mut world, address, &format!("LATE{number}"))).collect();
+    let there = post(&mut world, address, "MADE0");
+    assert!(world.take_text(there).starts_with("HTTP/1.1 200 "), "a right code costs nothing");
+    check_late(&mut world, late[0], after(5), CREATED);
+    let answers: Vec<String> = late[1..].iter().map(|late| world.take_text(*late)).collect();
+    let count = |status| answers.iter().filter(|answer| answer.starts_with(status)).count();
+    assert_eq!((count(CREATED), count("HTTP/1.1 429 ")), (4, 15), "{answers:?}");
+    let there = ask(&mut world, address, "GONE");
+    check_late(&mut world, there, after(10), NOT_FOUND);
+}
+
+/// Goal: nor are many addresses of one network worth more than one for guesses by `POST`.
+#[test]
+fn rooms_of_a_network_are_made_late_beyond_its_allowance() {
+    let mut config = Config { room_store: false, ..Config::default() };
+    config.limits.rooms_max = 1_000;
+    let mut world = World::new(config);
+    let address = |number: usize| {
+        let number = u8::try_from(number).expect("a byte");
+        IpAddr::from([192, 0, 2, number])
+    };
+    for number in 0..MISSES_NEAR {
+        let made = post(&mut world, address(number), &format!("MADE{number}"));
+        assert!(world.take_text(made).starts_with(CREATED), "room {number}");
+    }
+    let late = post(&mut world, address(200), "LATE");
+    check_late(&mut world, late, after_ms(500), CREATED);
 }
 
 /// Goal: whatever its address has done, a client with the right code notices nothing.
@@ -241,13 +288,8 @@ fn as_many_answers_wait_as_there_are_connections() {
     let answers = world.take_text(client).matches(NOT_FOUND).count();
     let errors = world.take_text(member).matches("room_not_found").count();
     assert_eq!((answers, errors), (1, 1));
-    let made = post(&mut world, address, "GONE");
-    world.lose(made);
     world.lose(client);
     world.pass_until(after(30));
-    let there = ask(&mut world, address, "GONE");
-    world.pass_until(after(40));
-    assert!(world.take_text(there).starts_with(NOT_FOUND), "its client was gone");
 }
 
 /// Goal: a server that stops tells those that wait at once.
