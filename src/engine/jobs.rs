@@ -148,7 +148,9 @@ impl Jobs {
         now: Timestamp,
     ) -> Result<JobId, QueueFull> {
         let bytes = job.held_bytes() + waiting.held_bytes();
-        if waiting.is_of_client() && self.budget.used() + bytes > self.budget.limit() {
+        // That a hash runs is no reason to refuse what waits for it to end.
+        let used = self.budget.used().saturating_sub(self.hash_bytes());
+        if waiting.is_of_client() && used + bytes > self.budget.limit() {
             return Err(QueueFull);
         }
         let lane = Lane::of(&job);
@@ -330,6 +332,11 @@ impl Jobs {
             || self.budget.used() + HASH_MEMORY_BYTES <= self.budget.limit();
         let own_max = self.shared_workers.saturating_sub(1).max(1);
         reads + hashes < self.shared_workers && of_lane < own_max && fits
+    }
+
+    /// What running hashes count.
+    fn hash_bytes(&self) -> usize {
+        self.running.values().map(|running| running.hash_bytes).sum()
     }
 
     fn running_in(&self, lane: Lane) -> usize {
