@@ -101,7 +101,7 @@ impl Dispatch for Engine {
         rooms.handle_timeout(now, &mut effects);
         while let Some(given_up) = self.jobs.expired(now.at) {
             // A look at the process is the one job that never asks the store.
-            if given_up.was_started && !matches!(given_up.waiting, Waiting::Metrics(_)) {
+            if !given_up.is_clients_doing && !matches!(given_up.waiting, Waiting::Metrics(_)) {
                 let is_question = matches!(given_up.waiting, Waiting::Probe);
                 self.store.timed_out(is_question, now.at);
             }

@@ -47,11 +47,12 @@ pub(super) const LANES: [&str; 3] = ["reads", "hashes", "saves"];
 /// What kinds of jobs have workers of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lane {
-    /// Short work for clients, and the server's own questions.
+    /// Short work for clients, and the question whether tokens have ended.
     Reads,
     /// What computes a password hash.
     Hashes,
-    /// Rooms that are stored or deleted. One at a time, as databases write.
+    /// Rooms that are stored or deleted, and the question whether the store answers. One at a
+    /// time, as databases write.
     Saves,
 }
 
@@ -108,8 +109,8 @@ struct Started {
 pub(super) struct GivenUp {
     /// What goes on without it.
     pub(super) waiting: Waiting,
-    /// A worker has it. Otherwise others were in its way, and the store is not to blame.
-    pub(super) was_started: bool,
+    /// It was never started, as jobs of other clients were in its way: the store is not to blame.
+    pub(super) is_clients_doing: bool,
 }
 
 impl Jobs {
@@ -137,8 +138,8 @@ impl Jobs {
     /// an address that has more of them: see [`displaced`](Self::displaced).
     ///
     /// # Errors
-    /// [`QueueFull`], also if the memory budget is used up; not for a deletion, of which each room
-    /// has one at most.
+    /// [`QueueFull`], also if the memory budget is used up; not in the lane of saves,
+    /// where each room has one job at most.
     pub(super) fn start(
         &mut self,
         owner: Owner,
@@ -147,7 +148,9 @@ impl Jobs {
         now: Timestamp,
     ) -> Result<JobId, QueueFull> {
         let bytes = job.held_bytes() + waiting.held_bytes();
-        if waiting.is_of_client() && self.budget.used() + bytes > self.budget.limit() {
+        // That a hash runs is no reason to refuse what waits for it to end.
+        let used = self.budget.used().saturating_sub(self.hash_bytes());
+        if waiting.is_of_client() && used + bytes > self.budget.limit() {
             return Err(QueueFull);
         }
         let lane = Lane::of(&job);
@@ -157,7 +160,7 @@ impl Jobs {
                 let displaced = queue.push(owner, (id, job))?;
                 self.displace(displaced);
             }
-            None => self.saves.push_deletion(id, job),
+            None => self.saves.push_single(id, job),
         }
         self.budget.add(bytes);
         let deadline = waiting.times_out().then(|| now + JOB_TIMEOUT);
@@ -192,7 +195,7 @@ impl Jobs {
                     self.saves.put_back(saves, rooms);
                 }
             }
-            (job, None) => self.saves.put_back_deletion(id, job),
+            (job, None) => self.saves.put_back_single(id, job),
         }
     }
 
@@ -233,14 +236,17 @@ impl Jobs {
     pub(super) fn expired(&mut self, now: Timestamp) -> Option<GivenUp> {
         let (_, id) = self.deadlines.pop_due(now)?;
         let started = self.waiting.remove(&id)?;
-        let was_started = self.running.contains_key(&id);
-        let owner = started.owner;
-        if !was_started && let Some(queue) = self.lane_mut(started.lane) {
-            // All take equally long to expire, so it is the oldest of its owner.
-            let queued = queue.remove_oldest(owner, |(queued, _)| *queued == id);
+        let (owner, was_started) = (started.owner, self.running.contains_key(&id));
+        if !was_started {
+            let queued = match self.lane_mut(started.lane) {
+                // All take equally long to expire, so it is the oldest of its owner.
+                Some(queue) => queue.remove_oldest(owner, |(queued, _)| *queued == id),
+                None => self.saves.remove_single(id).map(|job| (id, job)),
+            };
             self.budget.sub(queued.map_or(0, |(_, job)| job.held_bytes()));
         }
-        Some(GivenUp { waiting: self.end(started, |_| JOB_TIMEOUT), was_started })
+        let is_clients_doing = !was_started && owner != Owner::Server;
+        Some(GivenUp { waiting: self.end(started, |_| JOB_TIMEOUT), is_clients_doing })
     }
 
     /// What waited for a job that had to make place for those of other addresses.
@@ -283,7 +289,7 @@ impl Jobs {
             return None;
         }
         let (id, job) = match self.saves.pop()? {
-            NextSave::Deletion(id, job) => (id, job),
+            NextSave::Single(id, job) => (id, job),
             NextSave::Group(saves, rooms) => {
                 let id = self.next_id();
                 let since = saves.first().map_or(Timestamp(0), |save| save.since);
@@ -328,6 +334,11 @@ impl Jobs {
         reads + hashes < self.shared_workers && of_lane < own_max && fits
     }
 
+    /// What running hashes count.
+    fn hash_bytes(&self) -> usize {
+        self.running.values().map(|running| running.hash_bytes).sum()
+    }
+
     fn running_in(&self, lane: Lane) -> usize {
         self.running.values().filter(|running| running.lane == lane).count()
     }
@@ -365,7 +376,9 @@ impl Jobs {
         let durations = &mut self.durations[waiting.kind()];
         if let Waiting::Saves(saves) = &waiting {
             self.groups += 1;
-            saves.iter().for_each(|save| durations.observe(took(save.since)));
+            for save in saves {
+                durations.observe(took(save.since));
+            }
         } else {
             durations.observe(took(since));
         }
@@ -376,7 +389,7 @@ impl Jobs {
 impl Lane {
     fn of(job: &Job) -> Self {
         match job {
-            Job::SaveRooms { .. } | Job::DeleteRoom { .. } => Self::Saves,
+            Job::SaveRooms { .. } | Job::DeleteRoom { .. } | Job::Probe { .. } => Self::Saves,
             _ if job.needs_hash() => Self::Hashes,
             _ => Self::Reads,
         }

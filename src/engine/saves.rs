@@ -1,6 +1,7 @@
-//! Rooms that wait to be stored or deleted. All that wait to be stored go into one job, which the
-//! store makes durable at once: a disk that takes 20 ms for that takes them for two hundred rooms
-//! together, not for each.
+//! What waits to write: rooms to be stored, and jobs that go alone, which are deletions and the
+//! question whether the store answers. All rooms that wait go into one job, which the store makes
+//! durable at once: a disk that takes 20 ms for that takes them for two hundred rooms together, not
+//! for each.
 //!
 //! A room has one save or one deletion at most, here or under way, so the order of rooms among each
 //! other does not matter.
@@ -18,14 +19,14 @@ pub(super) const GROUP_ROOMS_MAX: usize = 256;
 /// holds them a second time, as text.
 pub(super) const GROUP_BYTES_MAX: usize = 4 << 20;
 
-/// What waits. `MAX_ROOMS` is its bound.
+/// What waits. Its bound are `MAX_ROOMS` and one probe.
 #[derive(Debug, Default)]
 pub(super) struct Saves {
     rooms: VecDeque<(Save, StoredRoom)>,
-    /// Jobs that delete one room each.
-    deletions: VecDeque<(JobId, Job)>,
-    /// Rooms were stored last: a deletion comes next, if one waits.
-    deletion_is_next: bool,
+    /// Jobs that go alone.
+    single: VecDeque<(JobId, Job)>,
+    /// Rooms were stored last: a single job comes next, if one waits.
+    single_is_next: bool,
 }
 
 /// What is to be done next.
@@ -33,14 +34,14 @@ pub(super) struct Saves {
 pub(super) enum NextSave {
     /// Store these rooms.
     Group(Vec<Save>, Vec<StoredRoom>),
-    /// Delete a room.
-    Deletion(JobId, Job),
+    /// Do this job, which has its entry already.
+    Single(JobId, Job),
 }
 
 impl Saves {
-    /// How many rooms wait.
+    /// How many rooms and single jobs wait.
     pub(super) fn len(&self) -> usize {
-        self.rooms.len() + self.deletions.len()
+        self.rooms.len() + self.single.len()
     }
 
     /// `room` is to be stored.
@@ -48,19 +49,19 @@ impl Saves {
         self.rooms.push_back((save, room));
     }
 
-    /// A room is to be deleted, by `job`.
-    pub(super) fn push_deletion(&mut self, id: JobId, job: Job) {
-        self.deletions.push_back((id, job));
+    /// `job`, which goes alone, is to be done.
+    pub(super) fn push_single(&mut self, id: JobId, job: Job) {
+        self.single.push_back((id, job));
     }
 
-    /// What comes next: as many rooms as one job may store, or, after such a job, a deletion.
+    /// What comes next: as many rooms as one job may store, or, after such a job, a single one.
     pub(super) fn pop(&mut self) -> Option<NextSave> {
-        let is_turn = self.deletion_is_next || self.rooms.is_empty();
-        if is_turn && let Some((id, job)) = self.deletions.pop_front() {
-            self.deletion_is_next = false;
-            return Some(NextSave::Deletion(id, job));
+        let is_turn = self.single_is_next || self.rooms.is_empty();
+        if is_turn && let Some((id, job)) = self.single.pop_front() {
+            self.single_is_next = false;
+            return Some(NextSave::Single(id, job));
         }
-        self.deletion_is_next = true;
+        self.single_is_next = true;
         let count = self.group_len();
         let (saves, rooms) = self.rooms.drain(..count).unzip();
         (count > 0).then_some(NextSave::Group(saves, rooms))
@@ -73,10 +74,16 @@ impl Saves {
         }
     }
 
-    /// Undoes [`pop`](Self::pop) for a deletion.
-    pub(super) fn put_back_deletion(&mut self, id: JobId, job: Job) {
-        self.deletions.push_front((id, job));
-        self.deletion_is_next = true;
+    /// Takes a single job out of turn.
+    pub(super) fn remove_single(&mut self, id: JobId) -> Option<Job> {
+        let index = self.single.iter().position(|(waiting, _)| *waiting == id)?;
+        self.single.remove(index).map(|(_, job)| job)
+    }
+
+    /// Undoes [`pop`](Self::pop) for a single job.
+    pub(super) fn put_back_single(&mut self, id: JobId, job: Job) {
+        self.single.push_front((id, job));
+        self.single_is_next = true;
     }
 
     /// How many of the rooms that have waited longest one job may store.
@@ -116,7 +123,7 @@ mod tests {
 
     fn push_deletion(saves: &mut Saves, id: u64) {
         let job = Job::DeleteRoom { room_code: "ROOM".to_owned(), room_id: "r".to_owned() };
-        saves.push_deletion(JobId(id), job);
+        saves.push_single(JobId(id), job);
     }
 
     /// The revisions of the next group, or the number of the next deletion.
@@ -126,7 +133,7 @@ mod tests {
                 assert_eq!(group.len(), rooms.len());
                 Ok(group.iter().map(|save| save.revision).collect())
             }
-            Some(NextSave::Deletion(id, _)) => Err(id.0),
+            Some(NextSave::Single(id, _)) => Err(id.0),
             None => Ok(Vec::new()),
         }
     }
@@ -167,7 +174,10 @@ mod tests {
         assert_eq!(pop(&mut saves), Err(7));
         assert_eq!(pop(&mut saves), Ok(vec![2]));
         assert_eq!(pop(&mut saves), Err(8));
+        push_deletion(&mut saves, 10);
         assert_eq!(pop(&mut saves), Err(9), "no room waits");
+        assert!(saves.remove_single(JobId(10)).is_some());
+        assert!(saves.remove_single(JobId(10)).is_none());
         assert_eq!(saves.len(), 0);
     }
 
@@ -182,8 +192,8 @@ mod tests {
         assert_eq!(pop(&mut saves), Ok(vec![1, 2, 3]));
         push_deletion(&mut saves, 7);
         push(&mut saves, 4, 1);
-        let Some(NextSave::Deletion(id, job)) = saves.pop() else { panic!("it is its turn") };
-        saves.put_back_deletion(id, job);
+        let Some(NextSave::Single(id, job)) = saves.pop() else { panic!("it is its turn") };
+        saves.put_back_single(id, job);
         assert_eq!(pop(&mut saves), Err(7));
     }
 }

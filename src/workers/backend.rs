@@ -84,8 +84,10 @@ impl Backend {
     /// Stores those that have a document which can be read; of each room the outcome.
     fn save_rooms(&self, rooms: Vec<StoredRoom>, now: UnixMillis) -> Vec<Result<(), StoreError>> {
         let mut records = Vec::with_capacity(rooms.len());
-        let converted: Vec<Result<(), StoreError>> =
-            rooms.into_iter().map(|room| Ok(records.push(room_record(room, now)?))).collect();
+        let converted: Vec<Result<(), StoreError>> = rooms
+            .into_iter()
+            .map(|room| room_record(room, now).map(|record| records.push(record)))
+            .collect();
         let mut saved = self.store.save_rooms(&records).into_iter();
         debug_assert_eq!(saved.len(), records.len(), "each room has its outcome");
         let unanswered = || Err(StoreError::Damaged("the store said nothing of it".to_owned()));

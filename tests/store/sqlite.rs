@@ -167,6 +167,31 @@ fn a_busy_file_is_waited_for() {
 }
 
 #[test]
+fn a_room_that_cannot_be_stored_spoils_the_others_only_with_the_whole_transaction() {
+    let dir = TemporaryDir::new();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    let other = Connection::open(dir.path().join(FILE_NAME)).unwrap();
+    let group = [room("FIRST", "r1"), room("BAD", "r2"), room("LAST", "r3")];
+    let refuse = |how: &str| {
+        let sql = format!(
+            "DROP TRIGGER IF EXISTS refusal;
+             CREATE TRIGGER refusal BEFORE INSERT ON rooms WHEN new.room_code = 'BAD'
+             BEGIN SELECT RAISE({how}, 'not that one'); END"
+        );
+        other.execute_batch(&sql).unwrap();
+    };
+    refuse("ROLLBACK");
+    let outcomes = store.save_rooms(&group);
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(StoreError::Damaged(_)))));
+    assert_eq!((outcomes.len(), store.room("FIRST")), (3, Ok(None)));
+    refuse("ABORT");
+    let outcomes = store.save_rooms(&group);
+    assert!(matches!(outcomes[..], [Ok(()), Err(StoreError::Damaged(_)), Ok(())]), "{outcomes:?}");
+    assert!(store.room("FIRST").unwrap().is_some() && store.room("LAST").unwrap().is_some());
+    assert_eq!(store.room("BAD"), Ok(None));
+}
+
+#[test]
 fn a_backup_is_whole_and_private_and_replaces_nothing() {
     let dir = TemporaryDir::new();
     let data = dir.path().join("data");

@@ -129,8 +129,9 @@ fn addresses_take_turns_in_each_lane() {
     let hashes: Vec<JobId> = (0..100).map(|_| start_login(&mut jobs, 1)).collect();
     assert_eq!(started(&mut jobs), [crowd[0], hashes[0]]);
     let (other, other_hash) = (start_lookup(&mut jobs, 2), start_login(&mut jobs, 2));
-    let probe = jobs.start(Owner::Server, PROBE, Waiting::Probe, Timestamp(0)).unwrap();
-    for (running, next) in [(crowd[0], crowd[1]), (crowd[1], other), (other, probe)] {
+    let check = Job::CheckAccounts(Vec::new());
+    let check = jobs.start(Owner::Server, check, Waiting::Revocations, Timestamp(0)).unwrap();
+    for (running, next) in [(crowd[0], crowd[1]), (crowd[1], other), (other, check)] {
         jobs.done(running, Timestamp(0));
         assert_eq!(started(&mut jobs), [next]);
     }
@@ -157,6 +158,8 @@ fn one_address_may_fill_a_lane_and_makes_place_for_another() {
     assert!(jobs.displaced().is_none());
     assert_eq!(counts(jobs.queued()), [QUEUE_MAX, 0, 0]);
     // Nothing of that concerns the server itself, rooms to be stored, or who logs in.
+    let check = Job::CheckAccounts(Vec::new());
+    jobs.start(Owner::Server, check, Waiting::Revocations, Timestamp(0)).unwrap();
     jobs.start(Owner::Server, PROBE, Waiting::Probe, Timestamp(0)).unwrap();
     start_login(&mut jobs, 1);
     save(&mut jobs, 1);
@@ -203,21 +206,38 @@ fn rooms_that_wait_are_stored_together_one_job_at_a_time() {
 fn a_job_that_was_given_up_is_not_started_and_its_outcome_is_dropped() {
     let mut jobs = jobs(2);
     let at = Timestamp::from_secs(1);
-    let start = |jobs: &mut Jobs| jobs.start(Owner::Server, PROBE, Waiting::Probe, at).unwrap();
+    let start = |jobs: &mut Jobs| {
+        let (job, waiting) = lookup();
+        jobs.start(owner(1), job, waiting, at).unwrap()
+    };
     let (first, _second) = (start(&mut jobs), start(&mut jobs));
     assert_eq!(started(&mut jobs), [first]);
     assert_eq!(jobs.poll_timeout(), Some(at + JOB_TIMEOUT));
     assert!(jobs.expired(Timestamp::from_millis(5_999)).is_none());
     for is_running in [true, false] {
         let given_up = jobs.expired(Timestamp::from_secs(6)).expect("five seconds are over");
-        assert!(matches!(given_up.waiting, Waiting::Probe));
-        assert_eq!(given_up.was_started, is_running);
+        assert!(matches!(given_up.waiting, Waiting::Lookup(_)));
+        assert_eq!(given_up.is_clients_doing, !is_running);
     }
     assert_eq!(counts(jobs.queued()), [0, 0, 0], "it takes no place any more");
     assert_eq!(counts(jobs.running()), [1, 0, 0], "its worker is not free yet");
     assert!(jobs.is_idle() && jobs.next(AT).is_none());
     assert!(jobs.done(first, at).is_none());
     assert_eq!((jobs.late(), counts(jobs.running())), (1, [0, 0, 0]));
+}
+
+#[test]
+fn a_probe_waits_for_a_write_that_hangs_and_is_given_up_with_it() {
+    let mut jobs = jobs(2);
+    save(&mut jobs, 1);
+    let saving = started(&mut jobs);
+    jobs.start(Owner::Server, PROBE, Waiting::Probe, Timestamp(0)).unwrap();
+    assert!(jobs.next(AT).is_none(), "one at a time");
+    let given_up = jobs.expired(Timestamp(0) + JOB_TIMEOUT).expect("five seconds are over");
+    assert!(matches!(given_up.waiting, Waiting::Probe) && !given_up.is_clients_doing);
+    assert_eq!((counts(jobs.queued()), counts(jobs.running())), ([0, 0, 0], [0, 0, 1]));
+    jobs.done(saving[0], Timestamp(0));
+    assert!(jobs.next(AT).is_none() && jobs.is_idle());
 }
 
 #[test]
@@ -263,8 +283,13 @@ fn a_hash_counts_while_it_runs_and_a_second_one_must_find_memory() {
     assert_eq!(started(&mut jobs), [all[2]], "one always runs");
     jobs.done(all[2], Timestamp(0));
     assert_eq!(started(&mut jobs), [all[3]]);
+    budget.sub(HASH_MEMORY_BYTES);
+    assert!(budget.used() > budget.limit());
+    let last = start_login(&mut jobs, 1);
     jobs.done(all[3], Timestamp(0));
-    assert_eq!(budget.used(), 3 * HASH_MEMORY_BYTES);
+    assert_eq!(started(&mut jobs), [last], "it was let in while a hash ran");
+    jobs.done(last, Timestamp(0));
+    assert_eq!(budget.used(), 2 * HASH_MEMORY_BYTES);
 
     let small = MemoryBudget::new(8 * MIB);
     let mut jobs = Jobs::new(small.clone(), 2);
