@@ -28,9 +28,9 @@ pub const fn allocated_bytes(capacity: usize) -> usize {
 
 /// Bytes of memory behind a buffer of `capacity` bytes of which `used` were ever written.
 ///
-/// A small one takes its whole size class, of which there are four in each doubling. A large one has
-/// pages of its own; they become memory when they are written to, and as it begins anywhere
-/// in its first page, they may be one more than the bytes fill.
+/// A small one takes its whole size class, of which there are four in each doubling. A large one
+/// has pages of its own; they become memory when they are written to, and as it begins anywhere in
+/// its first page, they may be one more than the bytes fill.
 pub const fn resident_bytes(capacity: usize, used: usize) -> usize {
     if capacity == 0 {
         0

@@ -25,9 +25,9 @@ const ANSWERS_QUEUED_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a message until the application says that the client may send longer ones.
 const FIRST_MESSAGE_BYTES_MAX: usize = 16 * 1024;
 
-/// What an idle socket takes in the kernel, in bytes: itself, its file, its places in the file system
-/// and in the poll. All that is charged to the process's control group by kernels since 6.12;
-/// older ones leave out the largest part.
+/// What an idle socket takes in the kernel, in bytes: itself, its file, its places in the file
+/// system and in the poll. All that is charged to the process's control group by kernels since
+/// 6.12; older ones leave out the largest part.
 const SOCKET_BYTES: usize = 4 * 1024;
 
 /// What a connection takes as long as it is there, in bytes.
@@ -148,7 +148,7 @@ pub(super) struct Session {
     /// The peer has shut its half.
     peer_finished: bool,
     /// The kernel need not send what it still has.
-    is_forsaken: bool,
+    pub(super) is_forsaken: bool,
     departure: Departure,
 }
 
@@ -458,11 +458,6 @@ impl Session {
     /// that was told everything still arrives.
     pub(super) fn forsake_if_stuck(&mut self) {
         self.is_forsaken |= !self.queue.is_empty() || self.is_open_websocket();
-    }
-
-    /// Whether the client [has had its time](Self::forsake).
-    pub(super) fn is_forsaken(&self) -> bool {
-        self.is_forsaken
     }
 
     /// The socket took something.
