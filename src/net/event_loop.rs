@@ -8,7 +8,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::{error, info, warn};
+use log::{debug, error, info, warn};
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -234,7 +234,7 @@ impl<D: Dispatch> Transport<D> for Kernel<D> {
         if let Some(stream) = self.streams.get(conn)
             && let Err(error) = stream.set_send_buffer(bytes)
         {
-            warn!("{conn}: no larger send buffer: {error}");
+            debug!("{conn}: no larger send buffer: {error}");
         }
     }
 
@@ -258,7 +258,7 @@ impl<D: Dispatch> Transport<D> for Kernel<D> {
         if let Some(stream) = self.streams.get(conn)
             && let Err(error) = stream.forsake()
         {
-            warn!("{conn}: the kernel goes on sending: {error}");
+            debug!("{conn}: the kernel goes on sending: {error}");
         }
     }
 

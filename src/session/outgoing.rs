@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 
-use super::state::{AfterFlush, Session};
+use super::state::AfterFlush;
 use super::table::Sessions;
 use crate::base::ids::ConnId;
 use crate::base::time::Now;
@@ -137,7 +137,7 @@ impl Sessions {
 
     /// Whether the kernel need not send what it still has for `conn`.
     pub(super) fn is_forsaken(&self, conn: ConnId) -> bool {
-        self.slots.get(conn).is_some_and(Session::is_forsaken)
+        self.slots.get(conn).is_some_and(|session| session.is_forsaken)
     }
 
     /// Has `conn` flushed if it has something to send.

@@ -17,7 +17,7 @@ use crate::config::{AddressKey, RemoteEnd};
 use crate::ws::CloseReason;
 
 /// Sessions that are closed in one turn because the memory budget is exceeded: together they hold
-/// more than comes in in one turn, also if each holds only a few kilobytes.
+/// more than one turn takes in, also if each holds only a few kilobytes.
 const EVICTIONS_PER_TURN_MAX: usize = 256;
 /// What may be in use beyond the budget for a moment, before sessions are closed in the middle of a
 /// turn.
@@ -27,7 +27,7 @@ const MATTERS_BYTES_MIN: usize = 1024;
 /// A session that holds more than this may be closed, however few there may be.
 const MATTERS_BYTES_MAX: usize = 16 * 1024;
 /// Once the budget is exceeded, sessions are closed until this share (1/n) of it is free, so that
-/// not every small request that comes next is refused.
+/// small requests that come next are not all refused.
 const SPARE_SHARE: usize = 16;
 /// When no session could be closed, so much more has to come in before that is tried again.
 const RETRY_BYTES: usize = 1 << 20;

@@ -8,8 +8,8 @@
 
 /// What a send buffer begins with, in bytes, as it is asked for; the kernel takes twice as much.
 pub const SEND_BUFFER_BYTES_MIN: usize = 8 * 1024;
-/// What it is doubled to at most. More would need `net.core.wmem_max`.
-const SEND_BUFFER_BYTES_MAX: usize = 128 * 1024;
+/// What it is doubled to at most. The kernel gives no more than `net.core.wmem_max`.
+const SEND_BUFFER_BYTES_MAX: usize = 256 * 1024;
 
 /// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]

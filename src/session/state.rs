@@ -148,7 +148,7 @@ pub(super) struct Session {
     /// The peer has shut its half.
     peer_finished: bool,
     /// The kernel need not send what it still has.
-    is_forsaken: bool,
+    pub(super) is_forsaken: bool,
     departure: Departure,
 }
 
@@ -458,11 +458,6 @@ impl Session {
     /// that was told everything still arrives.
     pub(super) fn forsake_if_stuck(&mut self) {
         self.is_forsaken |= !self.queue.is_empty() || self.is_open_websocket();
-    }
-
-    /// Whether the client [has had its time](Self::forsake).
-    pub(super) fn is_forsaken(&self) -> bool {
-        self.is_forsaken
     }
 
     /// The socket took something.
