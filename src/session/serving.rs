@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::dispatch::Dispatch;
-use super::driver::{Driver, Transport, is_passing};
+use super::driver::{Driver, Place, Transport, is_passing};
 use super::hold::Parked;
 use super::intake::TakenIn;
 use crate::base::ids::ConnId;
@@ -27,10 +27,10 @@ impl<D: Dispatch> Driver<D> {
     /// There may be something to take in from `conn`: it waits for its turn.
     pub(super) fn list(&mut self, conn: ConnId) {
         if let Some(readiness) = self.readiness.get_mut(conn)
-            && !readiness.is_listed
+            && readiness.place == Place::Nowhere
             && let Some(address) = self.sessions.share_of(conn)
         {
-            readiness.is_listed = true;
+            readiness.place = Place::Listed;
             self.to_serve.add(address, conn);
         }
     }
@@ -125,7 +125,7 @@ impl<D: Dispatch> Driver<D> {
         until: Timestamp,
     ) {
         let Some(readiness) = self.readiness.get_mut(conn) else { return };
-        readiness.is_listed = false;
+        readiness.place = Place::Nowhere;
         if let Some(parked) = self.sessions.release(conn) {
             let left = self.digest(transport, conn, parked.rest(), now, until);
             self.withhold(conn, left, |bytes| parked.keep_last(bytes));

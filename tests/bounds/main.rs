@@ -10,4 +10,5 @@ mod memory;
 mod network;
 mod reload;
 mod shutdown;
+mod turns;
 mod world;

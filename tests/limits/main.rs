@@ -4,9 +4,11 @@
 mod cgroup;
 mod fairness;
 mod memory;
+mod stalls;
 mod stop;
 #[path = "../support/mod.rs"]
 mod support;
 mod time;
 #[path = "../../examples/load/tool/mod.rs"]
 mod tool;
+mod turns;
