@@ -28,7 +28,7 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 /// Jobs taken from the application in one turn; the pool is full long before.
 const JOBS_PER_TURN_MAX: usize = 256;
 /// What one flush takes, in time, beside those that have much to send.
-const FLUSH: Duration = Duration::from_millis(4);
+const FLUSH: Duration = Duration::from_millis(2);
 /// Writes after which the clock is asked whether that is over.
 const WRITES_PER_CHECK: usize = 16;
 /// What a write counts for in the turn of an address, in microseconds.

@@ -14,10 +14,10 @@ use crate::base::ids::ConnId;
 use crate::base::time::{Now, Timestamp};
 
 /// What a turn takes in, in time. A message that is being handled then is still finished.
-const INTAKE: Duration = Duration::from_millis(4);
+const INTAKE: Duration = Duration::from_millis(2);
 /// What a turn gives to the outcomes of jobs, to deadlines, and to clients that are gone: each so
 /// much, and one step more.
-const PHASE: Duration = Duration::from_millis(2);
+const PHASE: Duration = Duration::from_millis(1);
 /// What a connection has of the turn of its address before its next connection goes on.
 const SLICE: Duration = Duration::from_micros(100);
 /// The least that a read asks for, in bytes.

@@ -7,6 +7,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::support::{Deadline, Frame, Server, WebSocketClient};
 const CONNECTIONS: usize = 500;
 /// Round trips of which the quantiles are taken.
 const TRIPS: usize = 100;
+/// Between two of them.
+const PAUSE: Duration = Duration::from_millis(10);
 /// The same for those at the attacker's address, who are slower.
 const NEAR_TRIPS: usize = 3;
 /// The promise is 50 ms; code that is not optimised, on a machine that others use as well, gets ten
@@ -205,6 +208,15 @@ impl Attacker {
     }
 }
 
+/// Ends an attack when it is dropped.
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A room of two.
 struct Pair {
     one: WebSocketClient,
@@ -222,9 +234,16 @@ impl Pair {
         Self { one, other }
     }
 
-    /// How long messages take from one to the other, in order.
+    /// How long messages take from one to the other, in order; not faster than they may come.
     fn trips(&mut self, count: usize) -> Vec<Duration> {
-        let mut trips: Vec<Duration> = (0..count).map(|number| self.trip(number)).collect();
+        // Nobody ever sends: waiting for it is the pace.
+        let (_silent, pace) = mpsc::channel::<()>();
+        let mut trips: Vec<Duration> = (0..count)
+            .map(|number| {
+                let _timed_out = pace.recv_timeout(PAUSE);
+                self.trip(number)
+            })
+            .collect();
         trips.sort_unstable();
         trips
     }
@@ -258,16 +277,17 @@ fn beside(attack: &Attack) -> [Vec<Duration>; 2] {
     let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         scope.spawn(|| attack.run(&mut attackers, &stop, &sent));
+        let _stopped_in_any_case = Stopping(&stop);
         let deadline = Deadline::start();
         while sent.load(Ordering::Relaxed) < WARM_UP_BYTES && !deadline.left().is_zero() {
             thread::yield_now();
         }
         let before = sent.load(Ordering::Relaxed);
-        let trips = [quiet.trips(TRIPS), neighbours.trips(NEAR_TRIPS)];
+        let quiet = quiet.trips(TRIPS);
+        let near = neighbours.trips(NEAR_TRIPS);
         let after = sent.load(Ordering::Relaxed);
-        stop.store(true, Ordering::Relaxed);
         assert!(after > before, "{}: it was no attack", attack.name);
-        trips
+        [quiet, near]
     })
 }
 
