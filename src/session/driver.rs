@@ -28,7 +28,7 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 /// Jobs taken from the application in one turn; the pool is full long before.
 const JOBS_PER_TURN_MAX: usize = 256;
 /// What one flush takes, in time, beside those that have much to send.
-const FLUSH: Duration = Duration::from_millis(4);
+const FLUSH: Duration = Duration::from_millis(2);
 /// Writes after which the clock is asked whether that is over.
 const WRITES_PER_CHECK: usize = 16;
 /// What a write counts for in the turn of an address, in microseconds.
@@ -159,13 +159,21 @@ pub struct Driver<D: Dispatch> {
 pub(super) struct Readiness {
     /// There may be something to read.
     pub(super) has_input: bool,
-    /// It waits for its turn.
-    pub(super) is_listed: bool,
+    pub(super) place: Place,
     /// The peer has shut its half: a short read is not the last one, the end is still to be read,
     /// and the transport will not say so again.
     pub(super) is_ending: bool,
     /// It may take something.
     is_writable: bool,
+}
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nothing of it is to be taken in.
+    Nowhere,
+    /// In the rota: it waits for its turn.
+    Listed,
 }
 
 /// Whether the loop was asked to stop.
@@ -251,8 +259,12 @@ impl<D: Dispatch> Driver<D> {
     /// [`Refused`] when there is no place even for telling it so: close it.
     pub fn accept(&mut self, peer: RemoteEnd, now: Now) -> Result<ConnId, Refused> {
         let conn = self.sessions.accept(peer, now)?;
-        let new =
-            Readiness { has_input: false, is_listed: false, is_ending: false, is_writable: true };
+        let new = Readiness {
+            has_input: false,
+            place: Place::Nowhere,
+            is_ending: false,
+            is_writable: true,
+        };
         self.readiness.insert(conn, new);
         Ok(conn)
     }
@@ -334,10 +346,11 @@ impl<D: Dispatch> Driver<D> {
 
     /// How long nothing needs to be done.
     fn timeout(&self, now: Timestamp, transport: Option<Timestamp>) -> Option<Duration> {
-        let is_behind = !(self.to_serve.is_empty() && self.again.is_empty())
-            || !(self.to_flush.is_empty() && self.bulk.is_empty())
-            || !(self.outcomes.is_empty() && self.finished.is_empty());
-        if is_behind || self.sessions.has_leftovers() {
+        let is_taken_in = self.to_serve.is_empty() && self.again.is_empty();
+        let is_flushed = self.to_flush.is_empty() && self.bulk.is_empty();
+        let is_done = self.outcomes.is_empty() && self.finished.is_empty();
+        let is_idle = is_taken_in && is_flushed && is_done;
+        if !is_idle || self.sessions.has_leftovers() {
             return Some(Duration::ZERO);
         }
         let stop = match self.stop {

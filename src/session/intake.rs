@@ -92,9 +92,12 @@ impl Sessions {
         session.hold.release()
     }
 
-    /// Withholds `parked`, maybe nothing, until `conn` has its turn or is resumed.
+    /// Withholds `parked`, maybe nothing, until `conn` has its turn or is resumed. For one that is
+    /// gone nothing is kept.
     pub(super) fn park(&mut self, conn: ConnId, parked: Parked) {
-        if let Some(session) = self.slots.get_mut(conn) {
+        if let Some(session) = self.slots.get_mut(conn)
+            && !session.is_gone()
+        {
             session.hold.park(parked);
         }
     }

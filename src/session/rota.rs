@@ -138,7 +138,9 @@ mod tests {
     #[test]
     fn addresses_take_turns_and_so_do_the_connections_of_each() {
         let mut rota = Rota::default();
-        [100, 101, 102, 103, 200, 201, 300].into_iter().for_each(|index| add(&mut rota, index));
+        for index in [100, 101, 102, 103, 200, 201, 300] {
+            add(&mut rota, index);
+        }
         let turns: Vec<u32> = std::iter::from_fn(|| turn(&mut rota, QUANTUM_US)).collect();
         assert_eq!(turns, [100, 200, 300, 101, 201, 102, 103]);
         assert!(rota.is_empty() && rota.shares.is_empty() && rota.behind.is_empty());
@@ -147,7 +149,9 @@ mod tests {
     #[test]
     fn a_turn_lasts_as_long_as_its_time() {
         let mut rota = Rota::default();
-        [100, 101, 102, 200].into_iter().for_each(|index| add(&mut rota, index));
+        for index in [100, 101, 102, 200] {
+            add(&mut rota, index);
+        }
         let turns = [(); 4].map(|()| turn(&mut rota, QUANTUM_US / 2));
         assert_eq!(turns, [100, 101, 200, 102].map(Some));
     }

@@ -7,17 +7,17 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::dispatch::Dispatch;
-use super::driver::{Driver, Transport, is_passing};
+use super::driver::{Driver, Place, Transport, is_passing};
 use super::hold::Parked;
 use super::intake::TakenIn;
 use crate::base::ids::ConnId;
 use crate::base::time::{Now, Timestamp};
 
 /// What a turn takes in, in time. A message that is being handled then is still finished.
-const INTAKE: Duration = Duration::from_millis(4);
+const INTAKE: Duration = Duration::from_millis(2);
 /// What a turn gives to the outcomes of jobs, to deadlines, and to clients that are gone: each so
 /// much, and one step more.
-const PHASE: Duration = Duration::from_millis(2);
+const PHASE: Duration = Duration::from_millis(1);
 /// What a connection has of the turn of its address before its next connection goes on.
 const SLICE: Duration = Duration::from_micros(100);
 /// The least that a read asks for, in bytes.
@@ -27,10 +27,10 @@ impl<D: Dispatch> Driver<D> {
     /// There may be something to take in from `conn`: it waits for its turn.
     pub(super) fn list(&mut self, conn: ConnId) {
         if let Some(readiness) = self.readiness.get_mut(conn)
-            && !readiness.is_listed
+            && readiness.place == Place::Nowhere
             && let Some(address) = self.sessions.share_of(conn)
         {
-            readiness.is_listed = true;
+            readiness.place = Place::Listed;
             self.to_serve.add(address, conn);
         }
     }
@@ -128,7 +128,7 @@ impl<D: Dispatch> Driver<D> {
         until: Timestamp,
     ) {
         let Some(readiness) = self.readiness.get_mut(conn) else { return };
-        readiness.is_listed = false;
+        readiness.place = Place::Nowhere;
         if let Some(parked) = self.sessions.release(conn) {
             let left = self.digest(transport, conn, parked.rest(), now, until);
             self.withhold(conn, left, |bytes| parked.keep_last(bytes));

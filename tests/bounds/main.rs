@@ -11,4 +11,5 @@ mod network;
 mod pressure;
 mod reload;
 mod shutdown;
+mod turns;
 mod world;

@@ -66,6 +66,10 @@ pub(crate) struct Network {
     pub(crate) now: Now,
     /// So far the test has come.
     pub(crate) until: Timestamp,
+    /// Each piece of work takes so long: whenever the clock is read, so much has passed.
+    pub(crate) work: Duration,
+    /// What the clock has left out so far.
+    pub(crate) left_out: Duration,
     /// How long the driver wants to wait, if that is longer than the test has come.
     pub(crate) idle: Option<Duration>,
     pub(crate) clients: Vec<Client>,
@@ -85,6 +89,8 @@ impl Network {
         Self {
             now,
             until: now.at,
+            work: Duration::ZERO,
+            left_out: Duration::ZERO,
             idle: None,
             clients: Vec::new(),
             numbers: ConnMap::default(),
@@ -148,7 +154,12 @@ impl Transport<Engine> for Network {
     type Error = Infallible;
 
     fn now(&mut self) -> Now {
+        self.now.at = self.now.at + self.work;
         self.now
+    }
+
+    fn left_out(&self) -> Duration {
+        self.left_out
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Infallible> {
@@ -160,7 +171,7 @@ impl Transport<Engine> for Network {
         if wake_up.is_none_or(|wake_up| wake_up > self.until) {
             self.idle = Some(timeout.unwrap_or(Duration::MAX));
         }
-        let next = wake_up.map_or(self.until, |wake_up| wake_up.min(self.until));
+        let next = wake_up.map_or(self.until, |wake_up| wake_up.min(self.until)).max(self.now.at);
         let passed = next.since(self.now.at).as_millis();
         self.now.unix.0 += i64::try_from(passed).expect("tests take no ages");
         self.now.at = next;

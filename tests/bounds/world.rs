@@ -76,7 +76,8 @@ impl World {
         self.upgrade_from(IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
 
-    fn upgrade_from(&mut self, address: IpAddr) -> usize {
+    /// The same from `address`.
+    pub(crate) fn upgrade_from(&mut self, address: IpAddr) -> usize {
         let client = self.connect_from(address);
         self.send(client, UPGRADE);
         let answer = self.take_text(client);
@@ -235,6 +236,12 @@ impl World {
     fn happen(&mut self, event: Event) {
         self.network.happen(event);
         self.turn();
+    }
+
+    /// One turn, whatever is left to do.
+    pub(crate) fn turn_once(&mut self) {
+        let Ok(ended) = self.driver.turn(&mut self.network);
+        self.ended = ended;
     }
 
     /// Turns until nothing is left to do at this time.

@@ -6,6 +6,7 @@ mod crowd;
 mod fairness;
 mod memory;
 mod slow_disk;
+mod stalls;
 mod stop;
 mod store_truth;
 #[path = "../support/mod.rs"]
@@ -13,3 +14,4 @@ mod support;
 mod time;
 #[path = "../../examples/load/tool/mod.rs"]
 mod tool;
+mod turns;
