@@ -106,6 +106,8 @@ impl DocumentReads {
         self.deadlines.rearm(room, &mut wanted.deadline, Some(now + MEMORY_TIMEOUT));
         self.waiting.insert(room, wanted);
         self.turns(bytes).add(address, room);
+        // There may be memory for this one.
+        self.blocked = None;
     }
 
     /// How many wait for memory.

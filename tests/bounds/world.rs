@@ -73,7 +73,12 @@ impl World {
 
     /// A new connection that speaks WebSocket; its number.
     pub(crate) fn upgrade(&mut self) -> usize {
-        let client = self.connect();
+        self.upgrade_from(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    /// The same from `address`.
+    pub(crate) fn upgrade_from(&mut self, address: IpAddr) -> usize {
+        let client = self.connect_from(address);
         self.send(client, UPGRADE);
         let answer = self.take_text(client);
         assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");

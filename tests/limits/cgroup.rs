@@ -4,6 +4,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A control group with a limit of memory. Removed when the value is dropped, for which its
 /// processes must have ended.
@@ -50,9 +51,11 @@ impl MemoryGroup {
     /// # Errors
     /// The system's: who is not root may make none, and in a container nobody may.
     pub(crate) fn with_limit(bytes: u64) -> io::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let mut refused = io::Error::from(io::ErrorKind::NotFound);
         for kind in &KINDS {
-            let name = format!("khun-phaen-sync-test-{}", std::process::id());
+            let name = format!("khun-phaen-sync-test-{}-{count}", std::process::id());
             let group = Self { folder: Path::new(kind.root).join(name), peak: kind.peak };
             match group.set_up(kind, bytes) {
                 Ok(()) => return Ok(group),

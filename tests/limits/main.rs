@@ -2,6 +2,7 @@
 //! client can take from another.
 
 mod cgroup;
+mod documents;
 mod fairness;
 mod memory;
 mod stop;
