@@ -41,7 +41,7 @@ fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     println!("cargo::rerun-if-changed=build.rs");
-    let mut table = String::from("[\n");
+    let mut table = format!("static PAGES: [Page; {}] = [\n", FILES.len());
     for (number, (path, file)) in FILES.into_iter().enumerate() {
         println!("cargo::rerun-if-changed={file}");
         let body = from_below(path, fs::read(root.join(file))?);
@@ -52,13 +52,13 @@ fn main() -> io::Result<()> {
             table,
             "Page {{ path: {path:?}, media_type: {media_type:?}, \
              entity_tag: \"W/\\\"{tag:016x}\\\"\", \
-             plain_bytes: {}, \
+             plain_bytes: {}, plain: OnceLock::new(), \
              compressed: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{number}.gz\")) }},",
             body.len()
         )
         .map_err(io::Error::other)?;
     }
-    table.push(']');
+    table.push_str("];\n");
     fs::write(out.join("pages.rs"), table)?;
     leave_out_unwind_tables(&out)
 }

@@ -189,7 +189,7 @@ impl Server {
 impl Transport<Engine> for Pipes {
     type Error = Infallible;
 
-    fn now(&self) -> Now {
+    fn now(&mut self) -> Now {
         self.now
     }
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Infallible> {

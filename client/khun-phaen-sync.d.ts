@@ -224,7 +224,8 @@ export interface CreateOptions {
 export interface CreatedRoom {
   roomCode: string;
   roomId: string;
-  hostId: string;
+  /** `null` if the room was there already and has another host than was asked for. */
+  hostId: string | null;
   /** Given this once, to the creator. `null` if the room was there already. */
   hostToken: string | null;
   /** The room was there already. */

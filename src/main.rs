@@ -12,7 +12,7 @@ use sync_server::cli::{self, Command};
 use sync_server::config::Config;
 use sync_server::engine::Engine;
 use sync_server::net::systemd::Supervisor;
-use sync_server::net::{EventLoop, Listener, Reload, raise_file_limit};
+use sync_server::net::{EventLoop, Listener, Reload, monotonic_us, raise_file_limit};
 use sync_server::session::{Ended, Sessions};
 use sync_server::store::{self, Store};
 use sync_server::tools::console::{self, Failure, print};
@@ -20,6 +20,7 @@ use sync_server::tools::first_admin::{self, FirstAdmin};
 use sync_server::tools::healthcheck;
 use sync_server::workers::Workers;
 use sync_server::workers::backend::Backend;
+use sync_server::workers::ending::close_store;
 use sync_server::workers::logging;
 use tikv_jemallocator::Jemalloc;
 
@@ -34,13 +35,12 @@ const EXIT_USAGE: u8 = 2;
 const JOBS_IN_POOL_MAX: usize = 64;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(code) => code,
-        Err(problem) => {
-            eprintln!("sync-server: {problem}");
-            ExitCode::from(EXIT_USAGE)
-        }
-    }
+    let code = run().unwrap_or_else(|problem| {
+        logging::last_words(&format!("sync-server: {problem}\n"));
+        ExitCode::from(EXIT_USAGE)
+    });
+    logging::finish();
+    code
 }
 
 fn run() -> Result<ExitCode, Failure> {
@@ -107,30 +107,35 @@ fn accounts(config: &Config, store: Arc<dyn Store>) -> Result<Service, Failure> 
 #[expect(clippy::disallowed_methods, reason = "there is nothing to flush that could be trusted")]
 fn entropy(bytes: &mut [u8]) {
     if let Err(problem) = getrandom::fill(bytes) {
-        eprintln!("sync-server: the system gives no randomness: {problem}");
+        let problem = format!("sync-server: the system gives no randomness: {problem}\n");
+        logging::last_words(&problem);
         std::process::abort();
     }
 }
 
 fn serve(mut config: Config) -> Result<ExitCode, Failure> {
-    logging::start(config.log_level, config.log_format);
+    logging::start(config.log_level, config.log_format, monotonic_us)?;
     let files_max = raise_file_limit();
     fit_files(&mut config, files_max);
-    let listener = match Listener::inherited(|name| std::env::var_os(name), std::process::id())? {
+    let process_id = std::process::id();
+    let claim = store::claim(&config, process_id)?;
+    let listener = match Listener::inherited(|name| std::env::var_os(name), process_id)? {
         Some(listener) => listener,
         None => Listener::bind(&config.bind_addr, config.port)?,
     };
     let listening_on = listener.to_string();
+    claim.write(&format!("process {process_id}, listening on {listening_on}"));
     let store = store::open(&config)?;
     let store_name = store.name();
     let accounts = accounts(&config, Arc::clone(&store))?;
-    let threads = config.limits.worker_threads;
+    let threads = config.limits.threads();
     let config = Arc::new(config);
     let budget = MemoryBudget::new(config.limits.memory_budget_bytes);
     let mut sessions = Sessions::new(&config, budget.clone());
     sessions.set_extra_fields(Cors::new(config.allowed_origins.clone()));
-    let store_ok = config.mongodb_uri.is_none();
-    let backend = Backend::new(store, accounts, budget.clone());
+    // The embedded store is near enough to be asked before a client can ask how it is.
+    let store_ok = config.mongodb_uri.is_none() && store.ping().is_ok();
+    let backend = Backend::new(Arc::clone(&store), accounts, budget.clone());
     let engine = Engine::new(Arc::clone(&config), budget, Entropy::new(entropy), store_ok);
     let run_job = Arc::new(move |job| backend.run(job));
     let event_loop = EventLoop::new(listener, sessions, engine, |wake| {
@@ -143,7 +148,10 @@ fn serve(mut config: Config) -> Result<ExitCode, Failure> {
         warn!("{warning}");
     }
     match event_loop.run()? {
-        Ended::Cleanly => info!("stopped"),
+        Ended::Cleanly => {
+            close_store(store);
+            info!("stopped");
+        }
         Ended::GraceOver => warn!("stopped with work left: the grace period is over"),
         Ended::Forced => {
             warn!("stopped at once");

@@ -435,12 +435,12 @@ impl Network {
                     _ => None,
                 }))
             }
-            Job::SaveRoom { .. } if away => Outcome::SavedRoom(Err(unavailable())),
-            Job::SaveRoom { room, .. } => {
-                self.save(*room);
-                Outcome::SavedRoom(Ok(()))
+            Job::SaveRooms { rooms, .. } => {
+                let save = |room| if away { Err(unavailable()) } else { Ok(self.save(room)) };
+                Outcome::SavedRooms(rooms.into_iter().map(save).collect())
             }
             Job::Probe { .. } => Outcome::Probed(Ok(())),
+            Job::InspectStore => Outcome::InspectedStore(Ok(())),
             other => panic!("nobody asked for {other:?}"),
         };
         self.outcomes.push((id, outcome));
@@ -491,7 +491,7 @@ impl Network {
 impl Transport<Engine> for Network {
     type Error = Infallible;
 
-    fn now(&self) -> Now {
+    fn now(&mut self) -> Now {
         self.now
     }
 
@@ -580,6 +580,13 @@ impl Transport<Engine> for Network {
     }
 
     fn start_job(&mut self, id: JobId, job: Job) -> Result<(), Job> {
+        // The pool may be full after all; the next turn asks again.
+        if self.rng.random_range(0..8) == 0 {
+            return Err(job);
+        }
+        let of_lane = |job: &Job| matches!(job, Job::SaveRooms { .. } | Job::DeleteRoom { .. });
+        let running = self.jobs.iter().filter(|(_, other)| of_lane(other) == of_lane(&job));
+        assert_eq!(running.count(), 0, "one job at a time in each lane");
         self.jobs.push((id, job));
         Ok(())
     }

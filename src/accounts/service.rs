@@ -318,11 +318,12 @@ fn link_answer(holder: &User) -> AccountReply {
     AccountReply::success(&BTreeMap::from([("email", &holder.email)]))
 }
 
-/// Says why not. That the store does not answer is for the caller to log: it knows since when.
+/// Says why not. That something is wrong with the store is for the caller to log: it knows since
+/// when.
 fn refusal(error: AccountError) -> AccountReply {
     let reply = AccountReply::error(&error);
     match error {
-        AccountError::Store(StoreError::Unavailable(why)) => {
+        AccountError::Store(StoreError::Unavailable(why) | StoreError::Damaged(why)) => {
             return reply.with(Effect::StoreUnavailable(why));
         }
         AccountError::Store(inside) if reply.status == 503 => warn!("accounts: {inside}"),

@@ -4,6 +4,8 @@
 //! Pure: no file is read at run time. Knows neither rooms nor accounts; the pages ask the server's
 //! own routes for whatever they show.
 
+use std::sync::OnceLock;
+
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
 use super::route::RouteError;
@@ -24,6 +26,9 @@ struct Page {
     entity_tag: &'static str,
     /// What it has when it is not compressed.
     plain_bytes: usize,
+    /// The file as it was written, once a client has wanted it so: all files together are the
+    /// bound of what is kept.
+    plain: OnceLock<Vec<u8>>,
     /// As gzip (RFC 1952).
     compressed: &'static [u8],
 }
@@ -33,17 +38,21 @@ const GZIP_HEADER_BYTES: usize = 10;
 const GZIP_TRAILER_BYTES: usize = 8;
 
 impl Page {
-    /// The file as it was written. Every browser takes it compressed; this is for curl.
-    fn plain(&self) -> Vec<u8> {
-        let end = self.compressed.len() - GZIP_TRAILER_BYTES;
-        let deflated = &self.compressed[GZIP_HEADER_BYTES..end];
-        let plain = decompress_to_vec_with_limit(deflated, self.plain_bytes);
-        debug_assert!(plain.is_ok(), "build.rs has compressed it");
-        plain.unwrap_or_default()
+    /// The file as it was written. Every browser takes it compressed; this is for curl. It is
+    /// inflated once: a client may ask for it a thousand times in one read.
+    fn plain(&'static self) -> &'static [u8] {
+        self.plain.get_or_init(|| {
+            let end = self.compressed.len() - GZIP_TRAILER_BYTES;
+            let deflated = &self.compressed[GZIP_HEADER_BYTES..end];
+            let plain = decompress_to_vec_with_limit(deflated, self.plain_bytes);
+            debug_assert!(plain.is_ok(), "build.rs has compressed it");
+            plain.unwrap_or_default()
+        })
     }
 }
 
-static PAGES: &[Page] = &include!(concat!(env!("OUT_DIR"), "/pages.rs"));
+// `static PAGES`: all of them.
+include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
 /// The path under which [`respond`] has the page of a room.
 pub const ROOM: &str = "/r/";
@@ -78,6 +87,8 @@ pub fn respond(request: &Request, path: &str, status: Status) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::ptr;
+
     use super::PAGES;
 
     /// What a browser is sent for a room: everything but the page behind an invitation's link.
@@ -87,16 +98,23 @@ mod tests {
     fn all_of_it_is_small() {
         let wire: usize = PAGES.iter().map(|page| page.compressed.len()).sum();
         assert!(wire < WIRE_BYTES_MAX, "{wire} bytes");
-        for page in PAGES {
+        for page in &PAGES {
             assert!(page.compressed.len() < page.plain_bytes, "{}", page.path);
             assert_eq!(page.plain().len(), page.plain_bytes, "{}", page.path);
         }
     }
 
     #[test]
+    fn a_page_is_inflated_once() {
+        for page in &PAGES {
+            assert!(ptr::eq(page.plain(), page.plain()), "{}", page.path);
+        }
+    }
+
+    #[test]
     fn pages_name_only_what_there_is() {
         for page in PAGES.iter().filter(|page| page.media_type.starts_with("text/html")) {
-            let text = String::from_utf8(page.plain()).expect("pages are UTF-8");
+            let text = str::from_utf8(page.plain()).expect("pages are UTF-8");
             let prefix = if page.path == super::ROOM { "\"../page/" } else { "\"page/" };
             let names = text.split(prefix).skip(1).filter_map(|rest| rest.split('"').next());
             let files: Vec<_> = names.filter(|name| *name != "..").collect();
@@ -111,7 +129,7 @@ mod tests {
     #[test]
     fn no_page_has_anything_inline() {
         for page in PAGES.iter().filter(|page| page.media_type.starts_with("text/html")) {
-            let text = String::from_utf8(page.plain()).expect("pages are UTF-8");
+            let text = str::from_utf8(page.plain()).expect("pages are UTF-8");
             for inline in ["<style", " style=", " onclick=", "<script>", "javascript:", "//"] {
                 assert!(!text.contains(inline), "{} has {inline}", page.path);
             }

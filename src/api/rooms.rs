@@ -41,7 +41,7 @@ struct CreateAnswer<'a> {
     success: bool,
     room_code: &'a str,
     room_id: &'a str,
-    host_id: &'a str,
+    host_id: Option<&'a str>,
     websocket_url: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     host_token: Option<&'a str>,
@@ -89,10 +89,12 @@ pub fn created(room: &RoomView<'_>, websocket_url: &str, host_token: &Secret) ->
     Response::json(Status::CREATED, &CreateAnswer { host_token, ..answer(room, websocket_url) })
 }
 
-/// The desired room was there already.
-pub fn restored(room: &RoomView<'_>, websocket_url: &str) -> Response {
+/// The desired room was there already. Its `host_id` is told to the client that has asked for just
+/// this `host_id`, and to others only if there is none yet.
+pub fn restored(room: &RoomView<'_>, websocket_url: &str, host_id: &str) -> Response {
     let (restored, has_document) = (Some(true), Some(room.has_document()));
-    let answer = CreateAnswer { restored, has_document, ..answer(room, websocket_url) };
+    let host_id = Some(room.host_id()).filter(|known| known.is_empty() || *known == host_id);
+    let answer = CreateAnswer { host_id, restored, has_document, ..answer(room, websocket_url) };
     Response::json(Status::OK, &answer)
 }
 
@@ -110,12 +112,6 @@ pub fn no_free_code() -> Response {
 /// The client's address makes rooms too often.
 pub fn too_many_created(wait: RetryAfter) -> Response {
     let message = "Too many rooms created; try again later";
-    room_error(Status::TOO_MANY_REQUESTS, message).after(wait.seconds())
-}
-
-/// The client's address has asked for too many rooms that do not exist.
-pub fn too_many_unknown(wait: RetryAfter) -> Response {
-    let message = "Too many unknown rooms asked for";
     room_error(Status::TOO_MANY_REQUESTS, message).after(wait.seconds())
 }
 
@@ -137,7 +133,7 @@ fn answer<'a>(room: &'a RoomView<'_>, websocket_url: &'a str) -> CreateAnswer<'a
         success: true,
         room_code: room.code(),
         room_id: room.room_id(),
-        host_id: room.host_id(),
+        host_id: Some(room.host_id()),
         websocket_url,
         host_token: None,
         restored: None,

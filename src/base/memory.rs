@@ -3,6 +3,7 @@
 //! Memory with one owner is reported by that owner ([`MemoryBudget::add`], [`MemoryBudget::sub`],
 //! [`MemoryBudget::replace`]). Bytes that many queues share report themselves: they are counted
 //! when they are made and taken off when their last clone goes, on whatever thread that happens.
+//! A buffer counts as what the allocator takes for it ([`allocated_bytes`]), not as what is in it.
 //!
 //! This module only counts. Which connection goes when it is used up is decided elsewhere.
 
@@ -10,6 +11,39 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+
+/// The longest allocation, in bytes, that shares its pages with others of its size class.
+const SMALL_BYTES_MAX: usize = 14 * 1024;
+/// Size classes between a power of two and the next one (jemalloc's `SC_NGROUP`).
+const CLASSES_PER_DOUBLING: usize = 4;
+/// What sizes are a multiple of, up to the first doubling that has all its classes.
+const SIZE_STEP_BYTES: usize = 16;
+/// What the system gives memory in.
+const PAGE_BYTES: usize = 4096;
+
+/// Bytes of memory behind a buffer of `capacity` bytes, all of which may be in use.
+pub const fn allocated_bytes(capacity: usize) -> usize {
+    resident_bytes(capacity, capacity)
+}
+
+/// Bytes of memory behind a buffer of `capacity` bytes of which `used` were ever written.
+///
+/// A small one takes its whole size class, of which there are four in each doubling. A large one
+/// has pages of its own; they become memory when they are written to, and as it begins anywhere in
+/// its first page, they may be one more than the bytes fill.
+pub const fn resident_bytes(capacity: usize, used: usize) -> usize {
+    if capacity == 0 {
+        0
+    } else if capacity <= SIZE_STEP_BYTES * 2 * CLASSES_PER_DOUBLING {
+        capacity.next_multiple_of(SIZE_STEP_BYTES)
+    } else if capacity <= SMALL_BYTES_MAX {
+        let step = capacity.next_power_of_two() / (2 * CLASSES_PER_DOUBLING);
+        capacity.next_multiple_of(step)
+    } else {
+        let used = if used < capacity { used } else { capacity };
+        used.next_multiple_of(PAGE_BYTES) + PAGE_BYTES
+    }
+}
 
 /// A count of bytes and its limit. A clone is another handle on the same count.
 #[derive(Clone, Debug)]
@@ -92,7 +126,7 @@ impl MemoryBudget {
     /// Makes `buffer` shareable without copying it. Its whole capacity counts, once, until the
     /// last clone of the result is dropped; a slice of the result keeps all of it alive.
     pub fn counted_bytes(&self, buffer: Vec<u8>) -> Bytes {
-        self.add(buffer.capacity());
+        self.add(allocated_bytes(buffer.capacity()));
         Bytes::from_owner(CountedBuffer { buffer, used: Arc::clone(&self.used) })
     }
 }
@@ -111,13 +145,41 @@ impl AsRef<[u8]> for CountedBuffer {
 
 impl Drop for CountedBuffer {
     fn drop(&mut self) {
-        self.used.fetch_sub(self.buffer.capacity(), Ordering::Relaxed);
+        self.used.fetch_sub(allocated_bytes(self.buffer.capacity()), Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_small_buffer_takes_its_size_class_and_a_large_one_the_pages_that_it_uses() {
+        // The classes of jemalloc(3).
+        let classes = [
+            (0, 0),
+            (1, 16),
+            (16, 16),
+            (17, 32),
+            (128, 128),
+            (129, 160),
+            (161, 192),
+            (257, 320),
+            (512, 512),
+            (513, 640),
+            (1_500, 1_536),
+            (5_121, 6_144),
+            (14_336, 14_336),
+        ];
+        for (capacity, bytes) in classes {
+            assert_eq!(allocated_bytes(capacity), bytes, "{capacity}");
+            assert_eq!(resident_bytes(capacity, 0), bytes, "{capacity}");
+        }
+        assert_eq!(allocated_bytes(14_337), 16_384 + 4_096);
+        assert_eq!(allocated_bytes(1 << 20), (1 << 20) + 4_096);
+        assert_eq!(resident_bytes(1 << 20, 5_000), 8_192 + 4_096);
+        assert_eq!(resident_bytes(20_000, 30_000), 20_480 + 4_096, "never more than there is");
+    }
 
     #[test]
     fn plain_accounting_adds_up_across_clones() {
@@ -141,13 +203,13 @@ mod tests {
         buffer.extend_from_slice(b"frame");
         let bytes = budget.counted_bytes(buffer);
         assert_eq!(&bytes[..], b"frame");
-        assert_eq!(budget.used(), 300, "the capacity counts, not the length");
+        assert_eq!(budget.used(), 320, "the capacity counts, not the length");
 
         let clones = vec![bytes.clone(); 1_000];
         let slice = bytes.slice(1..2);
         drop(bytes);
         drop(clones);
-        assert_eq!(budget.used(), 300, "a slice keeps the whole buffer");
+        assert_eq!(budget.used(), 320, "a slice keeps the whole buffer");
         drop(slice);
         assert_eq!(budget.used(), 0);
     }

@@ -27,7 +27,7 @@ pub struct Traffic {
     pub closes: BTreeMap<&'static str, u64>,
 }
 
-/// What the operating system says of the process.
+/// What the operating system says of the process, and what else is known outside of the loop.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ProcessFacts {
     /// Memory that is in use and not swapped out.
@@ -40,6 +40,8 @@ pub struct ProcessFacts {
     pub open_files: u64,
     /// How many there may be.
     pub open_files_max: u64,
+    /// Lines that the log had no place for.
+    pub log_lines_dropped: u64,
 }
 
 /// Counts of durations, by the first of some bounds that each does not exceed.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
-use crate::base::time::Timestamp;
+use crate::base::time::{Arrival, Timestamp};
 
 /// Entries that are looked at, to find one to replace, when a new key comes to a full table: an
 /// attack with ever new keys costs so much for each, however large the table is.
@@ -56,6 +56,11 @@ pub struct Throttle<K> {
 }
 
 impl RetryAfter {
+    /// Exactly so long.
+    pub fn duration(self) -> Duration {
+        self.0
+    }
+
     /// Whole seconds, rounded up and at least one, as the header field `Retry-After` has them
     /// (RFC 9110, section 10.2.3).
     pub fn seconds(self) -> u64 {
@@ -91,13 +96,17 @@ impl Rate {
         if wait.is_zero() { Ok(()) } else { Err(RetryAfter(wait)) }
     }
 
-    /// Takes a token of the bucket that is full at `full_at`.
+    /// Takes a token, for what has come at `arrival`, of the bucket that is full at `full_at`.
+    ///
+    /// It is taken as early as that may have been, and compared with now: what keeps the rate when
+    /// it comes is never refused, however late it is looked at, and however much came meanwhile.
+    /// What does not has, in the end, no more than if it had been looked at in time.
     ///
     /// # Errors
     /// How long to wait for one; nothing is taken then.
-    pub fn take(self, full_at: &mut Timestamp, now: Timestamp) -> Result<(), RetryAfter> {
-        self.check(*full_at, now)?;
-        *full_at = (*full_at).max(now) + self.interval();
+    pub fn take(self, full_at: &mut Timestamp, arrival: Arrival) -> Result<(), RetryAfter> {
+        self.check(*full_at, arrival.latest)?;
+        *full_at = (*full_at).max(arrival.earliest) + self.interval();
         Ok(())
     }
 

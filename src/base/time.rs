@@ -103,6 +103,17 @@ pub struct Now {
     pub unix: UnixMillis,
 }
 
+/// When something has come, as far as can be told: at `earliest` or later, and by now. Both on a
+/// monotonic clock that leaves nothing out, also no time in which the server did not run: clients
+/// went on meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// All that had come before was read before.
+    pub earliest: Timestamp,
+    /// Now.
+    pub latest: Timestamp,
+}
+
 #[cfg(test)]
 mod tests {
     use time::OffsetDateTime;

@@ -94,6 +94,20 @@ impl AddressKey {
             }
         }
     }
+
+    /// The network around it of so many leading bits: at most 32 of IPv4, 64 of IPv6.
+    pub fn network(self, ipv4_bits: u8, ipv6_bits: u8) -> Self {
+        match self {
+            Self::V4(v4) => {
+                let mask = u32::MAX.checked_shl(32_u32.saturating_sub(ipv4_bits.into()));
+                Self::V4(Ipv4Addr::from_bits(v4.to_bits() & mask.unwrap_or(0)))
+            }
+            Self::V6Net(net) => {
+                let mask = u64::MAX.checked_shl(64_u32.saturating_sub(ipv6_bits.into()));
+                Self::V6Net(net & mask.unwrap_or(0))
+            }
+        }
+    }
 }
 
 impl AllowedOrigins {
@@ -267,6 +281,19 @@ mod tests {
         assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
         assert_eq!(key("::ffff:10.0.0.1"), key("10.0.0.1"));
         assert_ne!(key("10.0.0.1"), key("10.0.0.2"));
+    }
+
+    #[test]
+    fn an_address_is_in_networks_of_its_own_kind() {
+        let network = |text, ipv4, ipv6| AddressKey::of(ip(text)).network(ipv4, ipv6);
+        assert_eq!(network("10.1.2.3", 24, 0), AddressKey::of(ip("10.1.2.0")));
+        assert_eq!(network("10.1.2.3", 16, 0), AddressKey::of(ip("10.1.0.0")));
+        assert_eq!(network("10.1.2.3", 0, 64), AddressKey::of(ip("0.0.0.0")));
+        let site = AddressKey::of(ip("2001:db8:1::"));
+        assert_eq!(network("2001:db8:1:234::7", 0, 48), site);
+        assert_eq!(network("2001:db8:1:234::7", 0, 56), AddressKey::of(ip("2001:db8:1:200::")));
+        assert_eq!(network("2001:db8:1::7", 32, 64), site);
+        assert_eq!(network("2001:db8:1::7", 32, 0), AddressKey::of(ip("::")));
     }
 
     #[test]

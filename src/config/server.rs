@@ -127,7 +127,19 @@ pub struct Limits {
     pub header_timeout_seconds: u64,
     pub keep_alive_seconds: u64,
     pub shutdown_grace_seconds: u64,
+    /// `WORKER_THREADS`; saves have one more: see [`Limits::threads`].
     pub worker_threads: usize,
+}
+
+/// Workers beside `WORKER_THREADS`: the one that stores rooms. More would gain nothing, as
+/// databases write one after the other, and all that wait are stored together.
+const SAVE_WORKERS: usize = 1;
+
+impl Limits {
+    /// How many threads do what blocks.
+    pub fn threads(&self) -> usize {
+        self.worker_threads.saturating_add(SAVE_WORKERS)
+    }
 }
 
 impl Default for Limits {
@@ -142,7 +154,7 @@ impl Default for Limits {
             memory_budget_bytes: 64 << 20,
             message_rate_max: 100,
             room_create_rate_max: 2,
-            room_code_length: 6,
+            room_code_length: 10,
             ping_interval_seconds: 25,
             ping_timeout_seconds: 60,
             header_timeout_seconds: 10,
@@ -186,8 +198,9 @@ impl Default for Config {
 const JWT_SECRET_BYTES_ADVISED: usize = 32;
 /// A token shorter than this can be guessed by trying, over the network.
 const TOKEN_BYTES_ADVISED: usize = 16;
-/// `ROOM_CODE_LENGTH` below this has less than 30 bits.
-const ROOM_CODE_LENGTH_ADVISED: usize = 6;
+/// With `ROOM_CODE_LENGTH` below this one machine finds one of a thousand rooms within hours (see
+/// SECURITY.md).
+const ROOM_CODE_LENGTH_ADVISED: usize = 8;
 
 impl Config {
     /// What an operator should know about these settings although they are valid, a line each. A
@@ -211,7 +224,7 @@ impl Config {
             ),
             (
                 self.limits.room_code_length < ROOM_CODE_LENGTH_ADVISED,
-                "ROOM_CODE_LENGTH is less than 6: room codes can be found by trying",
+                "ROOM_CODE_LENGTH is less than 8: room codes can be found by trying",
             ),
             (
                 self.trusted_proxies.has_whole_internet(),

@@ -8,6 +8,7 @@ use super::context::Context;
 use super::job::Job;
 use super::requests::Asker;
 use super::revocations::distinct;
+use super::turns::Owner;
 use super::waiting::{AskedAccount, Waiting};
 use crate::accounts::{AccountReply, AccountRoute, Effect, Identity, LoginKey};
 use crate::api;
@@ -39,7 +40,7 @@ impl Engine {
         let request = api::account_request(route, request, &self.config.allowed_origins);
         let job = Job::Account { request: Box::new(request), now: cx.now.unix };
         let asked = AskedAccount { login, is_secure };
-        Ok(Answer::When(job, Waiting::Account(cx.conn, asked)))
+        Ok(Answer::When(Owner::Address(address), job, Waiting::Account(cx.conn, asked)))
     }
 
     /// A worker has answered an account request.
@@ -75,13 +76,14 @@ impl Engine {
 
     /// Asks from time to time whether the tokens of connected clients still hold.
     pub(super) fn check_revocations(&mut self, now: Now) {
-        if !self.config.require_auth || !self.revocations.is_due(now.at) || !self.store.is_ok() {
+        let is_due = self.config.require_auth && self.revocations.is_due(now.at);
+        if !is_due || !self.store.is_readable(now.at) {
             return;
         }
         let identities = distinct(self.clients.identities().map(|(_, identity)| identity));
         if !identities.is_empty() {
             let job = Job::CheckAccounts(identities);
-            let started = self.jobs.start(job, Waiting::Revocations, now.at);
+            let started = self.jobs.start(Owner::Server, job, Waiting::Revocations, now.at);
             self.revocations.is_running = started.is_ok();
         }
     }

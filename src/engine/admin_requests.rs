@@ -10,6 +10,9 @@ use super::answer::Answer;
 use super::application::Engine;
 use super::context::Context;
 use super::job::Job;
+use super::jobs::LANES;
+use super::requests::Asker;
+use super::turns::Owner;
 use super::waiting::{RoomRequest, Waiting, WithLogin};
 use crate::accounts::Identity;
 use crate::api::admin::{self, AdminRequest, JobStats, MemoryStats, Stats};
@@ -28,11 +31,13 @@ impl Engine {
         cx: &Context<'_>,
         route: AdminRoute,
         request: &Request,
+        asker: Asker,
     ) -> Result<Answer, Response> {
         let wish = AdminRequest::parse(route, request)?;
         let token = api::credentials(request, &self.config.allowed_origins);
         let job = Job::Authenticate { token, now: cx.now.unix };
-        Ok(Answer::When(job, Waiting::Login(cx.conn, WithLogin::Administer(wish))))
+        let waiting = Waiting::Login(cx.conn, WithLogin::Administer(wish));
+        Ok(Answer::When(Owner::at(asker.address), job, waiting))
     }
 
     /// Answers a client that is logged in, and that may be an administrator.
@@ -53,7 +58,8 @@ impl Engine {
             }
             AdminRequest::CloseRoom { code } => {
                 info!("user {} closes a room", identity.user_id);
-                let (rooms, mut effects) = self.split(cx.sessions, cx.now);
+                let owner = cx.owner();
+                let (rooms, mut effects) = self.split_for(owner, cx.sessions, cx.now);
                 match rooms.locate(&code, cx.conn, || RoomRequest::Close, &mut effects) {
                     Poll::Ready(located) => self.close_located(cx, located),
                     Poll::Pending => Answer::Waits,
@@ -105,6 +111,8 @@ impl Engine {
     }
 
     fn stats(&self, cx: &Context<'_>) -> Stats {
+        let total = |by_lane: [(_, usize); LANES.len()]| by_lane.iter().map(|lane| lane.1).sum();
+        let (waiting, running) = (total(self.jobs.queued()), total(self.jobs.running()));
         Stats {
             success: true,
             version: env!("CARGO_PKG_VERSION"),
@@ -120,7 +128,7 @@ impl Engine {
                 budget_bytes: self.budget.limit(),
             },
             store: self.store.as_str(),
-            jobs: JobStats { waiting: self.jobs.queued(), running: self.jobs.running() },
+            jobs: JobStats { waiting, running },
         }
     }
 }

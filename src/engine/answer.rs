@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::application::Engine;
 use super::context::Context;
 use super::job::Job;
+use super::turns::Owner;
 use super::waiting::Waiting;
 use crate::accounts::Identity;
 use crate::api;
@@ -15,8 +16,8 @@ use crate::http::{Response, Upgrade};
 pub(super) enum Answer {
     /// It is answered.
     Now(Response),
-    /// It is answered when this job has ended.
-    When(Job, Waiting),
+    /// It is answered when this job, for the clients at its address, has ended.
+    When(Owner, Job, Waiting),
     /// It waits for a lookup, or for the deletion of a room, that has it by now.
     Waits,
     /// It becomes a WebSocket of the client at this address, with its identity if it has one.
@@ -41,8 +42,8 @@ impl Engine {
     pub(super) fn respond(&mut self, cx: &mut Context<'_>, answer: impl Into<Answer>) {
         match answer.into() {
             Answer::Now(response) => cx.sessions.respond(cx.conn, &response, cx.now),
-            Answer::When(job, waiting) => {
-                if self.jobs.start(job, waiting, cx.now.at).is_err() {
+            Answer::When(owner, job, waiting) => {
+                if self.jobs.start(owner, job, waiting, cx.now.at).is_err() {
                     self.respond(cx, api::store_unavailable());
                 }
             }

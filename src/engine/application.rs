@@ -12,13 +12,14 @@ use super::draw::Draw;
 use super::effects::Effects;
 use super::jobs::Jobs;
 use super::limits::AddressLimits;
+use super::misses::Misses;
 use super::reads::DocumentReads;
 use super::replies::Replies;
 use super::revocations::Revocations;
 use super::shutdown::Shutdown;
 use super::store_health::StoreHealth;
+use super::turns::Owner;
 use super::waiting::RoomRequest;
-use crate::accounts::password::HASH_MEMORY_BYTES;
 use crate::api::Cors;
 use crate::base::entropy::Entropy;
 use crate::base::memory::MemoryBudget;
@@ -55,6 +56,7 @@ pub struct Engine {
     pub(super) reads: DocumentReads,
     pub(super) acks: Acks,
     pub(super) closings: Closings,
+    pub(super) misses: Misses,
     pub(super) replies: Replies,
     pub(super) draw: Draw,
     pub(super) limits: AddressLimits,
@@ -80,10 +82,11 @@ impl Engine {
         Self {
             rooms: Rooms::new(RoomsConfig::from(config.as_ref())),
             clients: Clients::new(config.limits.message_rate_max),
-            jobs: Jobs::new(budget.clone()),
+            jobs: Jobs::new(budget.clone(), config.limits.worker_threads),
             reads: DocumentReads::default(),
             acks: Acks::new(budget.clone()),
             closings: Closings::default(),
+            misses: Misses::default(),
             replies: Replies::default(),
             draw: Draw::new(entropy),
             limits: AddressLimits::new(config.limits.room_create_rate_max),
@@ -131,21 +134,22 @@ impl Engine {
         sessions: &'a mut Sessions,
         now: Now,
     ) -> (&'a mut Rooms<RoomRequest>, Effects<'a>) {
+        self.split_for(Owner::Server, sessions, now)
+    }
+
+    /// The same for a call that may start a lookup, on the side of `owner`.
+    pub(super) fn split_for<'a>(
+        &'a mut self,
+        owner: Owner,
+        sessions: &'a mut Sessions,
+        now: Now,
+    ) -> (&'a mut Rooms<RoomRequest>, Effects<'a>) {
         let Self { rooms, jobs, reads, acks, replies, draw, .. } = self;
-        (rooms, Effects { sessions, now, jobs, reads, acks, replies, draw })
+        (rooms, Effects { sessions, now, owner, jobs, reads, acks, replies, draw })
     }
 
     /// Bytes that messages may still make the server keep.
     pub(super) fn free_bytes(&self) -> usize {
-        let used = self.budget.used() + self.jobs.hash_bytes();
-        self.budget.limit().saturating_sub(used)
-    }
-
-    /// How many password hashes may run at once: never all workers, and only what fits the
-    /// budget; but one always.
-    pub(super) fn hashes_max(&self) -> usize {
-        let free = self.budget.limit().saturating_sub(self.budget.used());
-        let spare_workers = self.config.limits.worker_threads.saturating_sub(1);
-        (free / HASH_MEMORY_BYTES).min(spare_workers).max(1)
+        self.budget.limit().saturating_sub(self.budget.used())
     }
 }

@@ -6,7 +6,7 @@ use crate::accounts::Identity;
 use crate::base::conn_map::ConnMap;
 use crate::base::ids::ConnId;
 use crate::base::throttle::Rate;
-use crate::base::time::Timestamp;
+use crate::base::time::{Arrival, Timestamp};
 
 /// Bad messages in a row before the client is closed (protocol, *Errors*).
 const BAD_MESSAGES_MAX: u8 = 20;
@@ -18,7 +18,7 @@ const BURST_SECONDS: u32 = 2;
 /// One client.
 #[derive(Debug)]
 struct Client {
-    /// When its bucket of messages will be full again.
+    /// When its bucket of messages will be full again, on a clock that leaves nothing out.
     full_at: Timestamp,
     bad_in_a_row: u8,
     refused_in_a_row: u8,
@@ -96,11 +96,11 @@ impl Clients {
         self.clients.iter().filter_map(|(conn, client)| Some((conn, client.identity.as_deref()?)))
     }
 
-    /// A message came: is it within the rate?
-    pub(super) fn count_message(&mut self, conn: ConnId, now: Timestamp) -> Admission {
+    /// A message came at `arrival`: is it within the rate?
+    pub(super) fn count_message(&mut self, conn: ConnId, arrival: Arrival) -> Admission {
         let rate = self.rate;
         let Some(client) = self.clients.get_mut(conn) else { return Admission::Refuse };
-        if rate.is_unlimited() || rate.take(&mut client.full_at, now).is_ok() {
+        if rate.is_unlimited() || rate.take(&mut client.full_at, arrival).is_ok() {
             client.refused_in_a_row = 0;
             return Admission::Accept;
         }
@@ -137,18 +137,55 @@ mod tests {
 
     const CONN: ConnId = ConnId { index: 3, generation: 9 };
 
+    fn at(latest: Timestamp) -> Arrival {
+        Arrival { earliest: latest, latest }
+    }
+
     #[test]
     fn the_rate_allows_a_burst_of_two_seconds_then_one_message_an_interval() {
         let mut clients = Clients::new(100);
         clients.insert(CONN, None);
         let start = Timestamp::from_secs(10);
         for _ in 0..200 {
-            assert_eq!(clients.count_message(CONN, start), Admission::Accept);
+            assert_eq!(clients.count_message(CONN, at(start)), Admission::Accept);
         }
-        assert_eq!(clients.count_message(CONN, start), Admission::Refuse);
+        assert_eq!(clients.count_message(CONN, at(start)), Admission::Refuse);
         let later = Timestamp::from_millis(10_010);
-        assert_eq!(clients.count_message(CONN, later), Admission::Accept);
-        assert_eq!(clients.count_message(CONN, later), Admission::Refuse);
+        assert_eq!(clients.count_message(CONN, at(later)), Admission::Accept);
+        assert_eq!(clients.count_message(CONN, at(later)), Admission::Refuse);
+    }
+
+    #[test]
+    fn what_waited_is_measured_when_it_came() {
+        let mut clients = Clients::new(100);
+        clients.insert(CONN, None);
+        // Sixty a second during a minute, all of them read at its end.
+        let (earliest, latest) = (Timestamp::from_secs(10), Timestamp::from_secs(70));
+        let late = Arrival { earliest, latest };
+        for _ in 0..3_600 {
+            assert_eq!(clients.count_message(CONN, late), Admission::Accept);
+        }
+        // What was in time goes on at once.
+        let mut now = latest;
+        for _ in 0..600 {
+            now = now + Duration::from_micros(16_667);
+            assert_eq!(clients.count_message(CONN, at(now)), Admission::Accept);
+        }
+    }
+
+    #[test]
+    fn a_flood_gains_nothing_by_a_late_server() {
+        let (earliest, latest) = (Timestamp::from_secs(10), Timestamp::from_secs(20));
+        let late = Arrival { earliest, latest };
+        let mut clients = Clients::new(100);
+        clients.insert(CONN, None);
+        let accepted = |clients: &mut Clients, arrival| {
+            let is_accepted = |_: &u32| clients.count_message(CONN, arrival) == Admission::Accept;
+            (0..10_000).take_while(is_accepted).count()
+        };
+        // As many as if it had been read in time: ten seconds' worth and the burst.
+        assert_eq!(accepted(&mut clients, late), 10 * 100 + 200);
+        assert_eq!(accepted(&mut clients, at(Timestamp::from_secs(21))), 100);
     }
 
     #[test]
@@ -156,12 +193,12 @@ mod tests {
         let mut clients = Clients::new(1);
         clients.insert(CONN, None);
         let now = Timestamp::from_secs(10);
-        assert_eq!(clients.count_message(CONN, now), Admission::Accept);
-        assert_eq!(clients.count_message(CONN, now), Admission::Accept);
+        assert_eq!(clients.count_message(CONN, at(now)), Admission::Accept);
+        assert_eq!(clients.count_message(CONN, at(now)), Admission::Accept);
         for _ in 1..REFUSED_MESSAGES_MAX {
-            assert_eq!(clients.count_message(CONN, now), Admission::Refuse);
+            assert_eq!(clients.count_message(CONN, at(now)), Admission::Refuse);
         }
-        assert_eq!(clients.count_message(CONN, now), Admission::Close);
+        assert_eq!(clients.count_message(CONN, at(now)), Admission::Close);
     }
 
     #[test]
@@ -184,7 +221,7 @@ mod tests {
         clients.insert(CONN, None);
         let stale = ConnId { generation: 8, ..CONN };
         clients.remove(stale);
-        assert_eq!(clients.count_message(stale, Timestamp(0)), Admission::Refuse);
-        assert_eq!(clients.count_message(CONN, Timestamp(0)), Admission::Accept);
+        assert_eq!(clients.count_message(stale, at(Timestamp(0))), Admission::Refuse);
+        assert_eq!(clients.count_message(CONN, at(Timestamp(0))), Admission::Accept);
     }
 }

@@ -1,5 +1,6 @@
 //! What every handler is given beside its input.
 
+use super::turns::Owner;
 use crate::base::ids::ConnId;
 use crate::base::time::Now;
 use crate::session::Sessions;
@@ -13,4 +14,11 @@ pub(super) struct Context<'a> {
     pub(super) conn: ConnId,
     /// The time of this turn.
     pub(super) now: Now,
+}
+
+impl Context<'_> {
+    /// On whose side the other end of the connection is.
+    pub(super) fn owner(&self) -> Owner {
+        self.sessions.address(self.conn).map_or(Owner::Server, Owner::at)
+    }
 }

@@ -7,14 +7,16 @@ use log::info;
 use super::application::Engine;
 use super::context::Context;
 use super::job::{Job, Outcome};
+use super::misses::Missed;
 use super::shutdown::Shutdown;
-use super::store_health::{lookup_error, save_error};
-use super::waiting::{RoomRequest, Waiting};
+use super::store_health::{Question, lookup_error, save_error};
+use super::turns::Owner;
+use super::waiting::{RoomRequest, Save, Waiting};
 use crate::api;
 use crate::base::ids::{ConnId, JobId};
 use crate::base::time::{Now, Timestamp};
 use crate::http::Request;
-use crate::rooms::{Located, RoomEvent, StoreUnavailable, StoredRoom};
+use crate::rooms::{Located, RoomError, RoomEvent, StoreUnavailable, StoredRoom};
 use crate::session::{Dispatch, Sessions};
 use crate::ws::CloseReason;
 
@@ -47,6 +49,7 @@ impl Dispatch for Engine {
     fn closed(&mut self, sessions: &mut Sessions, conn: ConnId, now: Now) {
         self.clients.remove(conn);
         self.closings.cancel(conn);
+        self.misses.cancel(conn);
         let (rooms, mut effects) = self.split(sessions, now);
         rooms.disconnect(conn, now, &mut effects);
     }
@@ -62,13 +65,17 @@ impl Dispatch for Engine {
 
     fn job_done(&mut self, sessions: &mut Sessions, job: JobId, outcome: Outcome, now: Now) {
         let Some(waiting) = self.jobs.done(job, now.at) else { return };
-        self.store.note(&outcome, now.at);
+        let has_written = self.store.note(&outcome, now.at);
         self.go_on_with(sessions, waiting, outcome, now);
+        if has_written {
+            let (rooms, mut effects) = self.split(sessions, now);
+            rooms.retry_saves(now, &mut effects);
+        }
+        self.store.note_failing(self.rooms.failing());
     }
 
-    fn next_job(&mut self, _now: Now) -> Option<(JobId, Job)> {
-        let hashes_max = self.hashes_max();
-        self.jobs.next(hashes_max)
+    fn next_job(&mut self, now: Now) -> Option<(JobId, Job)> {
+        self.jobs.next(now.unix)
     }
 
     fn job_refused(&mut self, id: JobId, job: Job) {
@@ -81,6 +88,7 @@ impl Dispatch for Engine {
             self.jobs.poll_timeout(),
             self.reads.poll_timeout(),
             self.closings.poll_timeout(),
+            self.misses.poll_timeout(),
             self.store.poll_timeout(),
             self.config.require_auth.then_some(self.revocations.due_at),
             self.shutdown.as_ref().and_then(Shutdown::poll_timeout),
@@ -91,12 +99,21 @@ impl Dispatch for Engine {
     fn handle_timeout(&mut self, sessions: &mut Sessions, now: Now) {
         let (rooms, mut effects) = self.split(sessions, now);
         rooms.handle_timeout(now, &mut effects);
-        while let Some(waiting) = self.jobs.expired(now.at) {
+        while let Some(given_up) = self.jobs.expired(now.at) {
+            // A look at the process is the one job that never asks the store.
+            if given_up.was_started && !matches!(given_up.waiting, Waiting::Metrics(_)) {
+                let is_question = matches!(given_up.waiting, Waiting::Probe);
+                self.store.timed_out(is_question, now.at);
+            }
+            self.go_on_without(sessions, given_up.waiting, now);
+        }
+        while let Some(waiting) = self.jobs.displaced() {
             self.go_on_without(sessions, waiting, now);
         }
         self.ease_memory(sessions, now);
         self.read_documents(sessions, now);
         self.give_up_closings(sessions, now);
+        self.answer_misses(sessions, now.at, now);
         self.probe_store(now);
         self.check_revocations(now);
         self.close_next(sessions, now);
@@ -109,6 +126,7 @@ impl Dispatch for Engine {
     fn shut_down(&mut self, sessions: &mut Sessions, now: Now) {
         let (rooms, mut effects) = self.split(sessions, now);
         rooms.flush_all(now, &mut effects);
+        self.answer_misses(sessions, Timestamp(u64::MAX), now);
         let shutdown = Shutdown::begin(sessions, self.shutdown_grace(), now.at);
         info!("closing {} connections, {} rooms to store", shutdown.left(), self.rooms.unsaved());
         self.shutdown = Some(shutdown);
@@ -140,10 +158,13 @@ impl Engine {
                 let found = found.map_err(|error| lookup_error(&error));
                 self.document_known(sessions, room, found, now);
             }
-            (Waiting::Save(key, revision), Outcome::SavedRoom(result)) => {
-                let result = result.map_err(|error| save_error(&error));
+            (Waiting::Saves(saves), Outcome::SavedRooms(results)) => {
+                debug_assert_eq!(saves.len(), results.len(), "each room has its outcome");
                 let (rooms, mut effects) = self.split(sessions, now);
-                rooms.saved(key, revision, result, now, &mut effects);
+                for (Save { room, revision, .. }, result) in saves.into_iter().zip(results) {
+                    let result = result.map_err(|error| save_error(&error));
+                    rooms.saved(room, revision, result, now, &mut effects);
+                }
             }
             (Waiting::Delete(room), Outcome::DeletedRoom(result)) => {
                 self.room_deleted(sessions, room, &result, now);
@@ -166,7 +187,7 @@ impl Engine {
             (Waiting::Metrics(conn), Outcome::InspectedProcess(facts)) => {
                 self.metrics_known(sessions, conn, facts, now);
             }
-            (Waiting::Probe, Outcome::Probed(_)) => {}
+            (Waiting::Probe, Outcome::Probed(_) | Outcome::InspectedStore(_)) => {}
             (waiting, outcome) => {
                 debug_assert!(false, "{waiting:?} ended with {outcome:?}");
             }
@@ -175,10 +196,6 @@ impl Engine {
 
     /// A job was given up: what waited for it is told so.
     fn go_on_without(&mut self, sessions: &mut Sessions, waiting: Waiting, now: Now) {
-        // A look at the process is the one job that never asks the store.
-        if !matches!(waiting, Waiting::Metrics(_)) {
-            self.store.failed("it did not answer in time", now.at);
-        }
         match waiting {
             Waiting::Metrics(conn) => self.metrics_known(sessions, conn, None, now),
             Waiting::Lookup(code) => {
@@ -196,7 +213,8 @@ impl Engine {
                 self.respond(&mut Context { sessions, conn, now }, api::store_unavailable());
             }
             Waiting::Revocations => self.revocations.is_running = false,
-            Waiting::Save(..) | Waiting::Delete(_) | Waiting::Probe => {}
+            Waiting::Probe => self.store.question_refused(now.at),
+            Waiting::Saves(_) | Waiting::Delete(_) => {}
         }
     }
 
@@ -219,13 +237,13 @@ impl Engine {
     fn go_on_located(&mut self, cx: &mut Context<'_>, located: Located<'_>, request: RoomRequest) {
         let answer = match request {
             RoomRequest::Join { join, id } => {
-                // Before it enters, which may have it wait again, for the document.
+                // Before it enters, which may have it wait again, for the document or its answer.
                 cx.sessions.resume(cx.conn);
                 self.enter(cx, located, &join, id.as_ref());
                 return;
             }
             RoomRequest::Create(creation) => self.create_located(cx, located, creation),
-            RoomRequest::View(address) => self.view_located(cx, located, address).into(),
+            RoomRequest::View(address) => self.view_located(cx, located, address),
             RoomRequest::Close => self.close_located(cx, located),
             RoomRequest::RequestSync { .. } => {
                 debug_assert!(false, "the room is known to a member");
@@ -233,6 +251,26 @@ impl Engine {
             }
         };
         self.respond(cx, answer);
+    }
+
+    /// Answers the requests that have waited until `by`.
+    fn answer_misses(&mut self, sessions: &mut Sessions, by: Timestamp, now: Now) {
+        while let Some((conn, missed)) = self.misses.take_due(by) {
+            let mut cx = Context { sessions: &mut *sessions, conn, now };
+            match missed {
+                Missed::Join(id) => {
+                    self.finish(&mut cx, Err(RoomError::RoomNotFound), id.as_ref());
+                    cx.sessions.resume(conn);
+                }
+                Missed::View => self.respond(&mut cx, api::rooms::not_found()),
+                // Without its client no room is made.
+                Missed::Create(creation) if cx.sessions.is_answering(conn) => {
+                    let answer = self.create(&mut cx, creation);
+                    self.respond(&mut cx, answer);
+                }
+                Missed::Create(_) => {}
+            }
+        }
     }
 
     /// While the server stops: closes the connections that are due.
@@ -243,14 +281,16 @@ impl Engine {
         }
     }
 
-    /// Asks a store that did not answer whether it does now.
+    /// Asks the store how it is, if that is due.
     fn probe_store(&mut self, now: Now) {
-        if !self.store.is_probe_due(now.at) {
-            return;
-        }
-        match self.jobs.start(Job::Probe { now: now.unix }, Waiting::Probe, now.at) {
-            Ok(_) => self.store.probe_started(),
-            Err(_) => self.store.probe_refused(now.at),
+        let job = match self.store.due_question(now.at) {
+            Some(Question::IsSomethingWrong) => Job::InspectStore,
+            Some(Question::TakesWrites) => Job::Probe { now: now.unix },
+            None => return,
+        };
+        match self.jobs.start(Owner::Server, job, Waiting::Probe, now.at) {
+            Ok(_) => self.store.question_started(),
+            Err(_) => self.store.question_refused(now.at),
         }
     }
 }

@@ -8,6 +8,7 @@
 use super::application::Engine;
 use super::context::Context;
 use super::reads::SMALL_BYTES_MAX;
+use super::turns::Owner;
 use super::waiting::{RoomRequest, Waiting};
 use crate::base::ids::RoomKey;
 use crate::base::time::Now;
@@ -86,6 +87,11 @@ impl Engine {
                 self.document_known(sessions, room, Err(StoreUnavailable), now);
                 continue;
             }
+            let [(_, jobs_waiting), ..] = self.jobs.queued();
+            if !self.reads.may_delay(jobs_waiting, now.at) {
+                self.reads.block(self.budget.used(), now.at);
+                return;
+            }
             let limit = self.document_limit(bytes);
             // Its text and its frame. One that the budget is too small for gets half of it.
             let needed = (2 * bytes).min(limit / 2);
@@ -95,8 +101,8 @@ impl Engine {
                 self.reads.block(self.budget.used(), now.at);
                 return;
             };
-            let Some(job) = self.reads.start(room, memory) else { continue };
-            if self.jobs.start(job, Waiting::Document(room), now.at).is_err() {
+            let Some(job) = self.reads.start(room, memory, now.at) else { continue };
+            if self.jobs.start(Owner::Server, job, Waiting::Document(room), now.at).is_err() {
                 self.reads.ended();
                 self.document_known(sessions, room, Err(StoreUnavailable), now);
             }
@@ -140,7 +146,7 @@ impl Engine {
         let limit = self.budget.limit();
         let is_small = bytes <= SMALL_BYTES_MAX;
         let reserve = limit / RESERVE_SHARE / if is_small { SMALL_RESERVE_SHARE } else { 1 };
-        limit.saturating_sub(reserve + self.jobs.hash_bytes())
+        limit.saturating_sub(reserve)
     }
 
     fn free_memory(&mut self, sessions: &mut Sessions, bytes_wanted: usize, now: Now) {

@@ -11,7 +11,8 @@ use super::job::Job;
 use super::jobs::Jobs;
 use super::reads::DocumentReads;
 use super::replies::Replies;
-use super::waiting::Waiting;
+use super::turns::Owner;
+use super::waiting::{Save, Waiting};
 use crate::base::ids::{ConnId, RoomKey};
 use crate::base::time::Now;
 use crate::config::AddressKey;
@@ -25,6 +26,8 @@ use crate::ws::{CloseReason, Frame};
 pub(super) struct Effects<'a> {
     pub(super) sessions: &'a mut Sessions,
     pub(super) now: Now,
+    /// On whose side lookups are counted.
+    pub(super) owner: Owner,
     pub(super) jobs: &'a mut Jobs,
     pub(super) reads: &'a mut DocumentReads,
     pub(super) acks: &'a mut Acks,
@@ -54,13 +57,6 @@ impl Effects<'_> {
             self.replies.refuse(&mut cx, ErrorCode::StoreUnavailable, Some(&ack.id));
         }
     }
-
-    /// Starts a job that no queue refuses, as each room has one at most.
-    fn start(&mut self, job: Job, waiting: Waiting) {
-        debug_assert!(!waiting.times_out(), "others may be refused");
-        let started = self.jobs.start(job, waiting, self.now.at);
-        debug_assert!(started.is_ok(), "writes and deletions are never refused");
-    }
 }
 
 impl Output for Effects<'_> {
@@ -75,7 +71,7 @@ impl Output for Effects<'_> {
     fn lookup(&mut self, room_code: &str) -> Result<(), StoreUnavailable> {
         let job = Job::FindRoom { room_code: room_code.to_owned() };
         let waiting = Waiting::Lookup(room_code.to_owned());
-        let started = self.jobs.start(job, waiting, self.now.at);
+        let started = self.jobs.start(self.owner, job, waiting, self.now.at);
         started.map(|_| ()).map_err(|_| StoreUnavailable)
     }
 
@@ -95,12 +91,13 @@ impl Output for Effects<'_> {
 
     fn delete(&mut self, room: RoomKey, room_code: &str, room_id: &str) {
         let (room_code, room_id) = (room_code.to_owned(), room_id.to_owned());
-        self.start(Job::DeleteRoom { room_code, room_id }, Waiting::Delete(room));
+        let job = Job::DeleteRoom { room_code, room_id };
+        let started = self.jobs.start(Owner::Server, job, Waiting::Delete(room), self.now.at);
+        debug_assert!(started.is_ok(), "deletions are never refused");
     }
 
     fn persist(&mut self, key: RoomKey, revision: u64, room: StoredRoom) {
-        let job = Job::SaveRoom { room: Box::new(room), now: self.now.unix };
-        self.start(job, Waiting::Save(key, revision));
+        self.jobs.save(Save { room: key, revision, since: self.now.at }, room);
     }
 
     fn durable(&mut self, room: RoomKey, revision: u64) {

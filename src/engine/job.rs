@@ -25,10 +25,10 @@ pub enum Job {
         /// Set aside for it.
         memory: Reservation,
     },
-    /// Store a room.
-    SaveRoom {
-        /// As it is now.
-        room: Box<StoredRoom>,
+    /// Store these rooms, each with another code, durably and together.
+    SaveRooms {
+        /// As they are to be stored; one at least.
+        rooms: Vec<StoredRoom>,
         /// When that is.
         now: UnixMillis,
     },
@@ -55,11 +55,14 @@ pub enum Job {
     },
     /// Which of these users' tokens have ended?
     CheckAccounts(Vec<Identity>),
-    /// Does the store answer? If so, it is made ready, with the administrator of the settings.
+    /// Does the store take a write? If so, it is made ready, with the administrator of the
+    /// settings.
     Probe {
         /// When that administrator was made, if it is now.
         now: UnixMillis,
     },
+    /// Is something wrong with the store, although nothing has failed?
+    InspectStore,
     /// What does the operating system say of this process?
     InspectProcess,
 }
@@ -71,8 +74,8 @@ pub enum Outcome {
     ReadDocument(Result<Option<Document>, StoreError>),
     /// The room, without its document, if there is one.
     FoundRoom(Result<Option<StoredRoom>, StoreError>),
-    /// Whether it is durable now.
-    SavedRoom(Result<(), StoreError>),
+    /// Of each room, in order, whether it is durable now.
+    SavedRooms(Vec<Result<(), StoreError>>),
     /// What there is to say, if the operating system says it.
     InspectedProcess(Option<ProcessFacts>),
     /// Whether it is deleted now.
@@ -83,8 +86,10 @@ pub enum Outcome {
     Authenticated(Result<Identity, AuthError>),
     /// Those whose tokens have ended.
     CheckedAccounts(Result<Vec<Identity>, StoreError>),
-    /// Whether the store answers.
+    /// Whether the store has taken a write.
     Probed(Result<(), StoreError>),
+    /// Whether nothing is wrong with it, as far as can be told without a write.
+    InspectedStore(Result<(), StoreError>),
 }
 
 impl Job {
@@ -92,11 +97,7 @@ impl Job {
     pub(super) fn held_bytes(&self) -> usize {
         match self {
             Self::FindRoom { room_code } => room_code.capacity(),
-            Self::SaveRoom { room, .. } => {
-                let StoredRoom { room_code, room_id, host_id, .. } = &**room;
-                let ids = [room_id, host_id].into_iter().flatten();
-                size_of::<StoredRoom>() + room_code.len() + ids.map(String::len).sum::<usize>()
-            }
+            Self::SaveRooms { rooms, .. } => rooms.iter().map(room_bytes).sum(),
             Self::DeleteRoom { room_code, room_id }
             | Self::ReadDocument { room_code, room_id, .. } => {
                 room_code.capacity() + room_id.capacity()
@@ -104,7 +105,7 @@ impl Job {
             Self::Account { request, .. } => request.held_bytes(),
             Self::Authenticate { token, .. } => token.as_ref().map_or(0, |t| t.expose().len()),
             Self::CheckAccounts(identities) => identities.capacity() * size_of::<Identity>(),
-            Self::Probe { .. } | Self::InspectProcess => 0,
+            Self::Probe { .. } | Self::InspectStore | Self::InspectProcess => 0,
         }
     }
 
@@ -112,4 +113,11 @@ impl Job {
     pub(super) fn needs_hash(&self) -> bool {
         matches!(self, Self::Account { request, .. } if request.needs_hash())
     }
+}
+
+/// Bytes of memory behind a room that waits to be stored. Its document counts for itself.
+pub(super) fn room_bytes(room: &StoredRoom) -> usize {
+    let StoredRoom { room_code, room_id, host_id, .. } = room;
+    let ids = [room_id, host_id].into_iter().flatten();
+    size_of::<StoredRoom>() + room_code.len() + ids.map(String::len).sum::<usize>()
 }

@@ -1,23 +1,30 @@
-//! Jobs that wait or run: in which order they are started, how long each may take, and what goes on
-//! when one has ended.
+//! Jobs that wait or run: which are started next, how long each may take, and what goes on when
+//! one has ended.
+//!
+//! There are three lanes, none of which can starve another: each has a worker that no other lane
+//! takes. Clients wait in turns by address in two of them, and rooms to be stored in the third.
 //!
 //! Knows no thread: jobs are asked for, and outcomes told, by the event loop.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::job::Job;
-use super::waiting::{KINDS, Waiting};
+use super::job::{Job, room_bytes};
+use super::saves::{NextSave, Saves};
+use super::turns::{Owner, QueueFull, Turns};
+use super::waiting::{KINDS, Save, Waiting};
 use crate::accounts::password::HASH_MEMORY_BYTES;
 use crate::base::ids::JobId;
 use crate::base::memory::MemoryBudget;
 use crate::base::metrics::Histogram;
-use crate::base::time::Timestamp;
+use crate::base::time::{Timestamp, UnixMillis};
 use crate::base::timer_set::TimerSet;
+use crate::rooms::StoredRoom;
 
 /// How long a client waits for a job before it is told that the store does not answer.
 pub(super) const JOB_TIMEOUT: Duration = Duration::from_secs(5);
-/// Jobs that may wait to be started; more are refused.
+/// Jobs of clients that may wait in one lane to be started; then the address with most of them has
+/// to make place.
 pub(super) const QUEUE_MAX: usize = 1024;
 /// Bounds of what is counted of their times.
 const DURATIONS: [Duration; 11] = [
@@ -33,30 +40,57 @@ const DURATIONS: [Duration; 11] = [
     Duration::from_secs(1),
     JOB_TIMEOUT,
 ];
-/// The queue is full, or the memory budget is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct QueueFull;
 
-/// The jobs. What waits to be started, and what goes on afterwards, counts against the budget.
+/// The lanes by name, in the order of [`Lane`].
+pub(super) const LANES: [&str; 3] = ["reads", "hashes", "saves"];
+
+/// What kinds of jobs have workers of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    /// Short work for clients, and the server's own questions.
+    Reads,
+    /// What computes a password hash.
+    Hashes,
+    /// Rooms that are stored or deleted. One at a time, as databases write.
+    Saves,
+}
+
+/// The jobs. What waits to be started, what goes on afterwards, and the memory of running hashes
+/// count against the budget.
 #[derive(Debug)]
 pub(super) struct Jobs {
     budget: MemoryBudget,
     last: u64,
-    /// Short work, in order.
-    ready: VecDeque<(JobId, Job)>,
-    /// Work that hashes a password. It never takes all workers, so that rooms don't wait for
-    /// logins.
-    hashing: VecDeque<(JobId, Job)>,
-    hashes_running: Vec<JobId>,
+    /// Workers that reads and hashes share. Each lane leaves the other one, if there are two.
+    shared_workers: usize,
+    reads: Turns<(JobId, Job)>,
+    hashes: Turns<(JobId, Job)>,
+    saves: Saves,
+    /// A read was started last: a hash comes first, if one waits and may run.
+    hash_is_next: bool,
+    /// Jobs that workers have, whether or not they were given up. Bounded by the workers.
+    running: BTreeMap<JobId, Running>,
     /// What goes on after each job that has not ended. Looked up only, so that its order does not
     /// count.
     waiting: HashMap<JobId, Started>,
     deadlines: TimerSet<JobId>,
+    /// What waited for jobs that had to make place, until it is told so in the same turn.
+    displaced: VecDeque<Waiting>,
     /// Outcomes that came after the job had been given up.
     late: u64,
+    /// Jobs that have stored rooms, each a group of them.
+    groups: u64,
     /// How long jobs took, in the order of [`KINDS`]. One that was given up counts as
     /// [`JOB_TIMEOUT`].
     durations: [Histogram; KINDS.len()],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    lane: Lane,
+    owner: Owner,
+    /// Counted against the budget as long as it runs.
+    hash_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -65,92 +99,113 @@ struct Started {
     since: Timestamp,
     /// When it is given up.
     deadline: Option<Timestamp>,
+    owner: Owner,
+    lane: Lane,
+}
+
+/// A job that has taken too long.
+#[derive(Debug)]
+pub(super) struct GivenUp {
+    /// What goes on without it.
+    pub(super) waiting: Waiting,
+    /// A worker has it. Otherwise others were in its way, and the store is not to blame.
+    pub(super) was_started: bool,
 }
 
 impl Jobs {
-    /// None.
-    pub(super) fn new(budget: MemoryBudget) -> Self {
+    /// None. Reads and hashes share so many workers; saves have one more.
+    pub(super) fn new(budget: MemoryBudget, shared_workers: usize) -> Self {
         Self {
             budget,
             last: 0,
-            ready: VecDeque::new(),
-            hashing: VecDeque::new(),
-            hashes_running: Vec::new(),
+            shared_workers,
+            reads: Turns::new(QUEUE_MAX),
+            hashes: Turns::new(QUEUE_MAX),
+            saves: Saves::default(),
+            hash_is_next: false,
+            running: BTreeMap::new(),
             waiting: HashMap::new(),
             deadlines: TimerSet::default(),
+            displaced: VecDeque::new(),
             late: 0,
+            groups: 0,
             durations: std::array::from_fn(|_| Histogram::new(&DURATIONS)),
         }
     }
 
-    /// Queues a job, after which `waiting` goes on.
+    /// Queues a job of `owner`, after which `waiting` goes on. It may take the place of a job of
+    /// an address that has more of them: see [`displaced`](Self::displaced).
     ///
     /// # Errors
-    /// [`QueueFull`]; not for what never times out, of which each room has one at most.
+    /// [`QueueFull`], also if the memory budget is used up; not for a deletion, of which each room
+    /// has one at most.
     pub(super) fn start(
         &mut self,
+        owner: Owner,
         job: Job,
         waiting: Waiting,
         now: Timestamp,
     ) -> Result<JobId, QueueFull> {
-        let times_out = waiting.times_out();
-        if times_out && self.queued() >= QUEUE_MAX {
-            return Err(QueueFull);
-        }
         let bytes = job.held_bytes() + waiting.held_bytes();
         if waiting.is_of_client() && self.budget.used() + bytes > self.budget.limit() {
             return Err(QueueFull);
         }
+        let lane = Lane::of(&job);
+        let id = self.next_id();
+        match self.lane_mut(lane) {
+            Some(queue) => {
+                let displaced = queue.push(owner, (id, job))?;
+                self.displace(displaced);
+            }
+            None => self.saves.push_deletion(id, job),
+        }
         self.budget.add(bytes);
-        self.last += 1;
-        let id = JobId(self.last);
-        let mut started = Started { waiting, since: now, deadline: None };
-        let deadline = times_out.then(|| now + JOB_TIMEOUT);
+        let deadline = waiting.times_out().then(|| now + JOB_TIMEOUT);
+        let mut started = Started { waiting, since: now, deadline: None, owner, lane };
         self.deadlines.rearm(id, &mut started.deadline, deadline);
         self.waiting.insert(id, started);
-        let queue = if job.needs_hash() { &mut self.hashing } else { &mut self.ready };
-        queue.push_back((id, job));
         Ok(id)
     }
 
-    /// The next job to run. At most `hashes_max` password hashes run at once.
-    pub(super) fn next(&mut self, hashes_max: usize) -> Option<(JobId, Job)> {
-        loop {
-            let (id, job) = match self.ready.pop_front() {
-                Some(next) => next,
-                None if self.hashes_running.len() < hashes_max => self.hashing.pop_front()?,
-                None => return None,
-            };
-            self.budget.sub(job.held_bytes());
-            // What was given up need not be started.
-            if self.waiting.contains_key(&id) {
-                if job.needs_hash() {
-                    self.hashes_running.push(id);
-                }
-                return Some((id, job));
-            }
-        }
+    /// Queues a room to be stored, together with others.
+    pub(super) fn save(&mut self, save: Save, room: StoredRoom) {
+        self.budget.add(room_bytes(&room));
+        self.saves.push(save, room);
+    }
+
+    /// The next job to run, if a worker of its lane is free. `now` is what stored rooms are marked
+    /// with.
+    pub(super) fn next(&mut self, now: UnixMillis) -> Option<(JobId, Job)> {
+        self.next_save(now).or_else(|| self.next_of_clients())
     }
 
     /// Puts back a job that could not be started.
     pub(super) fn put_back(&mut self, id: JobId, job: Job) {
+        let Some(running) = self.stop_running(id) else { return };
         self.budget.add(job.held_bytes());
-        if job.needs_hash() {
-            self.hashes_running.retain(|running| *running != id);
-            self.hashing.push_front((id, job));
-        } else {
-            self.ready.push_front((id, job));
+        match (job, self.lane_mut(running.lane)) {
+            (job, Some(queue)) => queue.put_back(running.owner, (id, job)),
+            (Job::SaveRooms { rooms, .. }, None) => {
+                if let Some(Started { waiting: Waiting::Saves(saves), .. }) =
+                    self.waiting.remove(&id)
+                {
+                    self.saves.put_back(saves, rooms);
+                }
+            }
+            (job, None) => self.saves.put_back_deletion(id, job),
         }
     }
 
-    /// How many wait to be started.
-    pub(super) fn queued(&self) -> usize {
-        self.ready.len() + self.hashing.len()
+    /// How many wait to be started, by lane.
+    pub(super) fn queued(&self) -> [(&'static str, usize); LANES.len()] {
+        let lengths = [self.reads.len(), self.hashes.len(), self.saves.len()];
+        std::array::from_fn(|index| (LANES[index], lengths[index]))
     }
 
-    /// How many were started and have not ended.
-    pub(super) fn running(&self) -> usize {
-        self.waiting.len().saturating_sub(self.queued())
+    /// How many were started and have not ended, by lane.
+    pub(super) fn running(&self) -> [(&'static str, usize); LANES.len()] {
+        let lanes = [Lane::Reads, Lane::Hashes, Lane::Saves];
+        std::array::from_fn(|index| (LANES[index], self.running_in(lanes[index])))
     }
 
     /// Outcomes that came after the job had been given up.
@@ -158,14 +213,14 @@ impl Jobs {
         self.late
     }
 
-    /// Bytes that running hashes take.
-    pub(super) fn hash_bytes(&self) -> usize {
-        self.hashes_running.len() * HASH_MEMORY_BYTES
+    /// Jobs that have stored rooms, each a group of them.
+    pub(super) fn groups(&self) -> u64 {
+        self.groups
     }
 
     /// A job has ended: what goes on. `None`: it was given up before.
     pub(super) fn done(&mut self, id: JobId, now: Timestamp) -> Option<Waiting> {
-        self.hashes_running.retain(|running| *running != id);
+        self.stop_running(id);
         let Some(mut started) = self.waiting.remove(&id) else {
             self.late += 1;
             return None;
@@ -174,11 +229,23 @@ impl Jobs {
         Some(self.end(started, |since| now.since(since)))
     }
 
-    /// Gives up a job that has taken too long: what goes on without it.
-    pub(super) fn expired(&mut self, now: Timestamp) -> Option<Waiting> {
+    /// Gives up a job that has taken too long, whether it waits or runs.
+    pub(super) fn expired(&mut self, now: Timestamp) -> Option<GivenUp> {
         let (_, id) = self.deadlines.pop_due(now)?;
         let started = self.waiting.remove(&id)?;
-        Some(self.end(started, |_| JOB_TIMEOUT))
+        let was_started = self.running.contains_key(&id);
+        let owner = started.owner;
+        if !was_started && let Some(queue) = self.lane_mut(started.lane) {
+            // All take equally long to expire, so it is the oldest of its owner.
+            let queued = queue.remove_oldest(owner, |(queued, _)| *queued == id);
+            self.budget.sub(queued.map_or(0, |(_, job)| job.held_bytes()));
+        }
+        Some(GivenUp { waiting: self.end(started, |_| JOB_TIMEOUT), was_started })
+    }
+
+    /// What waited for a job that had to make place for those of other addresses.
+    pub(super) fn displaced(&mut self) -> Option<Waiting> {
+        self.displaced.pop_front()
     }
 
     /// How long jobs took, by kind.
@@ -188,114 +255,133 @@ impl Jobs {
 
     /// When the next job is given up.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
-        self.deadlines.poll_timeout()
+        let displaced = (!self.displaced.is_empty()).then_some(Timestamp(0));
+        displaced.or_else(|| self.deadlines.poll_timeout())
     }
 
-    /// Whether no job waits or runs.
+    /// Whether no job waits or runs that anything waits for.
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.saves.len() == 0
     }
 
-    fn end(&mut self, started: Started, took: impl FnOnce(Timestamp) -> Duration) -> Waiting {
+    fn next_id(&mut self) -> JobId {
+        self.last += 1;
+        JobId(self.last)
+    }
+
+    /// The queue of a lane in which clients wait.
+    fn lane_mut(&mut self, lane: Lane) -> Option<&mut Turns<(JobId, Job)>> {
+        match lane {
+            Lane::Reads => Some(&mut self.reads),
+            Lane::Hashes => Some(&mut self.hashes),
+            Lane::Saves => None,
+        }
+    }
+
+    fn next_save(&mut self, now: UnixMillis) -> Option<(JobId, Job)> {
+        if self.running_in(Lane::Saves) > 0 {
+            return None;
+        }
+        let (id, job) = match self.saves.pop()? {
+            NextSave::Deletion(id, job) => (id, job),
+            NextSave::Group(saves, rooms) => {
+                let id = self.next_id();
+                let since = saves.first().map_or(Timestamp(0), |save| save.since);
+                let waiting = Waiting::Saves(saves);
+                let (owner, lane) = (Owner::Server, Lane::Saves);
+                let started = Started { waiting, since, deadline: None, owner, lane };
+                self.waiting.insert(id, started);
+                (id, Job::SaveRooms { rooms, now })
+            }
+        };
+        self.run(id, &job, Owner::Server, Lane::Saves);
+        Some((id, job))
+    }
+
+    /// The next of a read and a hash, by turns, as far as both wait and may run.
+    fn next_of_clients(&mut self) -> Option<(JobId, Job)> {
+        let mut lanes = [Lane::Reads, Lane::Hashes];
+        if self.hash_is_next {
+            lanes.reverse();
+        }
+        for lane in lanes {
+            if self.may_start(lane)
+                && let Some((owner, (id, job))) = self.lane_mut(lane).and_then(Turns::pop)
+            {
+                self.hash_is_next = lane == Lane::Reads;
+                self.run(id, &job, owner, lane);
+                return Some((id, job));
+            }
+        }
+        None
+    }
+
+    /// Whether a worker may have a read or a hash. One hash may always run; others must find
+    /// memory.
+    fn may_start(&self, lane: Lane) -> bool {
+        let [reads, hashes] = [Lane::Reads, Lane::Hashes].map(|lane| self.running_in(lane));
+        let of_lane = if lane == Lane::Reads { reads } else { hashes };
+        let fits = lane == Lane::Reads
+            || hashes == 0
+            || self.budget.used() + HASH_MEMORY_BYTES <= self.budget.limit();
+        let own_max = self.shared_workers.saturating_sub(1).max(1);
+        reads + hashes < self.shared_workers && of_lane < own_max && fits
+    }
+
+    fn running_in(&self, lane: Lane) -> usize {
+        self.running.values().filter(|running| running.lane == lane).count()
+    }
+
+    /// A worker gets this job, which no longer waits.
+    fn run(&mut self, id: JobId, job: &Job, owner: Owner, lane: Lane) {
+        self.budget.sub(job.held_bytes());
+        // In a budget of a few hashes one must not look as if it were all that there is.
+        let share_bytes = HASH_MEMORY_BYTES.min(self.budget.limit() / 2);
+        let hash_bytes = if lane == Lane::Hashes { share_bytes } else { 0 };
+        self.budget.add(hash_bytes);
+        self.running.insert(id, Running { lane, owner, hash_bytes });
+    }
+
+    fn stop_running(&mut self, id: JobId) -> Option<Running> {
+        let running = self.running.remove(&id)?;
+        self.budget.sub(running.hash_bytes);
+        Some(running)
+    }
+
+    /// Forgets a job that had to make place; what waited for it will be told.
+    fn displace(&mut self, displaced: Option<(JobId, Job)>) {
+        let Some((id, job)) = displaced else { return };
+        self.budget.sub(job.held_bytes());
+        if let Some(mut started) = self.waiting.remove(&id) {
+            self.deadlines.rearm(id, &mut started.deadline, None);
+            self.budget.sub(started.waiting.held_bytes());
+            self.displaced.push_back(started.waiting);
+        }
+    }
+
+    fn end(&mut self, started: Started, took: impl Fn(Timestamp) -> Duration) -> Waiting {
         let Started { waiting, since, .. } = started;
         self.budget.sub(waiting.held_bytes());
-        self.durations[waiting.kind()].observe(took(since));
+        let durations = &mut self.durations[waiting.kind()];
+        if let Waiting::Saves(saves) = &waiting {
+            self.groups += 1;
+            saves.iter().for_each(|save| durations.observe(took(save.since)));
+        } else {
+            durations.observe(took(since));
+        }
         waiting
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::accounts::{AccountRequest, AccountRoute};
-    use crate::base::ids::{ConnId, RoomKey};
-    use crate::base::time::UnixMillis;
-    use crate::engine::waiting::AskedAccount;
-
-    const PROBE: Job = Job::Probe { now: UnixMillis(0) };
-
-    fn login(bytes: usize) -> Job {
-        let (route, body) = (AccountRoute::Login, vec![b' '; bytes]);
-        let request = AccountRequest { route, credentials: None, setup_token: None, body };
-        Job::Account { request: Box::new(request), now: UnixMillis(0) }
-    }
-
-    /// The request of some client.
-    fn asked() -> Waiting {
-        let conn = ConnId { index: 0, generation: 1 };
-        Waiting::Account(conn, AskedAccount { login: None, is_secure: false })
-    }
-
-    #[test]
-    fn hashes_never_take_all_workers_and_short_work_overtakes_them() {
-        let mut jobs = Jobs::new(MemoryBudget::new(1 << 20));
-        let mut start = |job| jobs.start(job, asked(), Timestamp(0)).expect("room");
-        let (first, second, probe) = (start(login(0)), start(login(0)), start(PROBE));
-        assert_eq!(jobs.next(1).expect("a job").0, probe);
-        let (id, job) = jobs.next(1).expect("a job");
-        assert_eq!((id, jobs.hash_bytes()), (first, HASH_MEMORY_BYTES));
-        assert!(jobs.next(1).is_none(), "one hash at a time");
-        jobs.put_back(id, job);
-        assert_eq!(jobs.hash_bytes(), 0);
-        assert_eq!(jobs.next(1).expect("a job").0, first);
-        jobs.done(first, Timestamp(0));
-        assert_eq!(jobs.next(1).expect("a job").0, second);
-    }
-
-    #[test]
-    fn a_job_that_was_given_up_is_not_started_and_its_outcome_is_dropped() {
-        let mut jobs = Jobs::new(MemoryBudget::new(1 << 20));
-        let at = Timestamp::from_secs(1);
-        let first = jobs.start(PROBE, Waiting::Probe, at).unwrap();
-        assert_eq!(jobs.poll_timeout(), Some(at + JOB_TIMEOUT));
-        assert!(jobs.expired(Timestamp::from_millis(5_999)).is_none());
-        assert!(matches!(jobs.expired(Timestamp::from_secs(6)), Some(Waiting::Probe)));
-        assert!(jobs.next(1).is_none());
-        assert!(jobs.done(first, at).is_none());
-        assert_eq!(jobs.late(), 1);
-        assert!(jobs.is_idle());
-    }
-
-    #[test]
-    fn the_queue_is_bounded_but_saves_are_always_taken() {
-        let mut jobs = Jobs::new(MemoryBudget::new(1 << 20));
-        for _ in 0..QUEUE_MAX {
-            jobs.start(PROBE, Waiting::Probe, Timestamp(0)).unwrap();
+impl Lane {
+    fn of(job: &Job) -> Self {
+        match job {
+            Job::SaveRooms { .. } | Job::DeleteRoom { .. } => Self::Saves,
+            _ if job.needs_hash() => Self::Hashes,
+            _ => Self::Reads,
         }
-        assert_eq!(jobs.start(PROBE, Waiting::Probe, Timestamp(0)), Err(QueueFull));
-        let key = RoomKey { index: 0, generation: 1 };
-        assert!(jobs.start(PROBE, Waiting::Save(key, 1), Timestamp(0)).is_ok());
-    }
-
-    #[test]
-    fn what_waits_counts_until_it_is_started_or_given_up() {
-        let budget = MemoryBudget::new(100_000);
-        let mut jobs = Jobs::new(budget.clone());
-        let mut start = |bytes| jobs.start(login(bytes), asked(), Timestamp(0));
-        assert!(start(60_000).is_ok());
-        assert_eq!(start(60_000), Err(QueueFull), "no memory for it");
-        assert!(start(40_000).is_ok());
-        assert_eq!(budget.used(), 100_000);
-        let (id, job) = jobs.next(1).unwrap();
-        assert_eq!(budget.used(), 40_000);
-        jobs.put_back(id, job);
-        assert_eq!(budget.used(), 100_000);
-        while jobs.expired(Timestamp(0) + JOB_TIMEOUT).is_some() {}
-        assert!(jobs.next(1).is_none());
-        assert_eq!(budget.used(), 0);
-    }
-
-    #[test]
-    fn jobs_start_in_order_and_a_refused_one_comes_first_again() {
-        let mut jobs = Jobs::new(MemoryBudget::new(1 << 20));
-        let first = jobs.start(PROBE, Waiting::Probe, Timestamp(0)).unwrap();
-        let second = jobs.start(PROBE, Waiting::Probe, Timestamp(0)).unwrap();
-        let (id, job) = jobs.next(1).unwrap();
-        assert_eq!(id, first);
-        jobs.put_back(id, job);
-        assert_eq!(jobs.next(1).unwrap().0, first);
-        assert_eq!(jobs.next(1).unwrap().0, second);
-        assert!(jobs.next(1).is_none());
-        assert!(matches!(jobs.done(second, Timestamp(0)), Some(Waiting::Probe)));
     }
 }
+
+#[cfg(test)]
+mod tests;

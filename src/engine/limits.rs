@@ -1,5 +1,6 @@
 //! What one address may do how often.
 
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,8 +9,17 @@ use crate::base::throttle::{RetryAfter, Throttle};
 use crate::base::time::Timestamp;
 use crate::config::AddressKey;
 
-/// Joins of unknown rooms by one address in a minute before it has to wait.
-const UNKNOWN_ROOMS_PER_MINUTE: u32 = 30;
+/// Codes of no room that one address (IPv6: a /64) may ask for in a minute before answers to such
+/// come late.
+const MISSES_PER_MINUTE: u32 = 30;
+/// The same for a /56 of IPv6, which most providers give to one household, or a /24 of IPv4.
+const MISSES_NEAR_PER_MINUTE: u32 = 120;
+/// The same for a /48 of IPv6, which one site has, or a /16 of IPv4.
+const MISSES_FAR_PER_MINUTE: u32 = 480;
+/// The same for all clients together.
+const MISSES_OF_ALL_PER_MINUTE: u32 = 600;
+/// How late the answer to a code of no room comes at most.
+const MISS_DELAY_MAX: Duration = Duration::from_secs(5);
 /// Rooms that one address may create at once before `ROOM_CREATE_RATE` counts.
 const ROOM_CREATE_BURST: u32 = 5;
 /// Failed logins in a minute for one e-mail from one address before it has to wait.
@@ -18,12 +28,17 @@ const FAILURES_PER_EMAIL: u32 = 10;
 const FAILURES_PER_ADDRESS: u32 = 30;
 /// Addresses that a limit per address keeps in mind.
 const ADDRESSES_MAX: usize = 16 * 1024;
+/// Networks that a limit per network keeps in mind.
+const NETWORKS_MAX: usize = 4 * 1024;
 
 /// How often each address has done what is limited.
 #[derive(Debug)]
 pub(super) struct AddressLimits {
     room_creations: Throttle<AddressKey>,
-    unknown_rooms: Throttle<AddressKey>,
+    misses: Throttle<AddressKey>,
+    misses_near: Throttle<AddressKey>,
+    misses_far: Throttle<AddressKey>,
+    misses_of_all: Throttle<()>,
     logins_by_email: Throttle<LoginKey>,
     logins_by_address: Throttle<AddressKey>,
 }
@@ -33,9 +48,12 @@ impl AddressLimits {
     pub(super) fn new(room_create_rate_max: u32) -> Self {
         Self {
             room_creations: room_creations(room_create_rate_max),
-            unknown_rooms: per_minute(UNKNOWN_ROOMS_PER_MINUTE),
-            logins_by_email: per_minute(FAILURES_PER_EMAIL),
-            logins_by_address: per_minute(FAILURES_PER_ADDRESS),
+            misses: per_minute(MISSES_PER_MINUTE, ADDRESSES_MAX),
+            misses_near: per_minute(MISSES_NEAR_PER_MINUTE, NETWORKS_MAX),
+            misses_far: per_minute(MISSES_FAR_PER_MINUTE, NETWORKS_MAX),
+            misses_of_all: per_minute(MISSES_OF_ALL_PER_MINUTE, 1),
+            logins_by_email: per_minute(FAILURES_PER_EMAIL, ADDRESSES_MAX),
+            logins_by_address: per_minute(FAILURES_PER_ADDRESS, ADDRESSES_MAX),
         }
     }
 
@@ -52,22 +70,18 @@ impl AddressLimits {
         self.room_creations.take(AddressKey::of(address), now)
     }
 
-    /// Whether `address` may ask for a room.
-    ///
-    /// # Errors
-    /// It has asked for too many that do not exist: how long to wait.
-    pub(super) fn check_unknown_rooms(
-        &self,
-        address: IpAddr,
-        now: Timestamp,
-    ) -> Result<(), RetryAfter> {
-        self.unknown_rooms.check(AddressKey::of(address), now)
-    }
-
-    /// `address` has asked for a room that does not exist. The next attempt is what is refused:
-    /// many that waited for the store together are all let through, and all counted.
-    pub(super) fn count_unknown_room(&mut self, address: IpAddr, now: Timestamp) {
-        self.unknown_rooms.charge(AddressKey::of(address), now);
+    /// Counts a code of no room that the client at `address` has asked for: how late that is to be
+    /// said. Those that waited for the store together are all counted, each later than the one
+    /// before.
+    pub(super) fn count_miss(&mut self, address: IpAddr, now: Timestamp) -> Duration {
+        let key = AddressKey::of(address);
+        let delays = [
+            charge(&mut self.misses, key, now),
+            charge(&mut self.misses_near, key.network(24, 56), now),
+            charge(&mut self.misses_far, key.network(16, 48), now),
+            charge(&mut self.misses_of_all, (), now),
+        ];
+        delays.into_iter().max().unwrap_or_default().min(MISS_DELAY_MAX)
     }
 
     /// Counts a login attempt as failed until it turns out otherwise.
@@ -92,6 +106,14 @@ fn room_creations(rate_max: u32) -> Throttle<AddressKey> {
     Throttle::new(rate_max, Duration::from_secs(1), ROOM_CREATE_BURST, ADDRESSES_MAX)
 }
 
-fn per_minute<K: Copy + Eq + std::hash::Hash>(count: u32) -> Throttle<K> {
-    Throttle::new(count, Duration::from_secs(60), count, ADDRESSES_MAX)
+/// `count` a minute, and as many at once.
+fn per_minute<K: Copy + Eq + Hash>(count: u32, keys_max: usize) -> Throttle<K> {
+    Throttle::new(count, Duration::from_secs(60), count, keys_max)
+}
+
+/// Takes a token of `key`, or owes it; how long it would have had to wait for it.
+fn charge<K: Copy + Eq + Hash>(throttle: &mut Throttle<K>, key: K, now: Timestamp) -> Duration {
+    let wait = throttle.check(key, now).map_or_else(RetryAfter::duration, |()| Duration::ZERO);
+    throttle.charge(key, now);
+    wait
 }

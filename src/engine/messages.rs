@@ -9,6 +9,7 @@ use super::acks::PendingAck;
 use super::application::Engine;
 use super::clients::Admission;
 use super::context::Context;
+use super::misses::Missed;
 use super::waiting::RoomRequest;
 use crate::config::AddressKey;
 use crate::protocol::{self, ClientAction, ErrorCode, Message, MessageId, Reply};
@@ -19,7 +20,8 @@ use crate::ws::CloseReason;
 impl Engine {
     /// One message of the client of `cx`, from its bytes to its effects.
     pub(super) fn act(&mut self, cx: &mut Context<'_>, text: &str) {
-        let rate = self.clients.count_message(cx.conn, cx.now.at);
+        let arrival = cx.sessions.arrival(cx.conn, cx.now);
+        let rate = self.clients.count_message(cx.conn, arrival);
         if rate == Admission::Close {
             cx.sessions.close(cx.conn, CloseReason::Policy("too many messages"), cx.now);
             return;
@@ -107,15 +109,12 @@ impl Engine {
         join: Join<'_, Option<Cow<'_, str>>>,
         id: Option<&MessageId<'_>>,
     ) {
-        if self.guesses_too_much(cx) {
-            self.replies.refuse(cx, ErrorCode::RateLimited, id);
-            return;
-        }
         let join = join.named(|peer_id| peer_id.unwrap_or_else(|| self.draw.peer_id().into()));
         // Kept as long as it waits for the store, and then as long as it is a member. What a join
         // that fails said counts until the next one.
         cx.sessions.keep(cx.conn, join.peer_id.len() + join.metadata.len());
-        let (rooms, mut effects) = self.split(cx.sessions, cx.now);
+        let owner = cx.owner();
+        let (rooms, mut effects) = self.split_for(owner, cx.sessions, cx.now);
         let request = || {
             let (join, id) = (join.clone().into_owned(), id.map(MessageId::to_owned));
             RoomRequest::Join { join, id }
@@ -149,8 +148,12 @@ impl Engine {
                 self.clients.note_joined(cx.conn);
             }
             Err(RoomError::RoomNotFound) => {
-                if let Some(address) = cx.sessions.address(cx.conn) {
-                    self.limits.count_unknown_room(address, cx.now.at);
+                let address = cx.sessions.address(cx.conn);
+                let until = address.and_then(|address| self.count_miss(address, cx.now.at));
+                if let Some(until) = until {
+                    cx.sessions.pause(cx.conn);
+                    self.misses.wait(cx.conn, until, Missed::Join(id.map(MessageId::to_owned)));
+                    return;
                 }
             }
             Err(_) => {}
@@ -187,10 +190,5 @@ impl Engine {
                 self.replies.refuse(cx, code, id);
             }
         }
-    }
-
-    fn guesses_too_much(&self, cx: &Context<'_>) -> bool {
-        let address = cx.sessions.address(cx.conn);
-        address.is_some_and(|address| self.limits.check_unknown_rooms(address, cx.now.at).is_err())
     }
 }

@@ -6,13 +6,14 @@ use super::answer::Answer;
 use super::application::Engine;
 use super::context::Context;
 use super::job::Job;
+use super::requests::Asker;
+use super::turns::Owner;
 use super::waiting::Waiting;
 use crate::api::metrics::MetricType::{Counter, Gauge, Histogram, Info};
 use crate::api::metrics::{self, Exposition};
 use crate::base::ids::ConnId;
 use crate::base::metrics::ProcessFacts;
 use crate::base::time::{Now, Timestamp};
-use crate::config::RemoteEnd;
 use crate::http::{Request, Response};
 use crate::session::{Census, Sessions};
 
@@ -22,10 +23,11 @@ impl Engine {
         &mut self,
         cx: &mut Context<'_>,
         request: &Request,
-        peer: RemoteEnd,
+        asker: Asker,
     ) -> Result<Answer, Response> {
-        metrics::may_see(request, peer, self.config.metrics_token.as_ref())?;
-        let started = self.jobs.start(Job::InspectProcess, Waiting::Metrics(cx.conn), cx.now.at);
+        metrics::may_see(request, asker.peer, self.config.metrics_token.as_ref())?;
+        let (owner, waiting) = (Owner::at(asker.address), Waiting::Metrics(cx.conn));
+        let started = self.jobs.start(owner, Job::InspectProcess, waiting, cx.now.at);
         // Without a place in the queue, the rest can be told: just then it is wanted.
         Ok(started.map_or_else(|_| self.show_metrics(cx, None), |_| Answer::Waits))
     }
@@ -130,9 +132,15 @@ impl Engine {
 
     fn show_work(&self, page: &mut Exposition) {
         let (jobs, is_ok) = (&self.jobs, u64::from(self.store.is_ok()));
-        page.add(Gauge, "sync_server_store_up", "1: the store answered the last time", is_ok);
-        page.add(Gauge, "sync_server_jobs_waiting", "Jobs to be started", jobs.queued());
-        page.add(Gauge, "sync_server_jobs_running", "Jobs that were started", jobs.running());
+        page.add(Gauge, "sync_server_store_up", "1: nothing that failed waits to be stored", is_ok);
+        for (name, help, by_lane) in [
+            ("sync_server_jobs_waiting", "Jobs to be started; rooms to be stored", jobs.queued()),
+            ("sync_server_jobs_running", "Jobs that workers have", jobs.running()),
+        ] {
+            page.add_each(Gauge, name, help, "lane", by_lane);
+        }
+        let help = "Jobs that stored rooms, each all that waited";
+        page.add(Counter, "sync_server_save_groups", help, jobs.groups());
         let late = "Jobs that ended too late for anybody";
         page.add(Counter, "sync_server_jobs_late", late, jobs.late());
         let help = "From the wish to the outcome of a job";
@@ -153,4 +161,6 @@ fn show_process(page: &mut Exposition, facts: &ProcessFacts, now: Now) {
     page.add(Counter, "process_cpu_seconds", "Processor time", facts.processor_seconds);
     let help = "When it began to serve, since 1970";
     page.add(Gauge, "process_start_time_seconds", help, start);
+    let help = "Lines of the log that had no place";
+    page.add(Counter, "sync_server_log_lines_dropped", help, facts.log_lines_dropped);
 }

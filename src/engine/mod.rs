@@ -10,7 +10,8 @@
 //! sessions call. From there a message goes to `messages`, a request to `requests` and on to
 //! `room_requests`, `account_requests`, `admin_requests` and `metrics_requests`, which
 //! return an `Answer` (`answer`). A request that has to wait is a value of `waiting`, owned by the
-//! job (`jobs`), or by the lookup or the read of a document (in the rooms) that it waits for.
+//! job (`jobs`), or by the lookup or the read of a document (in the rooms) that it waits for. The
+//! answer to a room code that is nowhere may have to wait as well (`misses`).
 //! `documents` says when there is memory for such a read (`reads`), and for a new document.
 
 mod account_requests;
@@ -30,13 +31,16 @@ mod jobs;
 mod limits;
 mod messages;
 mod metrics_requests;
+mod misses;
 mod reads;
 mod replies;
 mod requests;
 mod revocations;
 mod room_requests;
+mod saves;
 mod shutdown;
 mod store_health;
+mod turns;
 mod waiting;
 
 pub use application::Engine;

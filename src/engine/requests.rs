@@ -8,6 +8,7 @@ use super::answer::Answer;
 use super::application::Engine;
 use super::context::Context;
 use super::job::Job;
+use super::turns::Owner;
 use super::waiting::{Waiting, WithLogin};
 use crate::accounts::{AuthError, Identity};
 use crate::api::{self, Health, Route, pages};
@@ -57,12 +58,14 @@ impl Engine {
                 let public_url = self.config.public_url.as_deref();
                 api::whoami(request, asker.address, public_url, self.trusts(asker))
             }
-            Route::Metrics => return self.metrics(cx, request, asker.peer),
+            Route::Metrics => return self.metrics(cx, request, asker),
             Route::WebSocket => return self.upgrade(cx, request, asker.address),
             Route::CreateRoom => return self.create_room(cx, request, asker),
-            Route::Room { code } => return self.view_room(cx, code.as_deref(), asker.address),
+            Route::Room { code } => {
+                return Ok(self.view_room(cx, code.as_deref(), asker.address));
+            }
             Route::Account(route) => return self.ask_account(cx, route, request, asker),
-            Route::Admin(route) => return self.ask_admin(cx, route, request),
+            Route::Admin(route) => return self.ask_admin(cx, route, request, asker),
         };
         Ok(response.into())
     }
@@ -86,7 +89,8 @@ impl Engine {
             return Err(api::too_many_connections());
         }
         let job = Job::Authenticate { token, now: cx.now.unix };
-        Ok(Answer::When(job, Waiting::Login(cx.conn, WithLogin::Upgrade(upgrade, address))))
+        let waiting = Waiting::Login(cx.conn, WithLogin::Upgrade(upgrade, address));
+        Ok(Answer::When(Owner::at(address), job, waiting))
     }
 
     /// A token was checked: what was asked for with it is done.

@@ -9,14 +9,17 @@ use super::answer::Answer;
 use super::application::Engine;
 use super::context::Context;
 use super::job::Job;
+use super::misses::Missed;
 use super::requests::Asker;
+use super::turns::Owner;
 use super::waiting::{Creation, RoomRequest, Waiting, WithLogin};
 use crate::api;
 use crate::api::rooms::CreateRequest;
+use crate::base::time::Timestamp;
 use crate::http::{Request, Response};
 use crate::rooms::{CreateDone, Located, RoomError};
 
-/// Drawn codes that may turn out to be in use before the server gives up: with 30 bits each,
+/// Drawn codes that may turn out to be in use before the server gives up: with 50 bits each,
 /// even a full server never gets there by chance.
 const CODE_DRAWS_MAX: u8 = 16;
 
@@ -28,24 +31,28 @@ impl Engine {
         request: &Request,
         asker: Asker,
     ) -> Result<Answer, Response> {
-        let taken = self.limits.take_room(asker.address, cx.now.at);
-        taken.map_err(api::rooms::too_many_created)?;
         let wish = CreateRequest::parse(request, self.config.host_auth)?;
-        let creation = Box::new(self.creation(wish, self.websocket_url(request, asker)));
+        if wish.room_code.is_none() {
+            let taken = self.limits.take_room(asker.address, cx.now.at);
+            taken.map_err(api::rooms::too_many_created)?;
+        }
+        let creation = Box::new(self.creation(wish, request, asker));
         if !self.config.require_auth {
             return Ok(self.create(cx, creation));
         }
         let token = api::credentials(request, &self.config.allowed_origins);
         let job = Job::Authenticate { token, now: cx.now.unix };
-        Ok(Answer::When(job, Waiting::Login(cx.conn, WithLogin::Create(creation))))
+        let waiting = Waiting::Login(cx.conn, WithLogin::Create(creation));
+        Ok(Answer::When(Owner::at(asker.address), job, waiting))
     }
 
     /// Makes a room, perhaps once the store has said whether its code is in use.
     pub(super) fn create(&mut self, cx: &mut Context<'_>, creation: Box<Creation>) -> Answer {
         let code = creation.room_code.clone();
         let bytes = creation.held_bytes();
+        let owner = Owner::at(creation.address);
         let mut creation = Some(creation);
-        let (rooms, mut effects) = self.split(cx.sessions, cx.now);
+        let (rooms, mut effects) = self.split_for(owner, cx.sessions, cx.now);
         let request =
             || RoomRequest::Create(creation.take().expect("it is there, and taken once at most"));
         let located = rooms.locate(&code, cx.conn, request, &mut effects);
@@ -64,11 +71,23 @@ impl Engine {
         located: Located<'_>,
         mut creation: Box<Creation>,
     ) -> Answer {
+        if creation.is_desired && located.is_nowhere() {
+            if !std::mem::replace(&mut creation.is_counted, true)
+                && let Some(until) = self.count_miss(creation.address, cx.now.at)
+            {
+                cx.sessions.keep(cx.conn, creation.held_bytes());
+                self.misses.wait(cx.conn, until, Missed::Create(creation));
+                return Answer::Waits;
+            }
+            if let Err(wait) = self.limits.take_room(creation.address, cx.now.at) {
+                return api::rooms::too_many_created(wait).into();
+            }
+        }
         let (rooms, mut effects) = self.split(cx.sessions, cx.now);
         let url = &creation.websocket_url;
         let response = match rooms.create(located, &creation.request(), cx.now, &mut effects) {
             Ok(CreateDone::Created(room)) => api::rooms::created(&room, url, &creation.host_token),
-            Ok(CreateDone::Restored(room)) => api::rooms::restored(&room, url),
+            Ok(CreateDone::Restored(room)) => api::rooms::restored(&room, url, &creation.host_id),
             Ok(CreateDone::Taken) => {
                 creation.draws += 1;
                 if creation.draws < CODE_DRAWS_MAX {
@@ -90,17 +109,12 @@ impl Engine {
         cx: &mut Context<'_>,
         code: Option<&str>,
         address: IpAddr,
-    ) -> Result<Answer, Response> {
-        let checked = self.limits.check_unknown_rooms(address, cx.now.at);
-        checked.map_err(api::rooms::too_many_unknown)?;
-        let Some(code) = code else {
-            self.limits.count_unknown_room(address, cx.now.at);
-            return Err(api::rooms::not_found());
-        };
-        let (rooms, mut effects) = self.split(cx.sessions, cx.now);
+    ) -> Answer {
+        let Some(code) = code else { return self.miss_view(cx, address) };
+        let (rooms, mut effects) = self.split_for(Owner::at(address), cx.sessions, cx.now);
         match rooms.locate(code, cx.conn, || RoomRequest::View(address), &mut effects) {
-            Poll::Ready(located) => Ok(self.view_located(cx, located, address).into()),
-            Poll::Pending => Ok(Answer::Waits),
+            Poll::Ready(located) => self.view_located(cx, located, address),
+            Poll::Pending => Answer::Waits,
         }
     }
 
@@ -110,30 +124,46 @@ impl Engine {
         cx: &Context<'_>,
         located: Located<'_>,
         address: IpAddr,
-    ) -> Response {
+    ) -> Answer {
         match self.rooms.view(located, |room| api::rooms::shown(&room)) {
-            Ok(response) => response,
-            Err(RoomError::RoomNotFound) => {
-                self.limits.count_unknown_room(address, cx.now.at);
-                api::rooms::not_found()
-            }
-            Err(_) => api::store_unavailable(),
+            Ok(response) => response.into(),
+            Err(RoomError::RoomNotFound) => self.miss_view(cx, address),
+            Err(_) => api::store_unavailable().into(),
         }
     }
 
+    /// There is no such room, which is said now or later.
+    fn miss_view(&mut self, cx: &Context<'_>, address: IpAddr) -> Answer {
+        let Some(until) = self.count_miss(address, cx.now.at) else {
+            return api::rooms::not_found().into();
+        };
+        self.misses.wait(cx.conn, until, Missed::View);
+        Answer::Waits
+    }
+
+    /// Counts a code that no room has, which the client at `address` has asked for. Until when
+    /// its answer is to wait; `None`: not at all.
+    pub(super) fn count_miss(&mut self, address: IpAddr, now: Timestamp) -> Option<Timestamp> {
+        let delay = self.limits.count_miss(address, now);
+        let is_late = !delay.is_zero() && self.shutdown.is_none();
+        is_late.then(|| now + delay)
+    }
+
     /// The room that `wish` is for, with what has to be drawn.
-    fn creation(&mut self, wish: CreateRequest, websocket_url: String) -> Creation {
+    fn creation(&mut self, wish: CreateRequest, request: &Request, asker: Asker) -> Creation {
         let is_desired = wish.room_code.is_some();
         let length = self.config.limits.room_code_length;
         Creation {
+            address: asker.address,
             is_desired,
             room_code: wish.room_code.unwrap_or_else(|| self.draw.room_code(length)),
             room_id: self.draw.uuid(),
             host_id: wish.host_id.unwrap_or_else(|| self.draw.uuid()),
             host_auth: wish.host_auth,
             host_token: self.draw.token(),
-            websocket_url,
+            websocket_url: self.websocket_url(request, asker),
             draws: 0,
+            is_counted: false,
         }
     }
 }

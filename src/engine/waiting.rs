@@ -7,6 +7,7 @@ use crate::accounts::LoginKey;
 use crate::api::admin::AdminRequest;
 use crate::base::ids::{ConnId, RoomKey};
 use crate::base::secret::Secret;
+use crate::base::time::Timestamp;
 use crate::config::HostAuth;
 use crate::http::Upgrade;
 use crate::protocol::MessageId;
@@ -43,9 +44,9 @@ pub(super) enum Waiting {
     Lookup(String),
     /// The read of the document of this room.
     Document(RoomKey),
-    /// The write of a room in this state. It never times out: a second write of the same room
-    /// beside it might be overtaken by it.
-    Save(RoomKey, u64),
+    /// The write of these rooms. It never times out: a second write of the same room beside it
+    /// might be overtaken by it.
+    Saves(Vec<Save>),
     /// The deletion of a room. It never times out, as it would else delete a room that has come
     /// back meanwhile.
     Delete(RoomKey),
@@ -59,6 +60,17 @@ pub(super) enum Waiting {
     Probe,
     /// A look at the process, for `/metrics`.
     Metrics(ConnId),
+}
+
+/// The write of a room in one state.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Save {
+    /// Which room.
+    pub(super) room: RoomKey,
+    /// The state.
+    pub(super) revision: u64,
+    /// When it was wished for.
+    pub(super) since: Timestamp,
 }
 
 /// What is done for a client that is logged in.
@@ -85,6 +97,8 @@ pub(super) struct AskedAccount {
 /// A room that is to be made.
 #[derive(Debug)]
 pub(super) struct Creation {
+    /// The client's address.
+    pub(super) address: IpAddr,
     /// Desired, or drawn.
     pub(super) room_code: String,
     /// The client asked for this very code.
@@ -101,6 +115,8 @@ pub(super) struct Creation {
     pub(super) websocket_url: String,
     /// Codes that were drawn and turned out to be in use.
     pub(super) draws: u8,
+    /// The desired code was that of no room, which was counted.
+    pub(super) is_counted: bool,
 }
 
 /// What jobs are called where their times are counted, in the order of [`Waiting::kind`].
@@ -121,7 +137,7 @@ impl Waiting {
     pub(super) fn kind(&self) -> usize {
         match self {
             Self::Lookup(_) => 0,
-            Self::Save(..) => 1,
+            Self::Saves(_) => 1,
             Self::Delete(_) => 2,
             Self::Account(..) => 3,
             Self::Login(..) => 4,
@@ -134,7 +150,7 @@ impl Waiting {
 
     /// Whether the job is given up after a while.
     pub(super) fn times_out(&self) -> bool {
-        !matches!(self, Self::Save(..) | Self::Delete(_))
+        !matches!(self, Self::Saves(_) | Self::Delete(_))
     }
 
     /// Whether a client brings what is kept for the job, as much as it likes.
@@ -150,7 +166,7 @@ impl Waiting {
             Self::Login(_, WithLogin::Administer(request)) => request.held_bytes(),
             Self::Lookup(_)
             | Self::Document(_)
-            | Self::Save(..)
+            | Self::Saves(_)
             | Self::Delete(_)
             | Self::Account(..)
             | Self::Revocations

@@ -11,6 +11,7 @@ use super::head::{self, Framing, Head};
 use super::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
 use super::request::Request;
 use super::syntax::is_token_byte;
+use crate::base::memory::allocated_bytes;
 
 /// How far a request has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,8 +116,10 @@ impl RequestParser {
     /// [`BODY_BYTES_MAX`], since buffers grow by doubling.
     pub fn buffered_bytes(&self) -> usize {
         match &self.state {
-            Partial::Head(buffer) => buffer.bytes.capacity(),
-            Partial::Body(body) => body.request.head_bytes() + body.bytes.capacity(),
+            Partial::Head(buffer) => allocated_bytes(buffer.bytes.capacity()),
+            Partial::Body(body) => {
+                body.request.head_bytes() + allocated_bytes(body.bytes.capacity())
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 
 use super::syntax;
+use crate::base::memory::allocated_bytes;
 
 /// The HTTP versions that are spoken here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,12 +163,12 @@ impl Request {
 
     /// Bytes of memory behind this request.
     pub fn held_bytes(&self) -> usize {
-        self.head_bytes() + self.body.capacity()
+        self.head_bytes() + allocated_bytes(self.body.capacity())
     }
 
     /// Bytes that the head keeps alive.
     pub(super) fn head_bytes(&self) -> usize {
-        self.head.len() + size_of_val(&*self.fields)
+        allocated_bytes(self.head.len()) + allocated_bytes(size_of_val(&*self.fields))
     }
 
     fn bytes(&self, span: Span) -> &[u8] {

@@ -5,6 +5,7 @@ use tungstenite::handshake::derive_accept_key;
 use super::request::{Request, Version};
 use super::response::Response;
 use super::status::Status;
+use crate::base::memory::allocated_bytes;
 
 /// Characters of a key, which is 16 bytes in base64, without the two of padding.
 const KEY_DIGITS: usize = 22;
@@ -57,7 +58,7 @@ impl Upgrade {
 
     /// Bytes of memory behind it.
     pub fn held_bytes(&self) -> usize {
-        size_of::<Self>() + self.accept_key.capacity()
+        size_of::<Self>() + allocated_bytes(self.accept_key.capacity())
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use log::{error, info, warn};
 use mio::{Events, Interest, Poll, Token, Waker};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
@@ -31,9 +32,15 @@ const LISTENERS: Token = Token(SIGNALS.0 - LISTENERS_MAX);
 
 /// Events taken from the kernel at once; more wait for the next turn.
 const EVENTS_PER_TURN_MAX: usize = 16 * 1024;
-/// Jobs that wait in the pool for a worker: few, so that the application's order of importance
-/// is the order in which they are started.
-const JOBS_QUEUED_MAX: usize = 2;
+/// Jobs that wait in the pool for a worker. The application hands out no more than there are
+/// workers: these are on their way to one, and none keeps another lane's from its own.
+const JOBS_QUEUED_MAX: usize = 32;
+
+/// Sockets that the kernel is asked about in one call.
+const POLLED_MAX: usize = 1024;
+/// The longest wait while there are connections. A wait is what may be stopped without being seen:
+/// by so much at most a stall takes of the time that a client has.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Why the loop can't start or go on: the operating system refused something basic.
 #[derive(Debug, thiserror::Error)]
@@ -154,26 +161,43 @@ impl<D: Dispatch> EventLoop<D> {
 impl<D: Dispatch> Transport<D> for Kernel<D> {
     type Error = LoopError;
 
-    fn now(&self) -> Now {
+    fn now(&mut self) -> Now {
         self.clock.now()
     }
 
+    fn left_out(&self) -> Duration {
+        self.clock.left_out()
+    }
+
     fn poll_timeout(&self) -> Option<Timestamp> {
-        [self.gate.poll_timeout(), self.supervisor.poll_timeout()].into_iter().flatten().min()
+        // The service manager's clock leaves nothing out.
+        let start = Timestamp(0) + self.clock.left_out();
+        let feed_at = self.supervisor.poll_timeout().map(|at| Timestamp(0) + at.since(start));
+        [self.gate.poll_timeout(), feed_at].into_iter().flatten().min()
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), LoopError> {
-        match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                Err(LoopError { what: "cannot wait for events", source: error })
+        let longest = (!self.streams.is_empty()).then_some(WAIT_MAX);
+        let mut timeout = [timeout, longest].into_iter().flatten().min();
+        self.clock.expect_wait(timeout);
+        loop {
+            match self.poll.poll(&mut self.events, timeout) {
+                Ok(()) => return Ok(()),
+                // A process that was stopped finds its wait interrupted, and what has come
+                // meanwhile is to be known in this turn: its time is the one that counts.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    timeout = Some(Duration::ZERO);
+                }
+                Err(source) => {
+                    return Err(LoopError { what: "cannot wait for events", source });
+                }
             }
-            _ => Ok(()),
         }
     }
 
     fn note_events(&mut self, driver: &mut Driver<D>, now: Now) {
         // Here and nowhere else: a loop that hangs must not look alive.
-        self.supervisor.handle_timeout(now.at);
+        self.supervisor.handle_timeout(now.at + self.clock.left_out());
         let mut signalled = false;
         for event in &self.events {
             match event.token() {
@@ -204,6 +228,38 @@ impl<D: Dispatch> Transport<D> for Kernel<D> {
 
     fn write(&mut self, conn: ConnId, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.streams.get_mut(conn).ok_or(io::ErrorKind::NotConnected)?.write(slices)
+    }
+
+    fn set_send_buffer(&mut self, conn: ConnId, bytes: usize) {
+        if let Some(stream) = self.streams.get(conn)
+            && let Err(error) = stream.set_send_buffer(bytes)
+        {
+            warn!("{conn}: no larger send buffer: {error}");
+        }
+    }
+
+    fn retain_full(&mut self, conns: &mut Vec<ConnId>) {
+        let streams = conns.drain(..).filter_map(|conn| Some((conn, self.streams.get(conn)?)));
+        let streams: Vec<(ConnId, &Stream)> = streams.collect();
+        for part in streams.chunks(POLLED_MAX) {
+            let mut asked: Vec<_> =
+                part.iter().map(|(_, stream)| PollFd::new(stream, PollFlags::OUT)).collect();
+            // Without an answer none counts as full, and what is written next is asked about again.
+            if poll(&mut asked, Some(&Timespec::default())).is_err() {
+                continue;
+            }
+            let answered = part.iter().zip(&asked);
+            let full = answered.filter(|(_, answer)| answer.revents().is_empty());
+            conns.extend(full.map(|((conn, _), _)| *conn));
+        }
+    }
+
+    fn forsake(&mut self, conn: ConnId) {
+        if let Some(stream) = self.streams.get(conn)
+            && let Err(error) = stream.forsake()
+        {
+            warn!("{conn}: the kernel goes on sending: {error}");
+        }
     }
 
     fn shut(&mut self, conn: ConnId) {

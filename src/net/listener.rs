@@ -15,10 +15,18 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::socket::Stream;
 use super::socket_file::{self, SocketFile};
 use crate::config::{BindAddress, RemoteEnd};
+use crate::session::SEND_BUFFER_BYTES_MIN;
 
 /// Connections that the kernel keeps for us until we accept them. A thousand clients that come
 /// back at once after a restart must not be turned away.
 const BACKLOG: i32 = 4096;
+/// What the kernel keeps of a connection's input until it is read, in bytes; it takes twice as much
+/// memory. Less would slow down uploads over long distances.
+const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes that the kernel takes from us although it can't send them yet, beside what is on its way:
+/// as few as possible, since they are better kept where they are counted and shared. So a
+/// connection that takes more has sent what it took.
+const UNSENT_BYTES: u32 = 2 * 1024;
 /// Sockets that systemd may pass: IPv4, IPv6 and a Unix socket for each of a few addresses.
 pub(super) const LISTENERS_MAX: usize = 8;
 
@@ -156,7 +164,10 @@ impl Acceptor {
             }
             Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept()?;
-                Ok((Stream::Unix(stream), RemoteEnd::Local))
+                let stream = Stream::Unix(stream);
+                // Not inherited, other than with TCP.
+                stream.set_send_buffer(SEND_BUFFER_BYTES_MIN)?;
+                Ok((stream, RemoteEnd::Local))
             }
         }
     }
@@ -205,8 +216,12 @@ fn open_unix(path: &Path) -> io::Result<Acceptor> {
 }
 
 fn tcp(listener: StdTcpListener) -> io::Result<TcpListener> {
-    // Inherited by every accepted socket: one flush a turn makes Nagle's delay pointless.
-    SockRef::from(&listener).set_tcp_nodelay(true)?;
+    // All inherited by every accepted socket. One flush a turn makes Nagle's delay pointless.
+    let socket = SockRef::from(&listener);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES_MIN)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
     listener.set_nonblocking(true)?;
     Ok(TcpListener::from_std(listener))
 }

@@ -2,9 +2,12 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+use socket2::SockRef;
 
 /// An accepted connection.
 #[derive(Debug)]
@@ -50,12 +53,38 @@ impl Stream {
         }
     }
 
+    /// Has the kernel keep about `bytes` bytes of what is written at most.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub(super) fn set_send_buffer(&self, bytes: usize) -> io::Result<()> {
+        SockRef::from(self).set_send_buffer_size(bytes)
+    }
+
+    /// Has the kernel forget what is not sent yet once the socket is closed, and reset the
+    /// connection.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub(super) fn forsake(&self) -> io::Result<()> {
+        SockRef::from(self).set_linger(Some(Duration::ZERO))
+    }
+
     /// Shuts our half. That the peer has closed already is no news.
     pub(super) fn shut(&self) {
         let _already_closed = match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
         };
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
     }
 }
 

@@ -146,6 +146,7 @@ fn replace_surrogates(text: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::memory::allocated_bytes;
 
     fn budget() -> MemoryBudget {
         MemoryBudget::new(1 << 30)
@@ -200,7 +201,7 @@ mod tests {
         let budget = budget();
         let document = encode_document(RawJson(r#""12345""#), &budget);
         let clones = vec![document.clone(); 100];
-        assert_eq!(budget.used(), document.0.len());
+        assert_eq!(budget.used(), allocated_bytes(document.0.len()));
         drop((document, clones));
         assert_eq!(budget.used(), 0);
     }

@@ -65,6 +65,9 @@ pub enum SaveError {
     /// No answer; it is tried again.
     #[error("the store does not answer")]
     Unavailable,
+    /// The store takes all but this; it is tried again.
+    #[error("the store refuses this room")]
+    Refused,
     /// The store has another room (another room id) under this code; this one stays in memory only.
     #[error("another room owns this code in the store")]
     Conflict,

@@ -85,6 +85,7 @@ impl<W> Rooms<W> {
 
     fn drop_closed(&mut self, index: u32) {
         self.closing.remove(&index);
+        self.forget_failing(index);
         self.table.remove(index);
     }
 }

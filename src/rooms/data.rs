@@ -58,6 +58,13 @@ pub enum StoredDocument {
     Whole(Document),
 }
 
+impl StoredDocument {
+    /// Bytes that it takes in memory.
+    pub fn held_bytes(&self) -> usize {
+        if let Self::Whole(document) = self { document.0.len() } else { 0 }
+    }
+}
+
 impl From<&str> for Metadata {
     fn from(json: &str) -> Self {
         Self((json != "null").then(|| json.into()))

@@ -30,6 +30,13 @@ pub(super) enum RoomPlace<'a> {
     Closing,
 }
 
+impl Located<'_> {
+    /// Whether it is known that no room has the code.
+    pub fn is_nowhere(&self) -> bool {
+        matches!(self.0, RoomPlace::Nowhere)
+    }
+}
+
 impl<W> Rooms<W> {
     /// Finds the room of `code`: as it is, then upper-cased. Pending: only the store can tell, and
     /// `request` of `conn` waits for it; it is made only then.

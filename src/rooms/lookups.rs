@@ -6,8 +6,9 @@ use super::waiting::Waiting;
 use crate::base::ids::ConnId;
 
 /// Lookups under way at once; over it the store counts as unavailable. A lookup whose askers have
-/// all gone still counts until it is answered.
-pub(super) const LOOKUPS_MAX: usize = 1_024;
+/// all gone still counts until it is answered. More than the engine lets wait in all, which sees
+/// to it that no address takes all places.
+pub(super) const LOOKUPS_MAX: usize = 2_048;
 
 /// The lookups under way, by code: at most [`LOOKUPS_MAX`].
 #[derive(Debug)]

@@ -28,6 +28,8 @@ pub(super) struct Saving {
     not_before: Timestamp,
     /// Failed writes in a row, as far as they still matter.
     failures: u8,
+    /// The last write failed because of the store.
+    is_failing: bool,
     writing: Writing,
 }
 
@@ -47,7 +49,14 @@ impl Saving {
     /// Of a room that is not in the store yet, or never will be (`store` off).
     pub(super) fn created(store: bool) -> Self {
         let writing = if store { Writing::Resting } else { Writing::Off };
-        Self { revision: 1, stored: 0, not_before: Timestamp(0), failures: 0, writing }
+        Self {
+            revision: 1,
+            stored: 0,
+            not_before: Timestamp(0),
+            failures: 0,
+            is_failing: false,
+            writing,
+        }
     }
 
     /// Of a room that is as the store has it.
@@ -68,6 +77,11 @@ impl Saving {
     /// A snapshot was handed out and not answered yet.
     pub(super) fn is_under_way(&self) -> bool {
         self.writing == Writing::UnderWay
+    }
+
+    /// The last write failed because of the store.
+    pub(super) fn is_failing(&self) -> bool {
+        self.is_failing
     }
 
     /// The store has the room as it is.
@@ -113,6 +127,11 @@ impl Saving {
         self.failures = 0;
     }
 
+    /// Ends the wait after a failed write. If the next one fails as well, the wait is longer still.
+    pub(super) fn retry(&mut self, at: Timestamp) {
+        self.not_before = self.not_before.min(at);
+    }
+
     /// The current state was handed out.
     pub(super) fn started(&mut self, at: Timestamp) {
         debug_assert!(self.due().is_some(), "one write at a time, and only if there is a change");
@@ -126,11 +145,14 @@ impl Saving {
         self.writing = Writing::Resting;
         self.stored = revision;
         self.failures = 0;
+        self.is_failing = false;
     }
 
-    /// The store did not answer; try again, later each time, but not later than `delay_max`.
-    pub(super) fn failed(&mut self, at: Timestamp, delay_max: Duration) {
+    /// The write failed, because of the store or (`is_refused`) of the room; try again, later each
+    /// time, but not later than `delay_max`.
+    pub(super) fn failed(&mut self, at: Timestamp, delay_max: Duration, is_refused: bool) {
         debug_assert!(self.is_under_way());
+        self.is_failing = !is_refused;
         self.writing = Writing::Resting;
         let delay = RETRY_DELAY_MIN.saturating_mul(1 << self.failures);
         self.not_before = at + delay.min(delay_max);
@@ -142,6 +164,7 @@ impl Saving {
     /// Another room owns the code in the store.
     pub(super) fn conflicted(&mut self) {
         debug_assert!(self.is_under_way());
+        self.is_failing = false;
         self.writing = Writing::Conflicted;
     }
 }

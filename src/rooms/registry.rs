@@ -30,6 +30,10 @@ pub struct Rooms<W> {
     pub(super) closing: BTreeSet<u32>,
     /// Snapshots that were handed out and not answered yet.
     pub(super) saves_under_way: usize,
+    /// Rooms whose last write failed because of the store.
+    pub(super) failing: BTreeSet<u32>,
+    /// Those of them that wait to be tried again.
+    pub(super) retries: BTreeSet<u32>,
     /// Requests that wait for the document of a room; at most one read of each is under way.
     pub(super) reads: Waiting<RoomKey, W>,
     /// All documents in memory.
@@ -52,6 +56,8 @@ impl<W> Rooms<W> {
             idle: TimerSet::default(),
             closing: BTreeSet::new(),
             saves_under_way: 0,
+            failing: BTreeSet::new(),
+            retries: BTreeSet::new(),
             reads: Waiting::default(),
             shelf: Shelf::default(),
             documents_evicted: 0,
@@ -98,6 +104,11 @@ impl<W> Rooms<W> {
         self.saves.len() + self.saves_under_way
     }
 
+    /// Rooms whose last write failed because of the store, and whose state waits since then.
+    pub fn failing(&self) -> usize {
+        self.failing.len()
+    }
+
     /// Whether `conn` is in a room.
     pub fn has_joined(&self, conn: ConnId) -> bool {
         self.membership.get(conn).is_some()
@@ -124,10 +135,12 @@ impl<W> Rooms<W> {
             shelf.relist(index, Listing::Absent, room.listing());
             assert!(!room.is_being_read() || self.reads.is_under_way(&self.table.key(index)));
             under_way += usize::from(room.saving.is_under_way());
+            assert_eq!(self.failing.contains(&index), room.saving.is_failing());
         }
         assert_eq!(connections, self.membership.len());
         assert_eq!(shelf, self.shelf);
         assert_eq!(under_way, self.saves_under_way);
+        assert!(self.retries.is_subset(&self.failing));
         assert!(self.closing.iter().all(|&index| self.table[index].is_closing()));
         assert!(self.saves.len() + self.idle.len() <= self.table.len());
         self.lookups.check_invariants();

@@ -13,6 +13,10 @@ use crate::base::time::{Now, Timestamp};
 /// moment do not keep the members of other rooms waiting.
 pub(super) const TIMEOUTS_PER_CALL: usize = 256;
 
+/// Failed writes that one successful write has tried again at once: together they are one
+/// transaction, and thousands of rooms are stored soon without one that is too large for the store.
+pub(super) const RETRIES_PER_SUCCESS: usize = 64;
+
 impl<W> Rooms<W> {
     /// The store's answer to [`Output::persist`].
     pub fn saved(
@@ -35,15 +39,27 @@ impl<W> Rooms<W> {
                 room.saving.succeeded(revision);
                 out.durable(key, revision);
             }
-            Err(SaveError::Unavailable) => room.saving.failed(now.at, delay_max),
+            Err(SaveError::Unavailable) => room.saving.failed(now.at, delay_max, false),
+            Err(SaveError::Refused) => room.saving.failed(now.at, delay_max, true),
             Err(SaveError::Conflict) => {
                 room.saving.conflicted();
                 out.not_durable(key);
                 out.room_changed(room.code(), RoomChange::Conflicted);
             }
         }
+        self.note_failing(index);
         self.settle(index, now, out);
         self.delete_closed(out);
+    }
+
+    /// The store has taken a write: what it did not take before is tried again without further
+    /// delay, a bounded number of rooms. Each that succeeds has more tried.
+    pub fn retry_saves(&mut self, now: Now, out: &mut impl Output) {
+        for _ in 0..RETRIES_PER_SUCCESS {
+            let Some(index) = self.retries.pop_first() else { break };
+            self.table[index].saving.retry(now.at);
+            self.settle(index, now, out);
+        }
     }
 
     /// When [`Rooms::handle_timeout`] has to be called next. It changes with every call that takes
@@ -116,6 +132,7 @@ impl<W> Rooms<W> {
             out.persist(key, room.saving.revision(), room.stored());
             room.saving.started(now.at);
             self.saves_under_way += 1;
+            self.retries.remove(&index);
         }
         let (next, listing) = (room.deadline(), room.listing());
         // Most events leave both as they are.
@@ -128,6 +145,22 @@ impl<W> Rooms<W> {
         if cfg!(debug_assertions) {
             self.check_room(index);
         }
+    }
+
+    /// A write of a room has ended: whether the room counts among those that wait for the store.
+    fn note_failing(&mut self, index: u32) {
+        if self.table[index].saving.is_failing() {
+            self.failing.insert(index);
+            self.retries.insert(index);
+        } else {
+            self.forget_failing(index);
+        }
+    }
+
+    /// A room does not wait for the store any more.
+    pub(super) fn forget_failing(&mut self, index: u32) {
+        self.failing.remove(&index);
+        self.retries.remove(&index);
     }
 
     /// Replaces what a room waits for.
@@ -163,6 +196,7 @@ impl<W> Rooms<W> {
     /// Drops a room from memory.
     pub(super) fn forget(&mut self, index: u32, change: RoomChange, out: &mut impl Output) {
         self.arm(index, Armed::Nothing);
+        self.forget_failing(index);
         self.unlist(index);
         let room = self.table.remove(index);
         debug_assert!(room.presence().is_none() && room.saving.may_forget());

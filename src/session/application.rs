@@ -10,7 +10,7 @@ use super::timeouts::{FIRST_REQUEST_AT_STOP_TIMEOUT, Timeouts};
 use crate::base::ids::ConnId;
 use crate::base::memory::MemoryBudget;
 use crate::base::metrics::Traffic;
-use crate::base::time::{Now, Timestamp};
+use crate::base::time::{Arrival, Now, Timestamp};
 use crate::config::{Config, RemoteEnd};
 use crate::http::{ExtraFields, Response, Upgrade};
 use crate::ws::{CloseReason, Frame};
@@ -191,6 +191,15 @@ impl Sessions {
             session.expect_message_by(by);
         }
         self.arm(conn);
+    }
+
+    /// When the message has come that the application is told of at `now`: since the server has
+    /// last read all that the client had sent. How late the server itself is says nothing of how
+    /// fast a client talks.
+    pub fn arrival(&self, conn: ConnId, now: Now) -> Arrival {
+        let latest = now.at + self.left_out;
+        let since = self.slots.get(conn).and_then(|session| session.waiting_since);
+        Arrival { earliest: since.map_or(latest, |since| since.min(latest)), latest }
     }
 
     /// The peer at the other end; once [`set_address`](Self::set_address) was called, the client.

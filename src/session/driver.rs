@@ -1,17 +1,20 @@
 //! One turn of the loop, in its order: over sockets, or over what stands for them in a test.
 //!
-//! A turn is: wait → read the clock → note events → take up what the last turn left over → read
-//! (once for each connection that may have something) → finished jobs → deadlines → start jobs →
-//! flush (one vectored write each) → reap → flush what reaping dirtied → accept.
-//! Whatever is left over is remembered, and the next wait is then no wait.
+//! A turn is: wait → read the clock → note events → take in what there is, in turns by address →
+//! finished jobs → deadlines → take in what they resumed → start jobs → flush (one vectored write
+//! each) → reap → flush what reaping dirtied → accept.
+//! Each of them is bounded by time. Whatever is left over is remembered, and the next wait is then
+//! no wait.
 //!
 //! The driver knows no socket, clock or thread: those are the [`Transport`]'s.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::time::Duration;
 
 use super::bulk::{BULK_BYTES_MIN, Bulk, Written};
 use super::dispatch::Dispatch;
+use super::rota::Rota;
 use super::send_queue::SLICES_MAX;
 use super::state::AfterFlush;
 use super::table::{Refused, Sessions};
@@ -24,6 +27,12 @@ use crate::config::RemoteEnd;
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// Jobs taken from the application in one turn; the pool is full long before.
 const JOBS_PER_TURN_MAX: usize = 256;
+/// What one flush takes, in time, beside those that have much to send.
+const FLUSH: Duration = Duration::from_millis(4);
+/// Writes after which the clock is asked whether that is over.
+const WRITES_PER_CHECK: usize = 16;
+/// What a write counts for in the turn of an address, in microseconds.
+const WRITE_COST_US: u64 = 10;
 
 /// What carries bytes, jobs and the time: the kernel, or a simulation of it.
 ///
@@ -33,8 +42,13 @@ pub trait Transport<D: Dispatch> {
     /// Why the loop cannot go on.
     type Error;
 
-    /// Reads the clock: asked twice a turn, before and after the wait.
-    fn now(&self) -> Now;
+    /// Reads the clock: before and after the wait, and between two pieces of work.
+    fn now(&mut self) -> Now;
+
+    /// How much time [`now`](Self::now) has left out so far, because nothing ran meanwhile.
+    fn left_out(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// When the transport wants a turn, at the latest.
     fn poll_timeout(&self) -> Option<Timestamp> {
@@ -62,6 +76,17 @@ pub trait Transport<D: Dispatch> {
     /// # Errors
     /// As those of [`read`](Self::read).
     fn write(&mut self, conn: ConnId, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Has about `bytes` bytes of what is written to `conn` kept for it at most.
+    fn set_send_buffer(&mut self, _conn: ConnId, _bytes: usize) {}
+
+    /// Leaves only those in `conns` whose peers have not taken in what was written.
+    fn retain_full(&mut self, conns: &mut Vec<ConnId>) {
+        conns.clear();
+    }
+
+    /// Has what was written to `conn` and is not sent yet forgotten, once it is closed.
+    fn forsake(&mut self, _conn: ConnId) {}
 
     /// Shuts the writing half.
     fn shut(&mut self, conn: ConnId);
@@ -99,44 +124,48 @@ pub enum Ended {
 /// Sessions and the application behind them, driven by a [`Transport`].
 #[derive(Debug)]
 pub struct Driver<D: Dispatch> {
-    sessions: Sessions,
-    application: D,
+    pub(super) sessions: Sessions,
+    pub(super) application: D,
     /// What the transport last said of each connection.
-    readiness: ConnMap<Readiness>,
-    scratch: Vec<u8>,
-    /// Connections that may have something to read, each once.
-    to_read: Vec<ConnId>,
+    pub(super) readiness: ConnMap<Readiness>,
+    pub(super) scratch: Vec<u8>,
+    /// What a read asks for, in bytes.
+    pub(super) read_bytes: usize,
+    /// Connections of which something may be taken in, each once.
+    pub(super) to_serve: Rota,
+    /// Connections that were read in this turn and may have more.
+    pub(super) again: Vec<ConnId>,
     /// Sessions to flush; empty between two flushes.
     due: Vec<ConnId>,
+    /// Sessions to flush that are left over, by address.
+    to_flush: Rota,
     /// Sessions to flush that have much to send.
     bulk: Bulk,
-    finished: Vec<ConnId>,
-    outcomes: Vec<(JobId, D::Outcome)>,
+    /// Sessions that have ended, to be closed.
+    pub(super) finished: VecDeque<ConnId>,
+    pub(super) outcomes: VecDeque<(JobId, D::Outcome)>,
+    /// Empty between two uses.
+    pub(super) taken_outcomes: Vec<(JobId, D::Outcome)>,
     /// When the last turn began, after its wait.
     turn_began: Option<Timestamp>,
+    /// What the transport now says is ready may have been so since then, on a clock that leaves
+    /// nothing out.
+    ready_since: Timestamp,
     stop: Stop,
 }
 
 /// What a connection's transport may do.
 #[derive(Clone, Copy, Debug)]
-struct Readiness {
-    input: Readable,
+pub(super) struct Readiness {
+    /// There may be something to read.
+    pub(super) has_input: bool,
+    /// It waits for its turn.
+    pub(super) is_listed: bool,
     /// The peer has shut its half: a short read is not the last one, the end is still to be read,
     /// and the transport will not say so again.
-    is_ending: bool,
+    pub(super) is_ending: bool,
     /// It may take something.
     is_writable: bool,
-}
-
-/// Whether there is something to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Readable {
-    /// Nothing.
-    No,
-    /// Perhaps, but the session does not want it now.
-    Unwanted,
-    /// Perhaps: the connection stands in the list of those to read.
-    Listed,
 }
 
 /// Whether the loop was asked to stop.
@@ -156,12 +185,17 @@ impl<D: Dispatch> Driver<D> {
             application,
             readiness: ConnMap::default(),
             scratch: vec![0; SCRATCH_BYTES],
-            to_read: Vec::new(),
+            read_bytes: SCRATCH_BYTES,
+            to_serve: Rota::default(),
+            again: Vec::new(),
             due: Vec::new(),
+            to_flush: Rota::default(),
             bulk: Bulk::default(),
-            finished: Vec::new(),
-            outcomes: Vec::new(),
+            finished: VecDeque::new(),
+            outcomes: VecDeque::new(),
+            taken_outcomes: Vec::new(),
             turn_began: None,
+            ready_since: Timestamp(0),
             stop: Stop::No,
         }
     }
@@ -186,21 +220,18 @@ impl<D: Dispatch> Driver<D> {
     /// # Errors
     /// Those of [`Transport::wait`].
     pub fn turn<T: Transport<D>>(&mut self, transport: &mut T) -> Result<Option<Ended>, T::Error> {
-        let ended = transport.now().at;
-        if let Some(began) = self.turn_began {
-            self.application.turned(ended.since(began));
-        }
-        transport.wait(self.timeout(ended, transport.poll_timeout()))?;
-        let now = transport.now();
-        self.turn_began = Some(now.at);
-        self.sessions.begin_turn();
+        let now = self.wait(transport)?;
+        let until = Self::intake_until(transport);
         transport.note_events(self, now);
-        self.process_resumed(now);
-        self.read(transport, now);
+        for conn in std::mem::take(&mut self.again) {
+            self.list(conn);
+        }
+        self.take_in(transport, now, until);
         self.finish_jobs(transport, now);
-        self.sessions.handle_timeout(now, &mut self.application);
+        self.handle_deadlines(transport, now);
+        self.tell_departed(transport, now);
         self.application.handle_timeout(&mut self.sessions, now);
-        self.process_resumed(now);
+        self.take_in(transport, now, until);
         self.start_jobs(transport, now);
         self.flush(transport, now);
         self.reap(transport, now);
@@ -220,18 +251,18 @@ impl<D: Dispatch> Driver<D> {
     /// [`Refused`] when there is no place even for telling it so: close it.
     pub fn accept(&mut self, peer: RemoteEnd, now: Now) -> Result<ConnId, Refused> {
         let conn = self.sessions.accept(peer, now)?;
-        let new = Readiness { input: Readable::No, is_ending: false, is_writable: true };
+        let new =
+            Readiness { has_input: false, is_listed: false, is_ending: false, is_writable: true };
         self.readiness.insert(conn, new);
         Ok(conn)
     }
 
     /// There may be something to read from `conn`.
     pub fn readable(&mut self, conn: ConnId) {
-        if let Some(readiness) = self.readiness.get_mut(conn)
-            && readiness.input != Readable::Listed
-        {
-            readiness.input = Readable::Listed;
-            self.to_read.push(conn);
+        if let Some(readiness) = self.readiness.get_mut(conn) {
+            readiness.has_input = true;
+            self.sessions.note_input(conn, self.ready_since);
+            self.list(conn);
         }
     }
 
@@ -247,7 +278,7 @@ impl<D: Dispatch> Driver<D> {
     pub fn writable(&mut self, conn: ConnId) {
         if let Some(readiness) = self.readiness.get_mut(conn) {
             readiness.is_writable = true;
-            self.sessions.mark_due_if_unsent(conn);
+            self.sessions.unblocked(conn);
         }
     }
 
@@ -280,10 +311,33 @@ impl<D: Dispatch> Driver<D> {
 
 // The steps of a turn.
 impl<D: Dispatch> Driver<D> {
+    /// Waits for something to do. What is ready then may have been so since the last wait, for all
+    /// that is known: as long as the last turn took, or the process did not run.
+    fn wait<T: Transport<D>>(&mut self, transport: &mut T) -> Result<Now, T::Error> {
+        let ended = transport.now().at;
+        let left_out = transport.left_out();
+        let took = self.turn_began.map_or(Duration::ZERO, |began| ended.since(began));
+        if self.turn_began.is_some() {
+            self.application.turned(took);
+        }
+        let lost = left_out.saturating_sub(self.sessions.left_out);
+        transport.wait(self.timeout(ended, transport.poll_timeout()))?;
+        let now = transport.now();
+        let stalled = transport.left_out().saturating_sub(left_out);
+        let late = took + lost + stalled;
+        let passed = now.at.since(Timestamp(0)) + transport.left_out();
+        self.ready_since = Timestamp(0) + passed.saturating_sub(late);
+        self.turn_began = Some(now.at);
+        self.sessions.begin_turn(transport.left_out(), !self.to_flush.is_empty());
+        Ok(now)
+    }
+
     /// How long nothing needs to be done.
     fn timeout(&self, now: Timestamp, transport: Option<Timestamp>) -> Option<Duration> {
-        let is_busy = !self.to_read.is_empty() || !self.bulk.is_empty();
-        if is_busy || self.sessions.has_leftovers() {
+        let is_behind = !(self.to_serve.is_empty() && self.again.is_empty())
+            || !(self.to_flush.is_empty() && self.bulk.is_empty())
+            || !(self.outcomes.is_empty() && self.finished.is_empty());
+        if is_behind || self.sessions.has_leftovers() {
             return Some(Duration::ZERO);
         }
         let stop = match self.stop {
@@ -294,65 +348,6 @@ impl<D: Dispatch> Driver<D> {
             (self.sessions.poll_timeout(), self.application.poll_timeout());
         let deadlines = [sessions, application, transport, stop];
         deadlines.into_iter().flatten().min().map(|deadline| deadline.since(now))
-    }
-
-    /// Goes on with connections whose input was withheld.
-    fn process_resumed(&mut self, now: Now) {
-        while let Some(conn) = self.sessions.next_resumed(now, &mut self.application) {
-            if self.readiness.get(conn).is_some_and(|known| known.input == Readable::Unwanted) {
-                self.readable(conn);
-            }
-        }
-    }
-
-    /// One read for each connection that may have something and whose session wants it; the next
-    /// turn goes on where this one has had enough.
-    fn read<T: Transport<D>>(&mut self, transport: &mut T, now: Now) {
-        let mut listed = std::mem::take(&mut self.to_read).into_iter();
-        while !self.sessions.is_sated()
-            && let Some(conn) = listed.next()
-        {
-            let Some(readiness) = self.readiness.get_mut(conn) else { continue };
-            readiness.input = Readable::Unwanted;
-            if self.sessions.wants_read(conn) {
-                self.read_one(transport, conn, now);
-            }
-        }
-        // What was not read comes first in the next turn.
-        let read = std::mem::replace(&mut self.to_read, listed.collect());
-        self.to_read.extend(read);
-    }
-
-    fn read_one<T: Transport<D>>(&mut self, transport: &mut T, conn: ConnId, now: Now) {
-        let Some(readiness) = self.readiness.get_mut(conn) else { return };
-        let result = transport.read(conn, &mut self.scratch);
-        // A short read has emptied the transport; asking again would only cost a call. It will say
-        // so when more comes.
-        let has_more = match &result {
-            Ok(count) => *count > 0 && (readiness.is_ending || *count == self.scratch.len()),
-            Err(error) => error.kind() == ErrorKind::Interrupted,
-        };
-        readiness.input = if has_more { Readable::Listed } else { Readable::No };
-        if has_more {
-            self.to_read.push(conn);
-        }
-        match result {
-            Ok(0) => self.sessions.receive_end(conn),
-            Ok(count) => {
-                let bytes = &self.scratch[..count];
-                self.sessions.receive(conn, bytes, now, &mut self.application);
-            }
-            Err(error) if is_passing(&error) => {}
-            Err(error) => self.sessions.abort(conn, &error.to_string()),
-        }
-    }
-
-    fn finish_jobs<T: Transport<D>>(&mut self, transport: &mut T, now: Now) {
-        transport.take_outcomes(&mut self.outcomes);
-        for (id, outcome) in self.outcomes.drain(..) {
-            self.application.job_done(&mut self.sessions, id, outcome, now);
-        }
-        self.process_resumed(now);
     }
 
     /// Starts jobs while they are taken. A full pool needs no timer: the end of a job that makes
@@ -371,22 +366,54 @@ impl<D: Dispatch> Driver<D> {
     }
 
     /// One vectored write for each session with something to send; those with much to send come
-    /// last and take turns.
+    /// last and take turns. If the time is over, the rest is flushed in the next turn: in turns by
+    /// address, so that what few are to hear does not wait for what a crowd is to hear.
     fn flush<T: Transport<D>>(&mut self, transport: &mut T, now: Now) {
         let mut due = std::mem::take(&mut self.due);
-        let mut bulk = std::mem::take(&mut self.bulk);
         self.sessions.take_due(&mut due, now);
-        for conn in due.drain(..) {
-            if self.sessions.unsent_bytes(conn) > BULK_BYTES_MIN
-                || self.flush_one(transport, conn, now).has_more
-            {
-                bulk.add(conn);
+        if due.len() <= WRITES_PER_CHECK && self.to_flush.is_empty() {
+            due.drain(..).for_each(|conn| self.flush_or_wait(transport, conn, now));
+        } else {
+            for conn in due.drain(..) {
+                if let Some(address) = self.sessions.share_of(conn) {
+                    self.to_flush.add(address, conn);
+                }
+            }
+            self.flush_by_address(transport, now);
+        }
+        let mut bulk = std::mem::take(&mut self.bulk);
+        bulk.take_turns(|conn| self.flush_one(transport, conn, now));
+        self.bulk = bulk;
+        self.sessions.take_unconfirmed(&mut due);
+        if !due.is_empty() {
+            transport.retain_full(&mut due);
+            due.drain(..).for_each(|conn| self.sessions.filled(conn));
+        }
+        // It keeps its capacity for the next turn.
+        self.due = due;
+    }
+
+    fn flush_by_address<T: Transport<D>>(&mut self, transport: &mut T, now: Now) {
+        let until = transport.now().at + FLUSH;
+        loop {
+            for _ in 0..WRITES_PER_CHECK {
+                let Some((address, conn)) = self.to_flush.next() else { return };
+                self.flush_or_wait(transport, conn, now);
+                self.to_flush.charge(address, WRITE_COST_US);
+            }
+            if transport.now().at >= until {
+                return;
             }
         }
-        bulk.take_turns(|conn| self.flush_one(transport, conn, now));
-        // They keep their capacity for the next turn.
-        self.due = due;
-        self.bulk = bulk;
+    }
+
+    /// One write for `conn`, unless it has so much to send that it waits for its turn.
+    fn flush_or_wait<T: Transport<D>>(&mut self, transport: &mut T, conn: ConnId, now: Now) {
+        if self.sessions.unsent_bytes(conn) > BULK_BYTES_MIN
+            || self.flush_one(transport, conn, now).has_more
+        {
+            self.bulk.add(conn);
+        }
     }
 
     /// One write for `conn`.
@@ -406,17 +433,6 @@ impl<D: Dispatch> Driver<D> {
             transport.shut(conn);
         }
         Written { bytes, has_more }
-    }
-
-    /// Has the application told which clients are gone, closes the transports of sessions that
-    /// have ended, and frees their slots: nowhere else is a slot freed.
-    fn reap<T: Transport<D>>(&mut self, transport: &mut T, now: Now) {
-        self.sessions.take_finished(&mut self.finished, now, &mut self.application);
-        for conn in self.finished.drain(..) {
-            transport.close(conn);
-            self.readiness.remove(conn);
-            self.sessions.remove(conn);
-        }
     }
 
     fn end(&self, now: Now) -> Option<Ended> {
@@ -439,9 +455,15 @@ fn write_one<D: Dispatch, T: Transport<D>>(
     conn: ConnId,
     now: Now,
 ) -> io::Result<usize> {
+    if !readiness.is_writable {
+        return Ok(0);
+    }
+    if let Some(bytes) = sessions.enlarged_send_buffer(conn) {
+        transport.set_send_buffer(conn, bytes);
+    }
     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
     let count = sessions.slices(conn, &mut slices);
-    if count == 0 || !readiness.is_writable {
+    if count == 0 {
         return Ok(0);
     }
     let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
@@ -461,6 +483,6 @@ fn write_one<D: Dispatch, T: Transport<D>>(
 }
 
 /// Whether the connection is as good as before.
-fn is_passing(error: &io::Error) -> bool {
+pub(super) fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }

@@ -1,32 +1,44 @@
 //! What comes in: bytes become requests and messages, which are handed to the application with
 //! everything else that it is to hear of.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use log::debug;
 
 use super::dispatch::Dispatch;
+use super::hold::Parked;
 use super::state::{Expired, Input, InputError, Session};
 use super::table::Sessions;
 use crate::base::ids::ConnId;
-use crate::base::time::Now;
+use crate::base::time::{Now, Timestamp};
+use crate::config::AddressKey;
 use crate::http::{Response, Status};
 use crate::ws::{self, Frame, Incoming};
 
 /// A scratch buffer that grew beyond this for one big message is given back.
 const SCRATCH_BYTES_MAX: usize = 64 * 1024;
 
+/// When to look again at a session that is due while its input waits for the server.
+const UNHEARD_AGAIN: Duration = Duration::from_millis(100);
+
+/// What a step has made of a connection's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TakenIn {
+    /// A request, a message, or the end of both; there may be more.
+    One,
+    /// All there was.
+    All,
+    /// Nothing: the rest has to wait for the application.
+    Held,
+}
+
 impl Sessions {
-    /// `bytes` came from `conn`.
-    pub(super) fn receive<D: Dispatch>(
-        &mut self,
-        conn: ConnId,
-        bytes: &[u8],
-        now: Now,
-        dispatch: &mut D,
-    ) {
+    /// So many bytes were read from `conn`.
+    pub(super) fn received(&mut self, conn: ConnId, bytes: usize, now: Now) {
         let Some(session) = self.slots.get_mut(conn) else { return };
         session.received(now.at);
-        self.traffic.bytes_received += bytes.len() as u64;
-        self.process(conn, bytes, now, dispatch);
+        self.traffic.bytes_received += bytes as u64;
     }
 
     /// The peer has shut its half of the connection.
@@ -42,50 +54,121 @@ impl Sessions {
         self.slots.get(conn).is_some_and(Session::wants_read)
     }
 
+    /// The address in whose turns `conn` is served; `None` if it is gone.
+    pub(super) fn share_of(&self, conn: ConnId) -> Option<AddressKey> {
+        self.slots.get(conn).map(|session| AddressKey::of(session.peer.address()))
+    }
+
+    /// There is input of `conn`, which may have waited since then, on a clock that leaves nothing
+    /// out.
+    pub(super) fn note_input(&mut self, conn: ConnId, since: Timestamp) {
+        if let Some(session) = self.slots.get_mut(conn) {
+            session.waiting_since.get_or_insert(since);
+        }
+    }
+
+    /// All that has come from `conn` so far was taken in.
+    pub(super) fn note_caught_up(&mut self, conn: ConnId) {
+        if let Some(session) = self.slots.get_mut(conn)
+            && !session.hold.has_parked()
+        {
+            session.waiting_since = None;
+        }
+    }
+
     /// Whether something is left over for the next turn, which should begin at once.
     pub(super) fn has_leftovers(&self) -> bool {
-        !(self.resumed.is_empty() && self.postponed.is_empty() && self.departed.is_empty())
+        !(self.resumed.is_empty() && self.departed.is_empty())
     }
 
-    /// Takes a connection that was resumed: its withheld input is processed, and its socket
-    /// should be read again.
-    pub(super) fn next_resumed<D: Dispatch>(
+    /// Takes a connection whose withheld input goes on, if it still does.
+    pub(super) fn next_resumed(&mut self) -> Option<ConnId> {
+        self.resumed.pop()
+    }
+
+    /// What was withheld of `conn`, if that goes on.
+    pub(super) fn release(&mut self, conn: ConnId) -> Option<Parked> {
+        let session = self.slots.get_mut(conn).filter(|session| session.can_go_on())?;
+        session.hold.release()
+    }
+
+    /// Withholds `parked`, maybe nothing, until `conn` has its turn or is resumed.
+    pub(super) fn park(&mut self, conn: ConnId, parked: Parked) {
+        if let Some(session) = self.slots.get_mut(conn) {
+            session.hold.park(parked);
+        }
+    }
+
+    /// Makes the next request or message of `input` and hands it to the application; says how it
+    /// goes on with the rest.
+    pub(super) fn take_in<D: Dispatch>(
         &mut self,
+        conn: ConnId,
+        input: &mut &[u8],
         now: Now,
         dispatch: &mut D,
-    ) -> Option<ConnId> {
-        let conn = self.resumed.pop()?;
-        if let Some(session) = self.slots.get_mut(conn) {
-            let parked = session.hold.release();
-            self.process(conn, &parked, now, dispatch);
+    ) -> TakenIn {
+        let Some(session) = self.slots.get_mut(conn) else { return TakenIn::All };
+        if session.is_held() {
+            return TakenIn::Held;
         }
-        Some(conn)
+        let next = session.next_input(input, &mut self.pool, &mut self.replies, now.at);
+        self.queue_replies(conn, now);
+        match next {
+            Ok(None) => return TakenIn::All,
+            Ok(Some(Input::Request(request))) => {
+                self.traffic.requests += 1;
+                dispatch.request(self, conn, *request, now);
+            }
+            Ok(Some(Input::Message(message))) => self.deliver(conn, &message, now, dispatch),
+            Err(error) => self.end_of_input(conn, &error, now),
+        }
+        TakenIn::One
     }
 
-    /// Acts on every deadline that has passed, and closes the largest sessions while the memory
-    /// budget is exceeded.
-    pub(super) fn handle_timeout<D: Dispatch>(&mut self, now: Now, dispatch: &mut D) {
-        while let Some((_, conn)) = self.deadlines.pop_due(now.at) {
-            let Some(session) = self.slots.get_mut(conn) else { continue };
-            session.armed = None;
-            let expired = session.expired(now.at, &self.timeouts);
+    /// For now no more is taken in of `conn`: what that came to is sent, counted and watched.
+    pub(super) fn end_intake(&mut self, conn: ConnId) {
+        self.mark_due_if_unsent(conn);
+        self.settle(conn);
+        self.arm(conn);
+    }
+
+    /// Acts on the earliest deadline that has passed; false if there is none.
+    pub(super) fn handle_deadline<D: Dispatch>(&mut self, now: Now, dispatch: &mut D) -> bool {
+        let Some((_, conn)) = self.deadlines.pop_due(now.at) else { return false };
+        let Some(session) = self.slots.get_mut(conn) else { return true };
+        session.armed = None;
+        let expired = session.expired(now.at, &self.timeouts);
+        if expired == Expired::Unheard {
+            let later = Some(now.at + UNHEARD_AGAIN);
+            self.deadlines.rearm(conn, &mut session.armed, later);
+        } else {
             self.act_on(conn, expired, now, dispatch);
             self.arm(conn);
         }
-        self.enforce_budget(now);
-        self.tell_departed(now, dispatch);
+        true
     }
 
-    /// Tells the application which clients are gone, then moves the ids of sessions that have
-    /// ended to `into`. Close their sockets, then [`remove`](Self::remove) them.
-    pub(super) fn take_finished<D: Dispatch>(
-        &mut self,
-        into: &mut Vec<ConnId>,
-        now: Now,
-        dispatch: &mut D,
-    ) {
-        self.tell_departed(now, dispatch);
-        // A slot is used again only when the application knows that its client is gone.
+    /// Tells the application which client is gone next; false if it knows of all, or if what it
+    /// was told has led to so much that this turn should tell no more.
+    pub(super) fn tell_departed<D: Dispatch>(&mut self, now: Now, dispatch: &mut D) -> bool {
+        let Some(conn) = self.departed.pop_front() else { return false };
+        dispatch.closed(self, conn, now);
+        if let Some(session) = self.slots.get_mut(conn) {
+            session.has_departed();
+        }
+        self.settle(conn);
+        if self.is_sated() {
+            self.to_flush.end_patience();
+            return false;
+        }
+        true
+    }
+
+    /// Moves the ids of sessions that have ended to `into`, once the application knows that their
+    /// clients are gone: a slot is used again only then. Close their sockets, then
+    /// [`remove`](Self::remove) them.
+    pub(super) fn take_finished(&mut self, into: &mut VecDeque<ConnId>) {
         let slots = &self.slots;
         into.extend(
             self.finished.extract_if(.., |conn| {
@@ -96,38 +179,6 @@ impl Sessions {
 }
 
 impl Sessions {
-    /// Turns `input` into requests and messages and hands them to the application, until it is
-    /// used up or the session has to wait.
-    fn process<D: Dispatch>(&mut self, conn: ConnId, mut input: &[u8], now: Now, dispatch: &mut D) {
-        loop {
-            let is_sated = self.is_sated();
-            let Some(session) = self.slots.get_mut(conn) else { break };
-            if is_sated && session.postpone() {
-                self.postponed.push(conn);
-            }
-            if session.is_held() {
-                session.hold.park(input);
-                break;
-            }
-            let next = session.next_input(&mut input, &mut self.pool, &mut self.replies, now.at);
-            self.queue_replies(conn, now);
-            match next {
-                Ok(None) => break,
-                Ok(Some(Input::Request(request))) => {
-                    self.traffic.requests += 1;
-                    dispatch.request(self, conn, *request, now);
-                }
-                Ok(Some(Input::Message(message))) => {
-                    self.deliver(conn, &message, now, dispatch);
-                }
-                Err(error) => self.end_of_input(conn, &error, now),
-            }
-        }
-        self.mark_due_if_unsent(conn);
-        self.settle(conn);
-        self.arm(conn);
-    }
-
     fn deliver<D: Dispatch>(
         &mut self,
         conn: ConnId,
@@ -191,7 +242,7 @@ impl Sessions {
 
     fn act_on<D: Dispatch>(&mut self, conn: ConnId, expired: Expired, now: Now, dispatch: &mut D) {
         match expired {
-            Expired::Nothing => {}
+            Expired::Nothing | Expired::Unheard => {}
             Expired::Ping => {
                 let Some(session) = self.slots.get_mut(conn) else { return };
                 session.queue.push_copy(ws::PING_FRAME);
@@ -204,23 +255,11 @@ impl Sessions {
                 self.respond(conn, &response, now);
             }
             Expired::Overdue => dispatch.overdue(self, conn, now),
-            Expired::Drop(why) => self.abort(conn, why),
-        }
-    }
-
-    /// Tells the application which clients are gone: once a turn, so that a thousand connections
-    /// that break in one instant are all known to be gone before the application is told of the
-    /// first.
-    fn tell_departed<D: Dispatch>(&mut self, now: Now, dispatch: &mut D) {
-        while let Some(conn) = self.departed.pop_front() {
-            dispatch.closed(self, conn, now);
-            if let Some(session) = self.slots.get_mut(conn) {
-                session.has_departed();
-            }
-            self.settle(conn);
-            if self.is_sated() {
-                self.to_flush.end_patience();
-                return;
+            Expired::Drop(why) => {
+                if let Some(session) = self.slots.get_mut(conn) {
+                    session.forsake_if_stuck();
+                }
+                self.abort(conn, why);
             }
         }
     }

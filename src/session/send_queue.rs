@@ -12,6 +12,7 @@ use std::{iter, mem};
 
 use bytes::Bytes;
 
+use crate::base::memory::allocated_bytes;
 use crate::ws::{Frame, FrameBytes};
 
 /// Slices that one write is given at most.
@@ -22,8 +23,9 @@ pub(super) const SLICES_MAX: usize = 64;
 /// so the fewer writes the better.
 pub(super) const FLUSH_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// Bytes of a chunk, unless a single frame is longer.
-const CHUNK_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a chunk, unless a single frame is longer. The allocator has no more without giving it
+/// pages of its own.
+const CHUNK_BYTES_MAX: usize = 14 * 1024;
 
 /// What a chunk begins with: a few small frames, and no step of its growth is wasted on less.
 const CHUNK_BYTES_MIN: usize = 512;
@@ -50,10 +52,11 @@ pub(super) struct SendQueue {
 struct Before {
     /// Invariant: not empty, and no segment in it is.
     segments: VecDeque<Segment>,
-    /// Where the frame is that a later one replaces: nothing of it is sent. There is at most one.
-    replaceable: Option<usize>,
-    /// Capacity of all chunks in `segments`.
-    chunk_capacity: usize,
+    /// Where the newest frame is that replaces older ones. Until something of it is sent, a later
+    /// one replaces it.
+    latest: Option<usize>,
+    /// Memory of all chunks in `segments`, in bytes.
+    chunk_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -75,18 +78,25 @@ impl SendQueue {
         self.queued_bytes
     }
 
-    /// Unsent bytes that other queues may hold too.
-    pub(super) fn shared_bytes(&self) -> usize {
-        self.queued_bytes.saturating_sub(self.own_bytes())
+    /// Bytes of shared frames that queues keep alive, this one among them. The newest frame that
+    /// replaces older ones is kept by its maker too, and so does not count while it has another
+    /// owner.
+    pub(super) fn pinned_bytes(&self) -> usize {
+        let Some(before) = &self.before else { return 0 };
+        let pinned = before.segments.iter().enumerate().map(|(index, segment)| match segment {
+            Segment::Shared(frame) if before.latest != Some(index) || frame.is_unique() => {
+                frame.len()
+            }
+            _ => 0,
+        });
+        pinned.sum()
     }
 
     /// Bytes of heap that this queue holds alone. Shared bytes are not among them; they count for
     /// themselves ([`MemoryBudget`](crate::base::memory::MemoryBudget)).
     pub(super) fn own_bytes(&self) -> usize {
-        let before = self.before.as_ref().map_or(0, |before| {
-            before.chunk_capacity + before.segments.capacity() * size_of::<Segment>()
-        });
-        before + self.tail.capacity()
+        let before = self.before.as_ref().map_or(0, |before| before.own_bytes());
+        before + allocated_bytes(self.tail.capacity())
     }
 
     /// Appends `frame`.
@@ -112,8 +122,10 @@ impl SendQueue {
         if self.tail.len() + frames.len() > CHUNK_BYTES_MAX {
             self.close_tail();
         }
-        if self.tail.capacity() == 0 {
-            self.tail.reserve_exact(frames.len().max(CHUNK_BYTES_MIN));
+        let (length, capacity) = (self.tail.len() + frames.len(), self.tail.capacity());
+        if length > capacity {
+            let capacity = (2 * capacity).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX).max(length);
+            self.tail.reserve_exact(capacity - self.tail.len());
         }
         self.tail.extend_from_slice(frames);
         self.queued_bytes += frames.len();
@@ -136,14 +148,20 @@ impl SendQueue {
         self.remove_replaceable();
         self.push_shared(frame);
         if let Some(before) = &mut self.before {
-            before.replaceable = before.segments.len().checked_sub(1);
+            before.latest = before.segments.len().checked_sub(1);
         }
     }
 
     /// Bytes that [`push_latest`](Self::push_latest) would take out.
     fn replaceable_bytes(&self) -> usize {
         let Some(before) = &self.before else { return 0 };
-        before.replaceable.map_or(0, |index| before.segments[index].bytes().len())
+        self.replaceable().map_or(0, |index| before.segments[index].bytes().len())
+    }
+
+    /// Where the frame is that a later one replaces: nothing of it is sent.
+    fn replaceable(&self) -> Option<usize> {
+        let latest = self.before.as_ref()?.latest;
+        latest.filter(|index| *index > 0 || self.front_sent == 0)
     }
 
     /// Takes out everything of which nothing is sent yet, as far as that is known: copies that
@@ -153,8 +171,8 @@ impl SendQueue {
             *self = Self::default();
         } else if let Some(before) = &mut self.before {
             before.segments.truncate(1);
-            before.chunk_capacity = before.segments.iter().map(Segment::chunk_capacity).sum();
-            before.replaceable = None;
+            before.chunk_bytes = before.segments.iter().map(Segment::chunk_bytes).sum();
+            before.latest = before.latest.filter(|index| *index == 0);
             self.tail = Vec::new();
             let kept: usize = before.segments.iter().map(|segment| segment.bytes().len()).sum();
             self.queued_bytes = kept - self.front_sent;
@@ -201,8 +219,6 @@ impl SendQueue {
         }
         if before.segments.is_empty() {
             self.before = None;
-        } else if self.front_sent > 0 && before.replaceable == Some(0) {
-            before.replaceable = None;
         }
     }
 
@@ -210,14 +226,15 @@ impl SendQueue {
     fn close_tail(&mut self) {
         if !self.tail.is_empty() {
             let before = self.before.get_or_insert_default();
-            before.chunk_capacity += self.tail.capacity();
+            before.chunk_bytes += allocated_bytes(self.tail.capacity());
             before.segments.push_back(Segment::Chunk(mem::take(&mut self.tail)));
         }
     }
 
     fn remove_replaceable(&mut self) {
+        let Some(index) = self.replaceable() else { return };
         let Some(before) = &mut self.before else { return };
-        let Some(index) = before.replaceable.take() else { return };
+        before.latest = None;
         let Some(older) = before.segments.remove(index) else { return };
         self.queued_bytes -= older.bytes().len();
         // Frames that replace each other with a small frame in between would otherwise leave a
@@ -232,12 +249,18 @@ impl SendQueue {
 }
 
 impl Before {
+    /// Bytes of memory that the queue holds alone.
+    fn own_bytes(&self) -> usize {
+        let segments = self.segments.capacity() * size_of::<Segment>();
+        self.chunk_bytes + allocated_bytes(segments) + allocated_bytes(size_of::<Self>())
+    }
+
     fn pop_front(&mut self) {
         if let Some(segment) = self.segments.pop_front() {
-            self.chunk_capacity -= segment.chunk_capacity();
+            self.chunk_bytes -= segment.chunk_bytes();
         }
         // Position 0 was that frame itself.
-        self.replaceable = self.replaceable.and_then(|index| index.checked_sub(1));
+        self.latest = self.latest.and_then(|index| index.checked_sub(1));
     }
 
     /// Puts the last segment in front of `tail`, if it is a chunk and one can hold both.
@@ -245,7 +268,7 @@ impl Before {
         if let Some(Segment::Chunk(last)) = self.segments.back_mut()
             && last.len() + tail.len() <= CHUNK_BYTES_MAX
         {
-            self.chunk_capacity -= last.capacity();
+            self.chunk_bytes -= allocated_bytes(last.capacity());
             last.extend_from_slice(tail);
             *tail = mem::take(last);
             self.segments.pop_back();
@@ -261,9 +284,10 @@ impl Segment {
         }
     }
 
-    fn chunk_capacity(&self) -> usize {
+    /// Bytes of memory that the queue holds alone.
+    fn chunk_bytes(&self) -> usize {
         match self {
-            Self::Chunk(chunk) => chunk.capacity(),
+            Self::Chunk(chunk) => allocated_bytes(chunk.capacity()),
             Self::Shared(_) => 0,
         }
     }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use super::flush_list::FlushState;
 use super::hold::Hold;
+use super::send_buffer::SendBuffer;
 use super::send_queue::SendQueue;
 use super::timeouts::{
     BODY_TIMEOUT, CLOSE_TIMEOUT, FIRST_MESSAGE_TIMEOUT, LAST_WORDS_TIMEOUT, LINGER_TIMEOUT,
     Timeouts, WRITE_STALL_TIMEOUT,
 };
 use crate::base::ids::ConnId;
-use crate::base::memory::MemoryBudget;
+use crate::base::memory::{MemoryBudget, allocated_bytes};
 use crate::base::time::Timestamp;
 use crate::config::{AddressKey, RemoteEnd};
 use crate::http::{HttpError, Request, RequestParser, ResponseContext, Stage};
@@ -23,6 +24,14 @@ use crate::ws::{CloseReason, Decoder, DecoderPool, Incoming};
 const ANSWERS_QUEUED_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a message until the application says that the client may send longer ones.
 const FIRST_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+
+/// What an idle socket takes in the kernel, in bytes: itself, its file, its places in the file
+/// system and in the poll. All that is charged to the process's control group by kernels since
+/// 6.12; older ones leave out the largest part.
+const SOCKET_BYTES: usize = 4 * 1024;
+
+/// What a connection takes as long as it is there, in bytes.
+pub(super) const PLACE_BYTES: usize = SOCKET_BYTES + size_of::<Session>();
 
 /// What a connection is doing. Each state owns what only it needs.
 #[derive(Debug)]
@@ -95,6 +104,8 @@ pub(super) enum AfterFlush {
 pub(super) enum Expired {
     /// Nothing was due yet.
     Nothing,
+    /// What the client has sent was not read yet: it is too early to tell.
+    Unheard,
     /// A ping is to be sent.
     Ping,
     /// A request took too long.
@@ -117,8 +128,13 @@ pub(super) struct Session {
     pub(super) refused: bool,
     phase: Phase,
     pub(super) queue: SendQueue,
+    /// Where that goes.
+    pub(super) send_buffer: SendBuffer,
     /// Whether input waits, and what.
     pub(super) hold: Hold,
+    /// Since when input may be waiting to be read or taken up, on a clock that leaves nothing
+    /// out; `None` while none does.
+    pub(super) waiting_since: Option<Timestamp>,
     last_received: Timestamp,
     stalled_since: Option<Timestamp>,
     /// When the set of deadlines has this session looked at next.
@@ -131,6 +147,8 @@ pub(super) struct Session {
     pub(super) flush: FlushState,
     /// The peer has shut its half.
     peer_finished: bool,
+    /// The kernel need not send what it still has.
+    is_forsaken: bool,
     departure: Departure,
 }
 
@@ -154,7 +172,9 @@ impl Session {
             refused: false,
             phase: Phase::Http { parser: None, since: now, served: false },
             queue: SendQueue::default(),
+            send_buffer: SendBuffer::default(),
             hold: Hold::default(),
+            waiting_since: None,
             last_received: now,
             stalled_since: None,
             armed: None,
@@ -162,6 +182,7 @@ impl Session {
             counted_bytes: 0,
             flush: FlushState::default(),
             peer_finished: false,
+            is_forsaken: false,
             departure: Departure::None,
         }
     }
@@ -192,7 +213,7 @@ impl Session {
     /// Whether bytes should be read from the socket. Not reading is how a client that sends ahead
     /// of an answer is slowed down.
     pub(super) fn wants_read(&self) -> bool {
-        !(self.is_held() || self.peer_finished || self.is_gone())
+        !(self.is_held() || self.hold.has_parked() || self.peer_finished || self.is_gone())
     }
 
     /// Whether input has to wait.
@@ -209,17 +230,6 @@ impl Session {
     /// Ends a pause of the application. Returns whether withheld input goes on.
     pub(super) fn resume(&mut self) -> bool {
         self.hold.resume();
-        self.can_go_on()
-    }
-
-    /// Lets further input wait for the next turn; false if it has to wait anyway.
-    pub(super) fn postpone(&mut self) -> bool {
-        !self.is_held() && self.hold.postpone()
-    }
-
-    /// The next turn has begun. Returns whether withheld input goes on.
-    pub(super) fn take_up(&mut self) -> bool {
-        self.hold.take_up();
         self.can_go_on()
     }
 
@@ -248,21 +258,25 @@ impl Session {
         self.departure == Departure::Untold
     }
 
-    /// Bytes that only this session keeps alive.
+    /// Bytes that only this session keeps alive, beside its place.
     pub(super) fn held_bytes(&self) -> usize {
         let phase = match &self.phase {
-            Phase::Http { parser, .. } => parser.as_ref().map_or(0, |p| p.buffered_bytes()),
+            Phase::Http { parser, .. } => parser.as_ref().map_or(0, |parser| {
+                allocated_bytes(size_of::<RequestParser>()) + parser.buffered_bytes()
+            }),
             Phase::WebSocket(WebSocket { decoder, .. }) | Phase::Closing { decoder, .. } => {
                 decoder.held_bytes()
             }
             Phase::Answering(_) | Phase::Draining { .. } | Phase::Gone => 0,
         };
-        phase + self.hold.held_bytes() + self.queue.own_bytes() + self.kept_bytes
+        let queued = self.queue.own_bytes() + self.send_buffer.held_bytes();
+        phase + self.hold.held_bytes() + queued + self.kept_bytes
     }
 
     /// Tells `budget` what the session holds now.
     pub(super) fn settle(&mut self, budget: &MemoryBudget) {
-        let held = self.held_bytes();
+        let place = if self.is_gone() { 0 } else { PLACE_BYTES };
+        let held = place + self.held_bytes();
         budget.replace(self.counted_bytes, held);
         self.counted_bytes = held;
     }
@@ -428,9 +442,27 @@ impl Session {
     pub(super) fn abandon(&mut self) {
         self.phase = Phase::Gone;
         self.queue = SendQueue::default();
+        self.send_buffer = SendBuffer::default();
         self.stalled_since = None;
         self.hold.give_up();
         self.kept_bytes = 0;
+    }
+
+    /// The client has had its time: once the session is gone, the kernel is to forget what it still
+    /// has for it.
+    pub(super) fn forsake(&mut self) {
+        self.is_forsaken = true;
+    }
+
+    /// [Forsakes](Self::forsake) a client that takes nothing or is silent. What was written to one
+    /// that was told everything still arrives.
+    pub(super) fn forsake_if_stuck(&mut self) {
+        self.is_forsaken |= !self.queue.is_empty() || self.is_open_websocket();
+    }
+
+    /// Whether the client [has had its time](Self::forsake).
+    pub(super) fn is_forsaken(&self) -> bool {
+        self.is_forsaken
     }
 
     /// The socket took something.
@@ -440,6 +472,7 @@ impl Session {
 
     /// The socket takes nothing at present.
     pub(super) fn write_blocked(&mut self, now: Timestamp) {
+        self.send_buffer.filled();
         self.stalled_since.get_or_insert(now);
     }
 
@@ -490,6 +523,17 @@ impl Session {
         [phase, stall].into_iter().flatten().min()
     }
 
+    /// Input waits that the server has not got round to, so it cannot be said that the client is
+    /// silent. What it says does not matter once it is to be closed, nor while it reads no answers.
+    fn may_have_spoken(&self) -> bool {
+        let is_heard = match self.phase {
+            Phase::Http { .. } => !self.is_held(),
+            Phase::WebSocket(_) => true,
+            _ => false,
+        };
+        is_heard && self.waiting_since.is_some()
+    }
+
     /// What is due at `now`. A ping that is due counts as sent.
     pub(super) fn expired(&mut self, now: Timestamp, timeouts: &Timeouts) -> Expired {
         if self.deadline(timeouts).is_none_or(|deadline| deadline > now) {
@@ -497,6 +541,9 @@ impl Session {
         }
         if self.stalled_since.is_some_and(|since| since + WRITE_STALL_TIMEOUT <= now) {
             return Expired::Drop("a write made no progress");
+        }
+        if self.may_have_spoken() {
+            return Expired::Unheard;
         }
         match &mut self.phase {
             Phase::Http { parser, .. } => match parser.as_deref().map(RequestParser::stage) {
@@ -549,7 +596,6 @@ fn request_timeout(parser: Option<&RequestParser>, served: bool, timeouts: &Time
 fn ping_after(conn: ConnId, timeouts: &Timeouts) -> Duration {
     /// 2³² divided by the golden ratio: consecutive numbers end up far from each other.
     const SPREAD: u32 = 2_654_435_769;
-    let fraction = conn.generation.wrapping_mul(SPREAD);
-    let share = f64::from(fraction) / f64::from(u32::MAX);
+    let share = f64::from(conn.generation.wrapping_mul(SPREAD)) / f64::from(u32::MAX);
     timeouts.ping_interval.mul_f64(0.6 + 0.4 * share)
 }

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use log::{debug, warn};
+use log::debug;
 
 use super::flush_list::FlushList;
 use super::state::Session;
@@ -20,15 +21,10 @@ use crate::ws::{self, CloseReason, DecoderPool};
 
 /// Connections beyond the limit that may be open at once, just long enough to be told 503.
 const REFUSALS_MAX: usize = 64;
-/// Sessions that are closed in one turn because the memory budget is exceeded.
-const EVICTIONS_PER_TURN_MAX: usize = 64;
 /// What the connections may come to hold in one turn before no more is taken in: what is queued
 /// gets a chance to leave first. A thousand clients that come, or go, in one instant may
 /// otherwise queue a million messages before the first is sent.
 const GROWTH_PER_TURN_MAX: usize = 8 << 20;
-/// What may be in use beyond the budget for a moment, before those that hold most are closed in
-/// the middle of a turn.
-const EXCESS_BYTES_MAX: usize = GROWTH_PER_TURN_MAX;
 /// So much is taken in even when the memory budget is used up, or no connection would get further.
 const GROWTH_PER_TURN_MIN: usize = 1 << 20;
 
@@ -51,13 +47,18 @@ pub struct Sessions {
     pub(super) per_address: HashMap<AddressKey, u32>,
     pub(super) to_flush: FlushList,
     pub(super) departed: VecDeque<ConnId>,
+    /// What was withheld of them goes on.
     pub(super) resumed: Vec<ConnId>,
-    /// Their input waits for the next turn.
-    pub(super) postponed: Vec<ConnId>,
     /// Bytes in use at which no more is taken in during this turn.
     sated_at: usize,
+    /// What the loop's clock has left out so far.
+    pub(super) left_out: Duration,
     pub(super) finished: Vec<ConnId>,
     pub(super) budget: MemoryBudget,
+    /// Closing sessions was of no use while less than this was in use, in bytes.
+    pub(super) vain_below: usize,
+    /// Bytes that send buffers may hold although nothing says so.
+    pub(super) unconfirmed_bytes: usize,
     pub(super) connections_max: usize,
     pub(super) connections_per_ip_max: u32,
     pub(super) send_queue_bytes_max: usize,
@@ -82,10 +83,12 @@ impl Sessions {
             to_flush: FlushList::default(),
             departed: VecDeque::new(),
             resumed: Vec::new(),
-            postponed: Vec::new(),
             sated_at: GROWTH_PER_TURN_MIN,
+            left_out: Duration::ZERO,
             finished: Vec::new(),
             budget,
+            vain_below: 0,
+            unconfirmed_bytes: 0,
             connections_max: limits.connections_max as usize,
             connections_per_ip_max: limits.connections_per_ip_max,
             send_queue_bytes_max: limits.send_queue_bytes_max,
@@ -95,17 +98,14 @@ impl Sessions {
         }
     }
 
-    /// A turn begins: what came too much for the last one is taken up again.
-    pub(super) fn begin_turn(&mut self) {
+    /// A turn begins, before which the loop's clock has left out `left_out`. If not all was
+    /// flushed that the last one queued (`is_behind`), no more is taken in than it might have.
+    pub(super) fn begin_turn(&mut self, left_out: Duration, is_behind: bool) {
         let free = self.budget.limit().saturating_sub(self.budget.used());
         let growth = free.clamp(GROWTH_PER_TURN_MIN, GROWTH_PER_TURN_MAX);
-        self.sated_at = self.budget.used() + growth;
-        for conn in std::mem::take(&mut self.postponed) {
-            let Some(session) = self.slots.get_mut(conn) else { continue };
-            if session.take_up() {
-                self.resumed.push(conn);
-            }
-        }
+        let sated_at = self.budget.used() + growth;
+        self.sated_at = if is_behind { self.sated_at.min(sated_at) } else { sated_at };
+        self.left_out = left_out;
     }
 
     /// Enough was taken in for this turn: read no further.
@@ -133,6 +133,7 @@ impl Sessions {
         } else {
             debug!("{conn} {peer}: connected");
         }
+        self.settle(conn);
         self.arm(conn);
         Ok(conn)
     }
@@ -158,29 +159,6 @@ impl Sessions {
 
 // Helpers of all that a session can meet.
 impl Sessions {
-    /// Closes the sessions that hold most until the budget is kept again.
-    pub(super) fn enforce_budget(&mut self, now: Now) {
-        for _ in 0..EVICTIONS_PER_TURN_MAX {
-            if !self.budget.is_over() {
-                return;
-            }
-            let alive = self.slots.iter().filter(|(_, session)| !session.is_gone());
-            let largest = alive
-                .map(|(_, session)| (session.held_bytes() + session.queue.shared_bytes(), session))
-                .max_by_key(|(bytes, session)| (*bytes, session.id))
-                .filter(|(bytes, _)| *bytes > 0);
-            let Some((bytes, session)) = largest else { return };
-            let (conn, peer) = (session.id, session.peer);
-            warn!("{peer}: closed, it held {bytes} bytes while memory was short");
-            if session.is_open_websocket() {
-                self.forget_unstarted(conn);
-                self.close(conn, CloseReason::TryAgainLater, now);
-            } else {
-                self.abort(conn, "the memory budget is used up");
-            }
-        }
-    }
-
     /// Of what is queued, only what is on its way still goes out.
     pub(super) fn forget_unstarted(&mut self, conn: ConnId) {
         if let Some(session) = self.slots.get_mut(conn) {
@@ -196,6 +174,7 @@ impl Sessions {
         }
         debug!("{conn} {}: gone, {why}", session.peer);
         let known = session.is_websocket() || session.is_answering();
+        self.unconfirmed_bytes -= session.send_buffer.unconfirmed_bytes();
         session.abandon();
         if known {
             self.depart(conn);
@@ -224,11 +203,6 @@ impl Sessions {
         if let Some(session) = self.slots.get_mut(conn) {
             self.to_flush.add_due(&mut session.flush, conn);
         }
-    }
-
-    /// More is in use than a turn that ends soon could explain.
-    pub(super) fn is_flooded(&self) -> bool {
-        self.budget.used() > self.budget.limit() + EXCESS_BYTES_MAX
     }
 
     /// Tells the memory budget what the session holds now.

@@ -222,8 +222,18 @@ pub trait Store: Send + Sync {
     /// What the log calls it.
     fn name(&self) -> &'static str;
 
-    /// Whether it answers; makes it ready (indexes) when it does for the first time.
+    /// Whether something can be written to it, found out by writing something; makes it ready
+    /// (indexes) when it answers for the first time. Never waits for another write.
     fn ping(&self) -> Result<(), StoreError>;
+
+    /// Whether something is wrong with it, as far as can be told without writing.
+    fn look(&self) -> Result<(), StoreError>;
+
+    /// Leaves nothing behind that has to be put in order at the next start. The last call: all
+    /// others fail after it. What was stored is stored without it.
+    fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// The room with exactly this code, without its document, which is not read.
     fn room_head(&self, room_code: &str) -> Result<Option<RoomHead>, StoreError>;
@@ -232,13 +242,14 @@ pub trait Store: Send + Sync {
     /// none.
     fn document(&self, room_code: &str, room_id: &str) -> Result<Option<String>, StoreError>;
 
-    /// Stores a room, durably. `room.room_id` must be set. A stored room without a `room_id` is
+    /// Stores rooms of different codes, durably, all in one go as far as the database can; returns
+    /// the outcome of each, in order. Their `room_id` must be set. A stored room without one is
     /// adopted. A room that comes without a document leaves the stored one as it is.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if the code belongs to a room with another `room_id`;
-    /// [`StoreError::TooLarge`].
-    fn save_room(&self, room: &RoomRecord) -> Result<(), StoreError>;
+    /// Of a room, without an effect on others: [`StoreError::Conflict`] if the code belongs to a
+    /// room with another `room_id`; [`StoreError::TooLarge`].
+    fn save_rooms(&self, rooms: &[RoomRecord]) -> Vec<Result<(), StoreError>>;
 
     /// Deletes the room with exactly this code, durably, if its `room_id` is that one or it has
     /// none. That there is no such room is no error.

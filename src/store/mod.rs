@@ -4,12 +4,14 @@
 //! What must hold across several servers on one database (one first user, a last administrator,
 //! a setup link that works once) is decided *in* the database, never by a lock in the process.
 
+mod claim;
 mod contract;
 #[cfg(feature = "mongodb")]
 pub mod mongo;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+pub use claim::Claim;
 pub use contract::{
     AccountState, Profile, Role, RoomHead, RoomRecord, SETUP_LINK_MS, Store, StoreError, USERS_MAX,
     User, UserChange,
@@ -20,6 +22,19 @@ use std::sync::Arc;
 
 use crate::config::Config;
 
+/// Claims the data directory of `config` for the process `process_id`, a server, if the store is in
+/// it. `MongoDB` takes several servers.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if another server has it; [`StoreError::Damaged`] if the directory
+/// cannot be written to.
+pub fn claim(config: &Config, process_id: u32) -> Result<Claim, StoreError> {
+    match config.mongodb_uri {
+        Some(_) => Ok(Claim::nothing()),
+        None => Claim::of(&config.data_dir, process_id),
+    }
+}
+
 /// Opens the store of `config`. `MongoDB` is not waited for.
 ///
 /// # Errors
@@ -28,7 +43,7 @@ pub fn open(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
     match &config.mongodb_uri {
         #[cfg(feature = "mongodb")]
         Some(uri) => {
-            let workers = config.limits.worker_threads;
+            let workers = config.limits.threads();
             Ok(Arc::new(mongo::MongoStore::connect(uri, &config.db_name, workers)?))
         }
         #[cfg(not(feature = "mongodb"))]

@@ -1,4 +1,4 @@
-//! The store in MongoDB; with `mongo/documents.rs` the only user of the driver.
+//! The store in MongoDB; with `mongo/…` the only user of the driver.
 //!
 //! Nothing is connected at the start: the first call of a worker does that, and each later call
 //! finds out anew whether the server is there. Existing Khun Phaen collections are used as they
@@ -13,6 +13,8 @@
 //! holder never gave back ends by itself.
 
 mod documents;
+mod errors;
+mod saving;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,12 +26,14 @@ use log::{info, warn};
 use mongodb::IndexModel;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
-use mongodb::error::{Error, ErrorKind, WriteFailure};
+use mongodb::error::Error;
 use mongodb::options::{
-    Acknowledgment, ClientOptions, ConnectionString, HostInfo, IndexOptions, ServerAddress,
-    WriteConcern,
+    Acknowledgment, ClientOptions, CollectionOptions, ConnectionString, HostInfo, IndexOptions,
+    ServerAddress, WriteConcern,
 };
 use mongodb::sync::{Client, Collection, Database};
+
+use errors::{brief, code, unless_duplicate};
 
 use super::contract::{
     AccountState, Role, RoomHead, RoomRecord, Store, StoreError, USERS_MAX, User, UserChange,
@@ -48,21 +52,17 @@ const META: &str = "sync_meta";
 const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a server is asked whether it is there, so that one that is back is seen soon.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
-/// Bytes of a document beyond which MongoDB, whose limit is 16 MiB, is not even asked.
-const DOCUMENT_BYTES_MAX: usize = 15 << 20;
+/// How long a probe waits until a majority has what it wrote. Less than a job may take, since the
+/// probe keeps a worker meanwhile.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a lease lasts if it is not given back: longer than the calls that it is held for.
 const LEASE_MS: i64 = 30_000;
 /// Attempts to get what another server holds, and the time between them.
 const LEASE_ATTEMPTS_MAX: u32 = 60;
 /// See [`LEASE_ATTEMPTS_MAX`].
 const LEASE_INTERVAL: Duration = Duration::from_millis(50);
-/// The server's error code for a unique index that is violated.
-const DUPLICATE_KEY: i32 = 11_000;
 /// The server's error codes for an index that exists in another form.
 const INDEX_CONFLICTS: [i32; 2] = [85, 86];
-/// The server's error code for a document over its limit.
-const OBJECT_TOO_LARGE: i32 = 10_334;
-
 /// See the [module](self).
 pub struct MongoStore {
     uri: Secret,
@@ -154,6 +154,28 @@ impl MongoStore {
     fn find_user(&self, filter: Document) -> Result<Option<User>, StoreError> {
         let found = self.collection(USERS)?.find_one(filter).run()?;
         found.map(|document| self.with_profile(&document)).transpose()
+    }
+
+    /// Stores some of `rooms`, from the first on; of each of these the outcome.
+    fn save_some(&self, rooms: &[RoomRecord]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let database = self.database()?;
+        let collection = database.collection(ROOMS);
+        let are_unique = self.rooms_are_unique.load(Ordering::Relaxed);
+        let count = if are_unique { saving::group_len(rooms) } else { 1 };
+        if let [room] = &rooms[..count] {
+            if !are_unique
+                && let Some(stored) = self.room_head(&room.room_code)?
+                && stored.room.room_id.is_some()
+                && stored.room.room_id != room.room_id
+            {
+                return Ok(vec![Err(StoreError::Conflict)]);
+            }
+            return match saving::save_one(&collection, room) {
+                Err(error) if error.is_passing() => Err(error),
+                saved => Ok(vec![saved]),
+            };
+        }
+        saving::save_group(&database, &collection, &rooms[..count])
     }
 
     /// A user with its profile, which old data may lack.
@@ -278,6 +300,18 @@ impl Store for MongoStore {
     }
 
     fn ping(&self) -> Result<(), StoreError> {
+        let database = self.database()?;
+        let mut concern = database.write_concern().cloned().unwrap_or_default();
+        concern.w_timeout = Some(PROBE_TIMEOUT);
+        let options = CollectionOptions::builder().write_concern(concern).build();
+        let meta = database.collection_with_options::<Document>(META, options);
+        let update = doc! { "$set": { "at": DateTime::now() } };
+        let written = meta.update_one(doc! { "_id": "probe" }, update).upsert(true).run();
+        // Two servers may make it at once.
+        unless_duplicate(written).map(drop)
+    }
+
+    fn look(&self) -> Result<(), StoreError> {
         self.database()?.run_command(doc! { "ping": 1 }).run()?;
         Ok(())
     }
@@ -303,23 +337,16 @@ impl Store for MongoStore {
         Ok(found.and_then(documents::document))
     }
 
-    fn save_room(&self, room: &RoomRecord) -> Result<(), StoreError> {
-        if room.document.as_ref().is_some_and(|text| text.len() > DOCUMENT_BYTES_MAX) {
-            return Err(StoreError::TooLarge);
+    fn save_rooms(&self, rooms: &[RoomRecord]) -> Vec<Result<(), StoreError>> {
+        let mut outcomes = Vec::with_capacity(rooms.len());
+        while outcomes.len() < rooms.len() {
+            match self.save_some(&rooms[outcomes.len()..]) {
+                Ok(some) => outcomes.extend(some),
+                // It would not answer for the others either, and each would be waited for.
+                Err(error) => outcomes.resize(rooms.len(), Err(error)),
+            }
         }
-        if !self.rooms_are_unique.load(Ordering::Relaxed)
-            && let Some(stored) = self.room_head(&room.room_code)?
-            && stored.room.room_id.is_some()
-            && stored.room.room_id != room.room_id
-        {
-            return Err(StoreError::Conflict);
-        }
-        // `null` matches a field that is not there, too: a room of the old backend.
-        let same_room = doc! { "$in": [&room.room_id, Bson::Null] };
-        let filter = doc! { "room_code": &room.room_code, "room_id": same_room };
-        let update = doc! { "$set": documents::from_room(room) };
-        let saved = self.collection(ROOMS)?.update_one(filter, update).upsert(true).run();
-        unless_duplicate(saved)?.map(drop).ok_or(StoreError::Conflict)
+        outcomes
     }
 
     fn delete_room(&self, room_code: &str, room_id: &str) -> Result<(), StoreError> {
@@ -513,43 +540,6 @@ fn make_index(database: &Database, collection: &str, field: &str) -> Result<bool
 #[expect(clippy::disallowed_methods, reason = "workers may wait; the event loop never comes here")]
 fn pause(time: Duration) {
     std::thread::sleep(time);
-}
-
-/// What an operation gave; `None` if a unique index forbids it.
-fn unless_duplicate<T>(result: Result<T, Error>) -> Result<Option<T>, StoreError> {
-    match result {
-        Err(error) if code(&error) == Some(DUPLICATE_KEY) => Ok(None),
-        result => Ok(Some(result?)),
-    }
-}
-
-/// The server's code for what went wrong, if it was the server that said so.
-fn code(error: &Error) -> Option<i32> {
-    match error.kind.as_ref() {
-        ErrorKind::Command(command) => Some(command.code),
-        ErrorKind::Write(WriteFailure::WriteError(write)) => Some(write.code),
-        _ => None,
-    }
-}
-
-/// The driver's words without the debris around them. It never has the URI's password in them.
-fn brief(error: &Error) -> String {
-    let text = match error.kind.as_ref() {
-        ErrorKind::ServerSelection { .. } => "no MongoDB server answers".to_owned(),
-        ErrorKind::Authentication { .. } => "MongoDB refuses the user or password".to_owned(),
-        other => other.to_string(),
-    };
-    text.lines().next().unwrap_or_default().chars().take(200).collect()
-}
-
-impl From<Error> for StoreError {
-    fn from(error: Error) -> Self {
-        if code(&error) == Some(OBJECT_TOO_LARGE) {
-            Self::TooLarge
-        } else {
-            Self::Unavailable(brief(&error))
-        }
-    }
 }
 
 #[cfg(test)]

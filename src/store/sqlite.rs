@@ -1,24 +1,37 @@
 //! Rooms and accounts in one `SQLite` file, for servers that have no database beside them.
 //!
 //! With `sqlite/file.rs`, which opens, checks and copies the file, the only user of `rusqlite`.
+//! `sqlite/guard.rs` knows whether the file is still the one that was opened, `sqlite/draft.rs`
+//! makes files.
 //!
 //! **Two connections**, each behind its own lock: one writes, in immediate transactions, and waits
 //! for the disk (`synchronous=FULL`: what is acknowledged survives a power cut); the other only
 //! reads and, thanks to the write-ahead log, never waits for the first. One for each worker would
 //! cost a page cache each and gain nothing, because `SQLite` lets one writer in at a time. Other
 //! processes at the same file are fine; a busy one is waited for.
+//!
+//! **A write that worked** is one that a restart finds. So none is attempted, and none is said to
+//! have worked, while a file is gone or replaced, or once the content turned out to be damaged.
 
+mod draft;
 mod file;
+mod guard;
 
 pub use file::{FILE_NAME, backup, inspect};
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
+use guard::Guard;
+use log::debug;
+use rusqlite::config::DbConfig;
 use rusqlite::types::Type;
 use rusqlite::{
-    Connection, Error, OptionalExtension, Row, Transaction, TransactionBehavior, named_params,
+    Connection, Error, OptionalExtension, Row, Statement, Transaction, TransactionBehavior,
+    named_params,
 };
 
 use super::contract::{
@@ -31,6 +44,26 @@ use crate::config::HostAuth;
 
 /// Documents from this size on, in bytes, are followed by giving memory back.
 const LARGE_DOCUMENT_BYTES: usize = 256 << 10;
+
+/// How long a probe waits for another process that writes. The probe comes again soon, and keeps a
+/// worker meanwhile.
+const PROBE_BUSY_TIMEOUT: Duration = Duration::from_millis(100);
+/// Stores a room, unless another one has its code. One that comes without a document leaves a
+/// stored one alone.
+const SAVE_ROOM: &str = "
+    INSERT INTO rooms (room_code, room_id, host_id, host_auth, host_token_hash, created_at,
+        updated_at, document)
+    VALUES (:room_code, :room_id, :host_id, :host_auth, :host_token_hash, :created_at,
+        :updated_at, :document)
+    ON CONFLICT (room_code) DO UPDATE SET
+        room_id = excluded.room_id,
+        host_id = excluded.host_id,
+        host_auth = excluded.host_auth,
+        host_token_hash = excluded.host_token_hash,
+        created_at = excluded.created_at,
+        updated_at = excluded.updated_at,
+        document = coalesce(excluded.document, document)
+    WHERE rooms.room_id IS NULL OR rooms.room_id = excluded.room_id";
 
 /// The columns of a user, and the parameters with their values.
 const USER_COLUMNS: &str = "user_id, email, role, password_hash, created_at, setup_token, \
@@ -46,6 +79,9 @@ pub struct SqliteStore {
     path: PathBuf,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
+    guard: Guard,
+    /// The connections are closed; other ones, to nothing, stand in their place.
+    is_closed: AtomicBool,
 }
 
 impl SqliteStore {
@@ -61,7 +97,13 @@ impl SqliteStore {
         let path = dir.join(FILE_NAME);
         let reader = file::connect(&path)?;
         reader.pragma_update(None, "query_only", true)?;
-        Ok(Self { path, writer: Mutex::new(writer), reader: Mutex::new(reader) })
+        // Reading makes the log and its index, if they were not there.
+        reader.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        let guard = Guard::new(&path).map_err(|error| {
+            StoreError::Unavailable(format!("cannot watch {}: {error}", path.display()))
+        })?;
+        let (writer, reader) = (Mutex::new(writer), Mutex::new(reader));
+        Ok(Self { path, writer, reader, guard, is_closed: AtomicBool::new(false) })
     }
 
     /// Runs `work` in a transaction that nothing else can write beside.
@@ -69,15 +111,68 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut writer = lock(&self.writer);
-        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let done = work(&transaction)?;
-        transaction.commit()?;
-        Ok(done)
+        self.write_with(&mut lock(&self.writer), work)
+    }
+
+    /// The same for one that holds the lock.
+    fn write_with<T>(
+        &self,
+        writer: &mut Connection,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.ensure_sound(writer)?;
+        let done = transact(writer, work);
+        self.guard.note_write();
+        self.note_damage(&done);
+        // What was written to a file that is no longer there is not stored.
+        self.guard.check_place()?;
+        done
     }
 
     fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, StoreError> {
-        Ok(work(&lock(&self.reader))?)
+        let done = work(&lock(&self.reader)).map_err(StoreError::from);
+        self.note_damage(&done);
+        done
+    }
+
+    /// What cannot be read is a reason to look at everything before anything more is promised.
+    fn note_damage<T>(&self, done: &Result<T, StoreError>) {
+        if matches!(done, Err(StoreError::Damaged(_))) {
+            self.guard.suspect();
+        }
+    }
+
+    /// Whether what is written by `writer`, whose lock is held, can be read after a restart.
+    fn ensure_sound(&self, writer: &Connection) -> Result<(), StoreError> {
+        if self.is_closed.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable(format!("{FILE_NAME} is closed")));
+        }
+        if let Err(error) = self.guard.check_place() {
+            // The log goes into the file that it belongs to, wherever that is now: a server that
+            // starts on another file of that name must not replay it. That can be done without.
+            let _stays_behind = file::empty_log(writer);
+            return Err(error);
+        }
+        self.guard.check_damage()?;
+        if let Some(bytes) = self.guard.take_change() {
+            // Pages that are kept may be no longer those of the file.
+            writer.release_memory()?;
+            lock(&self.reader).release_memory()?;
+            if bytes <= file::CHECKED_AT_START_BYTES_MAX {
+                self.guard.suspect();
+            }
+        }
+        if self.guard.is_suspect() {
+            writer.release_memory()?;
+            let damage = file::find_damage(writer)?;
+            self.guard.note_verdict(damage.map(|damage| {
+                format!(
+                    "{FILE_NAME} is damaged ({damage}), so nothing is stored any more: stop the \
+                     server and restore a backup"
+                )
+            }));
+        }
+        self.guard.check_damage()
     }
 }
 
@@ -93,7 +188,42 @@ impl Store for SqliteStore {
     }
 
     fn ping(&self) -> Result<(), StoreError> {
-        self.read(|reader| reader.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())))
+        let mut writer = match self.writer.try_lock() {
+            Ok(writer) => writer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Its outcome will tell.
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::Unavailable("a write has not ended yet".to_owned()));
+            }
+        };
+        writer.busy_timeout(PROBE_BUSY_TIMEOUT)?;
+        let written = self.write_with(&mut writer, file::rewrite_header);
+        writer.busy_timeout(file::BUSY_TIMEOUT)?;
+        written
+    }
+
+    fn look(&self) -> Result<(), StoreError> {
+        match self.writer.try_lock() {
+            Ok(writer) => self.ensure_sound(&writer),
+            // A write looks by itself.
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        let mut writer = lock(&self.writer);
+        if self.is_closed.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let is_in_place = self.guard.check_place();
+        let reader = std::mem::replace(&mut *lock(&self.reader), Connection::open_in_memory()?);
+        reader.close().map_err(|(_, error)| error)?;
+        let is_log_empty = file::empty_log(&writer);
+        let last = std::mem::replace(&mut *writer, Connection::open_in_memory()?);
+        // The last one to be closed removes the log, whose name another file may have now.
+        last.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_in_place.is_err())?;
+        last.close().map_err(|(_, error)| error)?;
+        is_in_place.and(is_log_empty)
     }
 
     fn room_head(&self, room_code: &str) -> Result<Option<RoomHead>, StoreError> {
@@ -117,40 +247,27 @@ impl Store for SqliteStore {
         Ok(document)
     }
 
-    fn save_room(&self, room: &RoomRecord) -> Result<(), StoreError> {
-        let sql = "INSERT INTO rooms (room_code, room_id, host_id, host_auth, host_token_hash,
-                 created_at, updated_at, document)
-             VALUES (:room_code, :room_id, :host_id, :host_auth, :host_token_hash,
-                 :created_at, :updated_at, :document)
-             ON CONFLICT (room_code) DO UPDATE SET
-                 room_id = excluded.room_id,
-                 host_id = excluded.host_id,
-                 host_auth = excluded.host_auth,
-                 host_token_hash = excluded.host_token_hash,
-                 created_at = excluded.created_at,
-                 updated_at = excluded.updated_at,
-                 document = coalesce(excluded.document, document)
-             WHERE rooms.room_id IS NULL OR rooms.room_id = excluded.room_id";
-        let changed = self.write(|transaction| {
-            let values = named_params! {
-                ":room_code": room.room_code,
-                ":room_id": room.room_id,
-                ":host_id": room.host_id,
-                ":host_auth": room.host_auth.as_str(),
-                ":host_token_hash": room.host_token_hash,
-                ":created_at": room.created_at.0,
-                ":updated_at": room.updated_at.0,
-                ":document": room.document,
+    fn save_rooms(&self, rooms: &[RoomRecord]) -> Vec<Result<(), StoreError>> {
+        let saved = self.write(|transaction| {
+            let mut statement = transaction.prepare(SAVE_ROOM)?;
+            let save = |room| match save_room(&mut statement, room) {
+                // The statement has had no effect, and the others go on.
+                Err(error @ (StoreError::TooLarge | StoreError::Damaged(_)))
+                    if !transaction.is_autocommit() =>
+                {
+                    Ok(Err(error))
+                }
+                Err(error) => Err(error),
+                Ok(is_ours) => Ok(if is_ours { Ok(()) } else { Err(StoreError::Conflict) }),
             };
-            Ok(transaction.execute(sql, values)?)
-        })?;
-        if changed == 0 {
-            return Err(StoreError::Conflict);
+            rooms.iter().map(save).collect::<Result<Vec<_>, _>>()
+        });
+        if rooms.iter().any(|room| is_large(room.document.as_ref()))
+            && let Err(error) = lock(&self.writer).release_memory()
+        {
+            debug!("memory that a document took is kept: {error}");
         }
-        if is_large(room.document.as_ref()) {
-            lock(&self.writer).release_memory()?;
-        }
-        Ok(())
+        saved.unwrap_or_else(|error| vec![Err(error); rooms.len()])
     }
 
     fn delete_room(&self, room_code: &str, room_id: &str) -> Result<(), StoreError> {
@@ -268,6 +385,16 @@ impl Store for SqliteStore {
     }
 }
 
+fn transact<T>(
+    writer: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let done = work(&transaction)?;
+    transaction.commit()?;
+    Ok(done)
+}
+
 fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     // A transaction that a panic has interrupted is rolled back when it is dropped.
     connection.lock().unwrap_or_else(PoisonError::into_inner)
@@ -275,6 +402,21 @@ fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
 
 fn is_large(document: Option<&String>) -> bool {
     document.is_some_and(|document| document.len() >= LARGE_DOCUMENT_BYTES)
+}
+
+/// Stores a room with [`SAVE_ROOM`]; false if another one has its code.
+fn save_room(statement: &mut Statement<'_>, room: &RoomRecord) -> Result<bool, StoreError> {
+    let values = named_params! {
+        ":room_code": room.room_code,
+        ":room_id": room.room_id,
+        ":host_id": room.host_id,
+        ":host_auth": room.host_auth.as_str(),
+        ":host_token_hash": room.host_token_hash,
+        ":created_at": room.created_at.0,
+        ":updated_at": room.updated_at.0,
+        ":document": room.document,
+    };
+    Ok(statement.execute(values)? > 0)
 }
 
 fn has_users(connection: &Connection) -> Result<bool, Error> {

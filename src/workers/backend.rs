@@ -41,7 +41,7 @@ impl Backend {
             Job::ReadDocument { room_code, room_id, memory } => {
                 Outcome::ReadDocument(self.read_document(&room_code, &room_id, memory))
             }
-            Job::SaveRoom { room, now } => Outcome::SavedRoom(self.save_room(*room, now)),
+            Job::SaveRooms { rooms, now } => Outcome::SavedRooms(self.save_rooms(rooms, now)),
             Job::DeleteRoom { room_code, room_id } => {
                 Outcome::DeletedRoom(self.store.delete_room(&room_code, &room_id))
             }
@@ -53,6 +53,7 @@ impl Backend {
                 Outcome::CheckedAccounts(self.accounts.ended(identities))
             }
             Job::InspectProcess => Outcome::InspectedProcess(process::facts()),
+            Job::InspectStore => Outcome::InspectedStore(self.store.look()),
             Job::Probe { now } => Outcome::Probed(self.probe(now)),
         }
     }
@@ -80,21 +81,16 @@ impl Backend {
         Ok(document)
     }
 
-    fn save_room(&self, room: StoredRoom, now: UnixMillis) -> Result<(), StoreError> {
-        let document = match &room.document {
-            StoredDocument::None | StoredDocument::Unread { .. } => Ok(None),
-            StoredDocument::Whole(document) => protocol::document_text(document).map(Some),
-        };
-        self.store.save_room(&RoomRecord {
-            room_code: room.room_code,
-            room_id: room.room_id,
-            host_id: room.host_id,
-            host_auth: room.host_auth,
-            host_token_hash: room.host_token.map(|hash| hash.0),
-            document: document.map_err(|error| StoreError::Damaged(error.to_string()))?,
-            created_at: room.created_at,
-            updated_at: now,
-        })
+    /// Stores those that have a document which can be read; of each room the outcome.
+    fn save_rooms(&self, rooms: Vec<StoredRoom>, now: UnixMillis) -> Vec<Result<(), StoreError>> {
+        let mut records = Vec::with_capacity(rooms.len());
+        let converted: Vec<Result<(), StoreError>> =
+            rooms.into_iter().map(|room| Ok(records.push(room_record(room, now)?))).collect();
+        let mut saved = self.store.save_rooms(&records).into_iter();
+        debug_assert_eq!(saved.len(), records.len(), "each room has its outcome");
+        let unanswered = || Err(StoreError::Damaged("the store said nothing of it".to_owned()));
+        let mut outcome = || saved.next().unwrap_or_else(unanswered);
+        converted.into_iter().map(|converted| converted.and_then(|()| outcome())).collect()
     }
 
     fn probe(&self, now: UnixMillis) -> Result<(), StoreError> {
@@ -123,4 +119,22 @@ fn stored_room(head: RoomHead) -> StoredRoom {
         }),
         created_at: room.created_at,
     }
+}
+
+/// `room` as it is stored at `now`.
+fn room_record(room: StoredRoom, now: UnixMillis) -> Result<RoomRecord, StoreError> {
+    let document = match &room.document {
+        StoredDocument::None | StoredDocument::Unread { .. } => Ok(None),
+        StoredDocument::Whole(document) => protocol::document_text(document).map(Some),
+    };
+    Ok(RoomRecord {
+        room_code: room.room_code,
+        room_id: room.room_id,
+        host_id: room.host_id,
+        host_auth: room.host_auth,
+        host_token_hash: room.host_token.map(|hash| hash.0),
+        document: document.map_err(|error| StoreError::Damaged(error.to_string()))?,
+        created_at: room.created_at,
+        updated_at: now,
+    })
 }

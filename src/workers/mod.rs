@@ -2,6 +2,7 @@
 //! process tells of itself. Everything here may block; nothing here knows a client's socket.
 
 pub mod backend;
+pub mod ending;
 pub mod logging;
 pub mod pool;
 pub mod process;

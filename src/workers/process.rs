@@ -5,6 +5,7 @@ use std::fs;
 
 use rustix::process::{Resource, getrlimit};
 
+use super::logging;
 use crate::base::metrics::ProcessFacts;
 
 /// The unit of times in `/proc/PID/stat`: `USER_HZ`, which is 100 on every architecture that the
@@ -21,6 +22,7 @@ pub fn facts() -> Option<ProcessFacts> {
         // Listing them opens one.
         open_files: open_files.saturating_sub(1),
         open_files_max: limit.unwrap_or(u64::MAX),
+        log_lines_dropped: logging::dropped(),
         ..facts
     })
 }
@@ -38,6 +40,7 @@ fn parse(stat: &str, statm: &str, page_bytes: u64) -> Option<ProcessFacts> {
         processor_seconds: (user + system) / TICKS_PER_SECOND,
         open_files: 0,
         open_files_max: 0,
+        log_lines_dropped: 0,
     })
 }
 

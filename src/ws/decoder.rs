@@ -20,6 +20,7 @@ use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
 use super::close::CloseReason;
+use crate::base::memory::{allocated_bytes, resident_bytes};
 
 /// What a context's read buffer begins with, and what it takes in at once. tungstenite zero-fills
 /// that much before each read: small messages pay for more, and big ones do not notice less.
@@ -94,15 +95,17 @@ struct MessageContext {
     boundary: Boundary,
     /// The message has come in part: at least one frame of it is complete, its last one is not.
     is_fragmented: bool,
-    /// Bytes of the message's complete frames.
+    /// Payload bytes of the message's complete frames.
     fragment_bytes: usize,
-    /// Bytes that have come of the current frame.
+    /// Capacity of what they were copied to.
+    fragment_capacity: usize,
+    /// Payload bytes that have come of the current frame.
     frame_bytes: usize,
-    /// The most that has come of one frame of the message: the read buffer keeps as much until the
-    /// message ends, beside the fragments that were copied out of it.
+    /// The most that has ever come of one frame: so much of the read buffer was written to. The
+    /// fragments that were copied out of it come on top.
     frame_bytes_most: usize,
-    /// The longest payload that the read buffer had to hold.
-    buffer_bytes: usize,
+    /// Capacity of the read buffer: made for the longest payload that was announced.
+    buffer_capacity: usize,
 }
 
 /// A place in a stream of frames.
@@ -121,6 +124,8 @@ struct Boundary {
 struct Advance {
     /// Bytes that belong to the current frame; at least 1.
     bytes: usize,
+    /// How many of them are payload.
+    payload_bytes: usize,
     /// Kind and payload length of the frame whose header ended here.
     header: Option<(OpCode, usize)>,
 }
@@ -212,7 +217,7 @@ impl DecoderPool {
 
     fn give_back(&mut self, context: Box<MessageContext>) {
         debug_assert!(context.is_between_messages());
-        if context.buffer_bytes <= SPARE_BUFFER_BYTES_MAX && self.spares.len() < SPARES_MAX {
+        if context.buffer_capacity <= SPARE_BUFFER_BYTES_MAX && self.spares.len() < SPARES_MAX {
             self.spares.push(context);
         }
     }
@@ -230,9 +235,10 @@ impl MessageContext {
             boundary: Boundary::default(),
             is_fragmented: false,
             fragment_bytes: 0,
+            fragment_capacity: 0,
             frame_bytes: 0,
             frame_bytes_most: 0,
-            buffer_bytes: READ_BUFFER_BYTES,
+            buffer_capacity: READ_BUFFER_BYTES,
         }
     }
 
@@ -247,8 +253,13 @@ impl MessageContext {
         self.boundary.is_between_frames() && !self.is_fragmented
     }
 
+    /// tungstenite makes room for all of a frame at once, and for fragments by doubling.
     fn held_bytes(&self) -> usize {
-        size_of::<Self>() + READ_BUFFER_BYTES + self.fragment_bytes + self.frame_bytes_most
+        // It zero-fills so much behind what has come.
+        let written = self.frame_bytes_most + READ_BUFFER_BYTES;
+        allocated_bytes(size_of::<Self>())
+            + resident_bytes(self.buffer_capacity, written)
+            + resident_bytes(self.fragment_capacity, self.fragment_bytes)
     }
 
     /// As [`Decoder::next`].
@@ -261,10 +272,10 @@ impl MessageContext {
             let step = self.boundary.advance(input)?;
             let (piece, rest) = input.split_at(step.bytes);
             *input = rest;
-            self.frame_bytes += piece.len();
+            self.frame_bytes += step.payload_bytes;
             self.frame_bytes_most = self.frame_bytes_most.max(self.frame_bytes);
             if let Some((_, payload_bytes)) = step.header {
-                self.buffer_bytes = self.buffer_bytes.max(payload_bytes);
+                grow(&mut self.buffer_capacity, payload_bytes);
             }
             let mut feed = Feed { input: piece, replies };
             let read = self.tungstenite.read(&mut feed);
@@ -278,6 +289,7 @@ impl MessageContext {
                 // A whole frame and no message: there is more of it to come.
                 self.is_fragmented = true;
                 self.fragment_bytes += mem::take(&mut self.frame_bytes);
+                grow(&mut self.fragment_capacity, self.fragment_bytes);
             }
         }
         Ok(None)
@@ -289,9 +301,7 @@ impl MessageContext {
         if matches!(message, Message::Text(_) | Message::Binary(_)) {
             self.is_fragmented = false;
             self.fragment_bytes = 0;
-        }
-        if !self.is_fragmented {
-            self.frame_bytes_most = 0;
+            self.fragment_capacity = 0;
         }
         // tungstenite would answer at the next read, which may be another connection's.
         if matches!(message, Message::Ping(_)) {
@@ -328,7 +338,8 @@ impl Boundary {
     fn advance(&mut self, input: &[u8]) -> Result<Advance, CloseReason> {
         debug_assert!(!input.is_empty());
         if self.payload_bytes_left > 0 {
-            return Ok(Advance { bytes: self.skip_payload(input), header: None });
+            let bytes = self.skip_payload(input);
+            return Ok(Advance { bytes, payload_bytes: bytes, header: None });
         }
         let known = usize::from(self.header_bytes);
         let copied = input.len().min(HEADER_BYTES_MAX - known);
@@ -338,16 +349,18 @@ impl Boundary {
         let Some((header, payload_bytes)) = parsed else {
             debug_assert_eq!(copied, input.len(), "no header is longer than the longest");
             self.header_bytes += copied as u8;
-            return Ok(Advance { bytes: copied, header: None });
+            return Ok(Advance { bytes: copied, payload_bytes: 0, header: None });
         };
         // It ends behind what was known of it, or it would have been complete before.
         let header_bytes = cursor.position() as usize - known;
         self.header_bytes = 0;
         self.payload_bytes_left = payload_bytes;
-        let payload_bytes = usize::try_from(payload_bytes).unwrap_or(usize::MAX);
+        let announced_bytes = usize::try_from(payload_bytes).unwrap_or(usize::MAX);
+        let payload_bytes = self.skip_payload(&input[header_bytes..]);
         Ok(Advance {
-            bytes: header_bytes + self.skip_payload(&input[header_bytes..]),
-            header: Some((header.opcode, payload_bytes)),
+            bytes: header_bytes + payload_bytes,
+            payload_bytes,
+            header: Some((header.opcode, announced_bytes)),
         })
     }
 
@@ -356,6 +369,13 @@ impl Boundary {
         let skipped = left.min(input.len());
         self.payload_bytes_left -= skipped as u64;
         skipped
+    }
+}
+
+/// The capacity of a buffer that has to hold `bytes` and grows as those of std and `bytes` do.
+fn grow(capacity: &mut usize, bytes: usize) {
+    if bytes > *capacity {
+        *capacity = bytes.max(*capacity * 2);
     }
 }
 

@@ -174,6 +174,7 @@ mod tests {
     use tungstenite::protocol::frame::Frame as Theirs;
 
     use super::*;
+    use crate::base::memory::allocated_bytes;
 
     fn by_tungstenite(frame: Theirs) -> Vec<u8> {
         let mut out = Vec::new();
@@ -227,7 +228,7 @@ mod tests {
             let frame = Frame::text(&mut scratch, &budget, write);
             let bytes = frame.as_slice().len();
             assert_eq!(matches!(frame.bytes, FrameBytes::Shared(_)), is_shared);
-            assert_eq!(budget.used(), if is_shared { bytes } else { 0 });
+            assert_eq!(budget.used(), if is_shared { allocated_bytes(bytes) } else { 0 });
             drop(frame);
             assert_eq!(budget.used(), 0);
         }

@@ -17,7 +17,7 @@ fn is_lookup((_, job): &(JobId, Job)) -> bool {
 }
 
 fn is_save((_, job): &(JobId, Job)) -> bool {
-    matches!(job, Job::SaveRoom { .. })
+    matches!(job, Job::SaveRooms { .. })
 }
 
 fn is_deletion((_, job): &(JobId, Job)) -> bool {
@@ -64,7 +64,7 @@ fn a_deletion_waits_for_a_save_and_the_administrator_for_both() {
     let ann = ask_to_close(&mut world, Role::Admin);
     assert_eq!(close_code(&world.take(member)), Some(1008));
     assert!(!world.network.jobs.iter().any(is_deletion), "a save is under way");
-    end(&mut world, is_save, Outcome::SavedRoom(Ok(())));
+    end(&mut world, is_save, Outcome::SavedRooms(vec![Ok(())]));
     assert_eq!(world.take(ann), b"", "it is stored");
     end(&mut world, is_deletion, Outcome::DeletedRoom(Ok(())));
     assert!(world.take_text(ann).starts_with("HTTP/1.1 200 "));
@@ -83,7 +83,7 @@ fn after_five_seconds_the_administrator_is_told_but_nobody_gets_in() {
     world.send(late, CREATE);
     assert!(world.take_text(late).starts_with("HTTP/1.1 503 "));
     // A store that comes back does what it was asked; nobody hears it.
-    end(&mut world, is_save, Outcome::SavedRoom(Ok(())));
+    end(&mut world, is_save, Outcome::SavedRooms(vec![Ok(())]));
     end(&mut world, is_deletion, Outcome::DeletedRoom(Ok(())));
     assert_eq!(world.take(ann), b"");
     world.send(late, CREATE);
@@ -94,20 +94,20 @@ fn after_five_seconds_the_administrator_is_told_but_nobody_gets_in() {
 #[test]
 fn an_administrator_who_goes_is_not_answered_and_a_store_that_fails_is_reported() {
     let (mut world, _) = world();
-    end(&mut world, is_save, Outcome::SavedRoom(Ok(())));
+    end(&mut world, is_save, Outcome::SavedRooms(vec![Ok(())]));
     let ann = ask_to_close(&mut world, Role::Admin);
     world.lose(ann);
     let away = StoreError::Unavailable("simulated".to_owned());
     end(&mut world, is_deletion, Outcome::DeletedRoom(Err(away.clone())));
     assert_eq!(world.take(ann), b"");
-    world.answer_probes();
     world.pass_until(after(6));
+    world.answer_probes();
 
     let ann = ask_to_close(&mut world, Role::Admin);
     end(&mut world, is_lookup, Outcome::FoundRoom(Ok(None)));
     assert!(world.take_text(ann).starts_with("HTTP/1.1 404 "), "it has left memory");
     let (mut world, _) = self::world();
-    end(&mut world, is_save, Outcome::SavedRoom(Ok(())));
+    end(&mut world, is_save, Outcome::SavedRooms(vec![Ok(())]));
     let ann = ask_to_close(&mut world, Role::Admin);
     end(&mut world, is_deletion, Outcome::DeletedRoom(Err(away)));
     assert!(world.take_text(ann).starts_with("HTTP/1.1 503 "));

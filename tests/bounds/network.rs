@@ -33,6 +33,10 @@ pub(crate) struct Client {
     pub(crate) is_stalled: bool,
     /// So many bytes are taken all the same.
     pub(crate) room: usize,
+    /// The send buffers that the server asked for, in bytes.
+    pub(crate) send_buffers: Vec<usize>,
+    /// What it has not read is lost with its connection.
+    pub(crate) is_forsaken: bool,
     /// When the server shut its half.
     pub(crate) shut_at: Option<Timestamp>,
     /// When its socket was closed.
@@ -105,6 +109,8 @@ impl Network {
             inbound: Vec::new(),
             is_stalled: false,
             room: 0,
+            send_buffers: Vec::new(),
+            is_forsaken: false,
             shut_at: None,
             gone_at: None,
         });
@@ -141,7 +147,7 @@ impl Network {
 impl Transport<Engine> for Network {
     type Error = Infallible;
 
-    fn now(&self) -> Now {
+    fn now(&mut self) -> Now {
         self.now
     }
 
@@ -218,6 +224,18 @@ impl Transport<Engine> for Network {
         let written = client.inbound.len() - before;
         client.room = client.room.saturating_sub(written);
         Ok(written)
+    }
+
+    fn set_send_buffer(&mut self, conn: ConnId, bytes: usize) {
+        self.client(conn).send_buffers.push(bytes);
+    }
+
+    fn retain_full(&mut self, conns: &mut Vec<ConnId>) {
+        conns.retain(|conn| self.client(*conn).is_stalled);
+    }
+
+    fn forsake(&mut self, conn: ConnId) {
+        self.client(conn).is_forsaken = true;
     }
 
     fn shut(&mut self, conn: ConnId) {

@@ -35,8 +35,8 @@ fn join_stored(world: &mut World) -> usize {
 /// The store answers the save that is under way, if there is one.
 fn save(world: &mut World) -> Option<()> {
     let index =
-        world.network.jobs.iter().position(|(_, job)| matches!(job, Job::SaveRoom { .. }))?;
-    world.end_job(index, Outcome::SavedRoom(Ok(())));
+        world.network.jobs.iter().position(|(_, job)| matches!(job, Job::SaveRooms { .. }))?;
+    world.end_job(index, Outcome::SavedRooms(vec![Ok(())]));
     Some(())
 }
 
@@ -129,9 +129,9 @@ fn a_store_that_does_not_answer_delays_the_goodbye_by_two_seconds() {
     assert_eq!(close_code(&world.take(member)), Some(1001));
     assert!(!world.is_finished(), "it is still worth waiting, within the grace");
     // A write that failed is tried again meanwhile.
-    let index = world.network.jobs.iter().position(|(_, job)| matches!(job, Job::SaveRoom { .. }));
+    let index = world.network.jobs.iter().position(|(_, job)| matches!(job, Job::SaveRooms { .. }));
     let away = StoreError::Unavailable("simulated".into());
-    world.end_job(index.expect("it is under way"), Outcome::SavedRoom(Err(away)));
+    world.end_job(index.expect("it is under way"), Outcome::SavedRooms(vec![Err(away)]));
     assert!(!world.is_finished());
     world.pass_until(after(9));
     save(&mut world).expect("it is tried again");

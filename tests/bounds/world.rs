@@ -87,7 +87,12 @@ impl World {
 
     /// A new connection in the room `code`, which exists; its number.
     pub(crate) fn join(&mut self, code: &str) -> usize {
-        let client = self.upgrade();
+        self.join_from(IpAddr::V4(Ipv4Addr::LOCALHOST), code)
+    }
+
+    /// The same from `address`.
+    pub(crate) fn join_from(&mut self, address: IpAddr, code: &str) -> usize {
+        let client = self.upgrade_from(address);
         let join = format!(r#"{{"action":"join","room_code":"{code}","peer_id":"p{client}"}}"#);
         self.say(client, &join);
         let answer = self.take_text(client);
@@ -126,26 +131,28 @@ impl World {
     }
 
     /// The same `bytes`, not more than one read brings, come from all of `clients` in one instant.
-    /// What the most was that counted against the memory budget.
+    /// How much more counted against the memory budget at most.
     pub(crate) fn send_at_once(&mut self, clients: &[usize], bytes: &[u8]) -> usize {
         assert!(bytes.len() <= READ_BYTES_MAX);
         self.network.peak = 0;
+        let before = self.used_bytes();
         for client in clients {
             self.network.send(*client, bytes);
         }
         self.turn();
-        self.network.peak
+        self.network.peak.saturating_sub(before)
     }
 
-    /// The connections of all `clients` break in one instant. What the most was that counted
-    /// against the memory budget.
+    /// The connections of all `clients` break in one instant. How much more
+    /// counted against the memory budget at most.
     pub(crate) fn lose_at_once(&mut self, clients: &[usize]) -> usize {
         self.network.peak = 0;
+        let before = self.used_bytes();
         for client in clients {
             self.network.happen(Event::Breaks(*client));
         }
         self.turn();
-        self.network.peak
+        self.network.peak.saturating_sub(before)
     }
 
     /// The connection of a client breaks.
@@ -204,10 +211,19 @@ impl World {
 
     /// The store answers that it is there, as often as it is asked.
     pub(crate) fn answer_probes(&mut self) {
-        while let Some(index) =
-            self.network.jobs.iter().position(|(_, job)| matches!(job, Job::Probe { .. }))
+        let answer = |(_, job): &(_, Job)| match job {
+            Job::Probe { .. } => Some(Outcome::Probed(Ok(()))),
+            Job::InspectStore => Some(Outcome::InspectedStore(Ok(()))),
+            _ => None,
+        };
+        while let Some((index, outcome)) = self
+            .network
+            .jobs
+            .iter()
+            .enumerate()
+            .find_map(|(index, job)| Some((index, answer(job)?)))
         {
-            self.end_job(index, Outcome::Probed(Ok(())));
+            self.end_job(index, outcome);
         }
     }
 

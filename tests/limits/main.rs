@@ -2,10 +2,13 @@
 //! client can take from another.
 
 mod cgroup;
+mod crowd;
 mod documents;
 mod fairness;
 mod memory;
+mod slow_disk;
 mod stop;
+mod store_truth;
 #[path = "../support/mod.rs"]
 mod support;
 mod time;

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -64,23 +66,60 @@ fn a_rate_of_zero_is_no_limit() {
     }
 }
 
-#[test]
-fn guessing_room_codes_is_limited_for_the_guessing_address_alone() {
-    const GUESSES_PER_MINUTE: usize = 30;
-    let server = Server::start(&[]);
-    server.create_room(&json!({ "desired_room_code": "room" }));
-    let mut guesser = server.connect();
-    for number in 0..GUESSES_PER_MINUTE {
-        let code = format!("GUESS{number}");
-        guesser.send_json(&json!({ "action": "join", "room_code": code, "peer_id": "p" }));
-        guesser.expect_error("room_not_found");
-    }
-    guesser.send_json(&json!({ "action": "join", "room_code": "GUESS", "peer_id": "p" }));
-    guesser.expect_error("rate_limited");
+/// Ends the guessing, also when the test fails.
+struct Over<'a>(&'a AtomicBool);
 
-    let url = format!("ws://{}/ws", server.address());
-    let mut other = WebSocketClient::over(connect_from(2, &server), &url, &[]).expect("a 101");
-    other.join("room", "peer");
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Guesses that are not waited for: each on a connection of its own, which is dropped.
+fn guess_until(is_over: &AtomicBool, address: SocketAddr) -> usize {
+    let mut guesses = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let Ok(mut stream) = TcpStream::connect(address) else { continue };
+        let request = format!("GET /api/rooms/GUESS{guesses} HTTP/1.1\r\nHost: a\r\n\r\n");
+        guesses += usize::from(stream.write_all(request.as_bytes()).is_ok());
+    }
+    guesses
+}
+
+#[test]
+fn guesses_at_full_speed_keep_nobody_at_their_address_out() {
+    const MISSES_PER_MINUTE: usize = 30;
+    /// Less than an answer may be late.
+    const AT_ONCE: Duration = Duration::from_secs(4);
+    let server = Server::start(&[]);
+    let body = json!({ "desired_room_code": "room", "desired_host_id": "host" });
+    server.create_room(&body);
+    let is_over = AtomicBool::new(false);
+    let guesses = thread::scope(|scope| {
+        let guesser = scope.spawn(|| guess_until(&is_over, server.address()));
+        let over = Over(&is_over);
+        let mut waiting: Vec<HttpClient> = (0..2 * MISSES_PER_MINUTE)
+            .map(|number| {
+                let mut client = server.open();
+                client.request("GET", &format!("/api/rooms/WAIT{number}"), &[], "");
+                client
+            })
+            .collect();
+        for round in 0..20 {
+            let start = Deadline::start();
+            let again = server.http("POST", "/api/rooms", &[], &body.to_string());
+            assert_eq!((again.status, &again.json()["host_id"]), (200, &json!("host")));
+            assert_eq!(server.get("/api/rooms/room").status, 200);
+            server.join("room", "member").close();
+            assert!(start.passed() < AT_ONCE, "round {round}: {:?}", start.passed());
+        }
+        for client in &mut waiting {
+            assert_eq!(client.response().status, 404, "it is answered as ever, if late");
+        }
+        drop(over);
+        guesser.join().expect("it does not panic")
+    });
+    assert!(guesses > 10 * MISSES_PER_MINUTE, "{guesses} are no attack");
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod frames;
 mod http_messages;
 mod limits;
 mod liveness;
+mod log;
 mod metrics;
 mod pages;
 mod process;

@@ -10,7 +10,7 @@ fn a_created_room_is_described_in_full() {
     let room = server.create_room(&json!({ "desired_room_code": null, "other": 1 }));
     assert_eq!(room["success"], true);
     let code = room["room_code"].as_str().expect("a string");
-    assert_eq!(code.len(), 6);
+    assert_eq!(code.len(), 10);
     assert!(code.chars().all(|c| "ABCDEFGHJKMNPQRSTUVWXYZ23456789".contains(c)), "{code}");
     assert_eq!(room["websocket_url"], format!("ws://{}/ws", server.address()));
     for field in ["room_id", "host_id", "host_token"] {
@@ -43,9 +43,12 @@ fn a_desired_code_that_exists_is_given_back_without_its_token() {
     assert_eq!(again["restored"], true);
     assert_eq!(again["has_document"], false);
     assert_eq!(again.get("host_token"), None);
-    for field in ["room_id", "host_id", "room_code", "websocket_url"] {
+    for field in ["room_id", "room_code", "websocket_url"] {
         assert_eq!(again[field], first[field], "{field}");
     }
+    assert_eq!(again["host_id"], Value::Null, "a client that asks for another one is not told");
+    let again = server.http("POST", "/api/rooms", &[], &body.to_string()).json();
+    assert_eq!((&again["restored"], &again["host_id"]), (&json!(true), &json!("me")));
 }
 
 #[test]
@@ -127,7 +130,7 @@ fn rooms_survive_a_stop_and_acknowledged_documents_even_a_crash() {
     assert_eq!(server.stop(), Some(0));
 
     let server = Server::start_in(server.directory(), &[]);
-    let body = json!({ "desired_room_code": "room" }).to_string();
+    let body = json!({ "desired_room_code": "room", "desired_host_id": "host" }).to_string();
     let restored = server.http("POST", "/api/rooms", &[], &body).json();
     assert_eq!((&restored["restored"], &restored["has_document"]), (&json!(true), &json!(true)));
     assert_eq!(restored["host_id"], "host");

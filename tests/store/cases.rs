@@ -19,6 +19,20 @@ pub(crate) trait Database {
 pub(crate) const CREATED_AT: UnixMillis = UnixMillis(1_795_433_969_007);
 const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
 
+/// A new database takes what a probe writes, and nothing is wrong with it.
+pub(crate) fn a_probe_works_beside_others(database: &impl Database) {
+    let stores = [database.open(), database.open()];
+    for _ in 0..3 {
+        for store in &stores {
+            assert_eq!(store.ping(), Ok(()));
+            assert_eq!(store.look(), Ok(()));
+        }
+    }
+    for store in &stores {
+        assert_eq!(store.close(), Ok(()));
+    }
+}
+
 pub(crate) fn room(room_code: &str, room_id: &str) -> RoomRecord {
     RoomRecord {
         room_code: room_code.to_owned(),
@@ -30,6 +44,13 @@ pub(crate) fn room(room_code: &str, room_id: &str) -> RoomRecord {
         created_at: CREATED_AT,
         updated_at: UnixMillis(CREATED_AT.0 + 1_000),
     }
+}
+
+/// Stores one room.
+pub(crate) fn save(store: &(impl Store + ?Sized), room: &RoomRecord) -> Result<(), StoreError> {
+    let mut outcomes = store.save_rooms(std::slice::from_ref(room));
+    assert_eq!(outcomes.len(), 1);
+    outcomes.remove(0)
 }
 
 /// The user `number`, who has set a password.
@@ -118,7 +139,7 @@ pub(crate) fn a_room_is_read_as_it_was_saved(database: &dyn Database) {
     assert_eq!(store.room("ABC234").unwrap(), None);
 
     let mut saved = room("ABC234", "r1");
-    store.save_room(&saved).unwrap();
+    save(&*store, &saved).unwrap();
     assert_eq!(store.room("ABC234").unwrap(), Some(saved.clone()));
     assert_eq!(store.room("abc234").unwrap(), None);
 
@@ -127,7 +148,7 @@ pub(crate) fn a_room_is_read_as_it_was_saved(database: &dyn Database) {
     saved.host_auth = HostAuth::PeerId;
     saved.host_token_hash = None;
     saved.updated_at = UnixMillis(CREATED_AT.0 + 2_000);
-    store.save_room(&saved).unwrap();
+    save(&*store, &saved).unwrap();
     assert_eq!(store.room("ABC234").unwrap(), Some(saved.clone()));
     assert_eq!(database.open().room("ABC234").unwrap(), Some(saved));
 }
@@ -135,7 +156,7 @@ pub(crate) fn a_room_is_read_as_it_was_saved(database: &dyn Database) {
 pub(crate) fn a_deleted_room_is_gone_and_another_stays(database: &dyn Database) {
     let store = database.open();
     for (code, id) in [("SAME", "r1"), ("Same", "r2")] {
-        store.save_room(&room(code, id)).unwrap();
+        save(&*store, &room(code, id)).unwrap();
     }
     store.delete_room("SAME", "r2").unwrap();
     assert!(store.room("SAME").unwrap().is_some(), "that is another room");
@@ -145,52 +166,84 @@ pub(crate) fn a_deleted_room_is_gone_and_another_stays(database: &dyn Database) 
     assert_eq!(database.open().room("SAME").unwrap(), None);
     assert!(store.room("Same").unwrap().is_some(), "codes are taken as they are");
     let next = room("SAME", "r3");
-    store.save_room(&next).unwrap();
+    save(&*store, &next).unwrap();
     assert_eq!(store.room("SAME").unwrap(), Some(next), "the code is free");
 }
 
 pub(crate) fn another_room_never_takes_a_code(database: &dyn Database) {
     let store = database.open();
     let first = RoomRecord { document: Some("first".to_owned()), ..room("SAME", "r1") };
-    store.save_room(&first).unwrap();
+    save(&*store, &first).unwrap();
     let second = RoomRecord { document: Some("second".to_owned()), ..room("SAME", "r2") };
-    assert_eq!(store.save_room(&second), Err(StoreError::Conflict));
+    assert_eq!(save(&*store, &second), Err(StoreError::Conflict));
     assert_eq!(store.room("SAME").unwrap(), Some(first));
 
     let outcomes =
-        race(database, 8, |store, number| store.save_room(&room("RACE", &format!("r{number}"))));
+        race(database, 8, |store, number| save(store, &room("RACE", &format!("r{number}"))));
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
     let lost = outcomes.into_iter().filter(Result::is_err);
     assert!(lost.into_iter().all(|outcome| outcome == Err(StoreError::Conflict)));
 
     // The same room from many sides is no conflict.
-    let outcomes = race(database, 8, |store, _| store.save_room(&room("OURS", "r1")));
+    let outcomes = race(database, 8, |store, _| save(store, &room("OURS", "r1")));
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+}
+
+pub(crate) fn rooms_are_saved_together_and_each_has_its_own_outcome(database: &dyn Database) {
+    let store = database.open();
+    assert_eq!(store.save_rooms(&[]), []);
+    let saved = |number: u32, text: &str| RoomRecord {
+        document: Some(format!("{text} {number}")),
+        ..room(&format!("ROOM{number}"), &format!("r{number}"))
+    };
+    let mut group: Vec<RoomRecord> = (0..200).map(|number| saved(number, "first")).collect();
+    assert!(store.save_rooms(&group).iter().all(Result::is_ok));
+    for record in &group {
+        assert_eq!(store.room(&record.room_code).as_ref(), Ok(&Some(record.clone())));
+    }
+    // In the middle of others, known and new, the room of another owner and one for no database.
+    group = (100..300).map(|number| saved(number, "second")).collect();
+    group[50].room_id = Some("another".to_owned());
+    let (before, after) = (store.save_rooms(&group), database.open());
+    for (record, outcome) in group.iter().zip(before) {
+        let stored = after.room(&record.room_code).unwrap();
+        if record.room_code == "ROOM150" {
+            assert_eq!(outcome, Err(StoreError::Conflict));
+            assert_eq!(stored, Some(saved(150, "first")));
+        } else {
+            assert_eq!((outcome, stored), (Ok(()), Some(record.clone())));
+        }
+    }
+    // More than goes into one command.
+    let large = |number| RoomRecord { document: Some("x".repeat(5 << 20)), ..saved(number, "") };
+    let group = [large(1), large(2), saved(3, "third"), large(4), large(5)];
+    assert_eq!(store.save_rooms(&group), vec![Ok(()); 5]);
+    assert!(group.iter().all(|room| store.room(&room.room_code).unwrap().as_ref() == Some(room)));
 }
 
 pub(crate) fn a_document_may_have_four_mebibytes(database: &dyn Database) {
     let store = database.open();
     let document = "ห้อง, ".repeat((4 << 20) / "ห้อง, ".len());
     let saved = RoomRecord { document: Some(document), ..room("BIG", "r1") };
-    store.save_room(&saved).unwrap();
+    save(&*store, &saved).unwrap();
     assert!(store.room("BIG").unwrap() == Some(saved));
 }
 
 pub(crate) fn a_document_is_read_apart_and_stays_without_another(database: &dyn Database) {
     let store = database.open();
     assert_eq!(store.document("ROOM", "r1"), Ok(None));
-    store.save_room(&room("ROOM", "r1")).unwrap();
+    save(&*store, &room("ROOM", "r1")).unwrap();
     assert_eq!(store.document("ROOM", "r1"), Ok(None), "it has none");
     let text = "ห้อง".to_owned();
     let saved = RoomRecord { document: Some(text.clone()), ..room("ROOM", "r1") };
-    store.save_room(&saved).unwrap();
+    save(&*store, &saved).unwrap();
     let head = store.room_head("ROOM").unwrap().unwrap();
     assert_eq!((head.room.document, head.document_bytes), (None, Some(text.len())));
     assert_eq!(store.document("ROOM", "r2"), Ok(None), "that is another room");
 
     // A room whose document was not in memory.
     let host_id = Some("somebody".to_owned());
-    store.save_room(&RoomRecord { host_id: host_id.clone(), ..room("ROOM", "r1") }).unwrap();
+    save(&*store, &RoomRecord { host_id: host_id.clone(), ..room("ROOM", "r1") }).unwrap();
     assert_eq!(store.room("ROOM"), Ok(Some(RoomRecord { host_id, ..saved })));
     assert_eq!(store.document("ROOM", "r1"), Ok(Some(text)));
 }

@@ -33,6 +33,7 @@ macro_rules! suite {
         crate::suite! { $database;
             a_room_is_read_as_it_was_saved
             another_room_never_takes_a_code
+            rooms_are_saved_together_and_each_has_its_own_outcome
             a_document_may_have_four_mebibytes
             a_document_is_read_apart_and_stays_without_another
             a_deleted_room_is_gone_and_another_stays
@@ -49,6 +50,7 @@ macro_rules! suite {
             a_hash_is_upgraded_unless_it_has_changed
             a_deleted_user_is_gone
             account_states_come_in_the_order_asked
+            a_probe_works_beside_others
             an_error_is_one_line
         }
     };

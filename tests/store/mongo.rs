@@ -13,7 +13,7 @@ use sync_server::base::time::UnixMillis;
 use sync_server::store::mongo::MongoStore;
 use sync_server::store::{AccountState, Role, RoomRecord, Store, StoreError, User, UserChange};
 
-use crate::cases::{CREATED_AT, Database, ReadWhole as _, room, user};
+use crate::cases::{CREATED_AT, Database, ReadWhole as _, room, save, user};
 use crate::mongodb_server::{Server, shared_uri};
 
 /// How many workers the stores are made for.
@@ -110,7 +110,7 @@ fn a_server_that_is_not_there_is_given_up() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let store = connect(&format!("mongodb://{address}/")).unwrap();
-    check_unavailable(|| store.save_room(&room("CODE", "r1")));
+    check_unavailable(|| save(&store, &room("CODE", "r1")));
 }
 
 #[test]
@@ -154,13 +154,15 @@ fn a_server_that_comes_back_is_used_again() {
     let Some(mut server) = Server::start() else { return };
     let store = Arc::new(connect(&server.uri()).unwrap());
     let saved = RoomRecord { document: Some("kept".to_owned()), ..room("CODE", "r1") };
-    store.save_room(&saved).unwrap();
+    save(&*store, &saved).unwrap();
     assert_eq!(store.create_first_user(&user(1, Role::Admin)), Ok(true));
 
     // It falls silent with connections open.
     server.signal("STOP");
     check_unavailable(|| store.room("CODE"));
-    check_unavailable(|| store.save_room(&saved));
+    check_unavailable(|| save(&*store, &saved));
+    let group = [saved.clone(), room("OTHER", "r2")];
+    check_unavailable(|| store.save_rooms(&group).into_iter().collect::<Result<Vec<()>, _>>());
     server.signal("CONT");
     check_back(&store, &saved);
 
@@ -180,7 +182,7 @@ fn check_back(store: &MongoStore, saved: &RoomRecord) {
         assert!(begin.elapsed() < Duration::from_secs(20), "{error}");
     }
     assert_eq!(store.room(&saved.room_code).as_ref(), Ok(&Some(saved.clone())));
-    assert_eq!(store.save_room(saved), Ok(()));
+    assert_eq!(save(store, saved), Ok(()));
 }
 
 #[test]
@@ -213,10 +215,10 @@ fn old_data_that_breaks_an_index_stops_nothing() {
     let found = store.room("TWICE").unwrap().unwrap();
     assert_eq!(found.document.as_deref(), Some("document 2"));
     let saved = RoomRecord { document: Some("new".to_owned()), ..room("TWICE", "r1") };
-    store.save_room(&saved).unwrap();
+    save(&store, &saved).unwrap();
     assert_eq!(store.room("TWICE"), Ok(Some(saved)));
-    assert_eq!(store.save_room(&room("OTHER", "r1")), Ok(()));
-    assert_eq!(store.save_room(&room("OTHER", "r2")), Err(StoreError::Conflict));
+    assert_eq!(save(&store, &room("OTHER", "r1")), Ok(()));
+    assert_eq!(save(&store, &room("OTHER", "r2")), Err(StoreError::Conflict));
 
     // Who has a room deleted means both.
     store.delete_room("TWICE", "r1").unwrap();
@@ -344,9 +346,9 @@ fn a_room_of_the_old_backend_is_adopted() {
     assert_eq!((found.document.as_deref(), found.created_at), (Some("old"), CREATED_AT));
 
     let adopted = RoomRecord { document: Some("new".to_owned()), ..room("OLD234", "r1") };
-    store.save_room(&adopted).unwrap();
+    save(&store, &adopted).unwrap();
     assert_eq!(store.room("OLD234"), Ok(Some(adopted)));
-    assert_eq!(store.save_room(&room("OLD234", "r2")), Err(StoreError::Conflict));
+    assert_eq!(save(&store, &room("OLD234", "r2")), Err(StoreError::Conflict));
     let stored = database.find("rooms", doc! { "room_code": "OLD234" });
     assert_eq!(stored.get_str("theme").unwrap(), "dark");
 }
@@ -356,6 +358,9 @@ fn a_document_that_no_database_takes_is_refused() {
     let Some(database) = ServerDatabase::new() else { return };
     let store = database.store();
     let saved = RoomRecord { document: Some("x".repeat(16 << 20)), ..room("HUGE", "r1") };
-    assert_eq!(store.save_room(&saved), Err(StoreError::TooLarge));
+    assert_eq!(save(&store, &saved), Err(StoreError::TooLarge));
     assert_eq!(store.room("HUGE"), Ok(None));
+    let group = [room("BEFORE", "r2"), saved, room("AFTER", "r3")];
+    assert_eq!(store.save_rooms(&group), [Ok(()), Err(StoreError::TooLarge), Ok(())]);
+    assert!(store.room("AFTER").unwrap().is_some());
 }

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use sync_server::store::sqlite::{self, FILE_NAME, SqliteStore, inspect};
 use sync_server::store::{Role, RoomRecord, Store, StoreError};
 
-use crate::cases::{Database, ReadWhole as _, room, user};
+use crate::cases::{Database, ReadWhole as _, room, save, user};
 use crate::temporary::TemporaryDir;
 
 struct FileDatabase(TemporaryDir);
@@ -22,6 +22,14 @@ impl Database for FileDatabase {
 }
 
 crate::suite! { Some(FileDatabase(TemporaryDir::new())) }
+
+/// What is in `dir`, in order.
+fn names(dir: &Path) -> Vec<String> {
+    let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+    let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| name(entry.unwrap())).collect();
+    names.sort();
+    names
+}
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -42,7 +50,7 @@ fn only_the_owner_may_read_what_is_made() {
     let dir = TemporaryDir::new();
     let data = dir.path().join("a/b");
     let store = SqliteStore::open(&data).unwrap();
-    store.save_room(&room("CODE", "r1")).unwrap();
+    save(&store, &room("CODE", "r1")).unwrap();
     assert_eq!((mode(&data), mode(&dir.path().join("a"))), (0o700, 0o700));
     let mut files = 0;
     for entry in fs::read_dir(&data).unwrap() {
@@ -68,7 +76,7 @@ fn what_was_stored_is_there_after_a_restart() {
     let dir = TemporaryDir::new();
     let saved = RoomRecord { document: Some("text".to_owned()), ..room("CODE", "r1") };
     let store = SqliteStore::open(dir.path()).unwrap();
-    store.save_room(&saved).unwrap();
+    save(&store, &saved).unwrap();
     store.create_first_user(&user(1, Role::Admin)).unwrap();
     drop(store);
     let store = SqliteStore::open(dir.path()).unwrap();
@@ -149,7 +157,7 @@ fn a_busy_file_is_waited_for() {
     let other = Connection::open(dir.path().join(FILE_NAME)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     std::thread::scope(|scope| {
-        let saving = scope.spawn(|| store.save_room(&room("CODE", "r1")));
+        let saving = scope.spawn(|| save(&store, &room("CODE", "r1")));
         // Readers do not wait for it.
         assert_eq!(store.room("CODE"), Ok(None));
         other.execute_batch("COMMIT").unwrap();
@@ -164,7 +172,7 @@ fn a_backup_is_whole_and_private_and_replaces_nothing() {
     let data = dir.path().join("data");
     let store = SqliteStore::open(&data).unwrap();
     let saved = RoomRecord { document: Some("x".repeat(1 << 20)), ..room("CODE", "r1") };
-    store.save_room(&saved).unwrap();
+    save(&store, &saved).unwrap();
     store.create_first_user(&user(1, Role::Admin)).unwrap();
 
     let restored = dir.path().join("restored");
@@ -184,10 +192,138 @@ fn a_backup_is_whole_and_private_and_replaces_nothing() {
     assert!(!missing.exists() && !dir.path().join("copy").exists());
 
     // Later changes are not in it.
-    store.save_room(&RoomRecord { document: Some("new".to_owned()), ..saved.clone() }).unwrap();
+    save(&store, &RoomRecord { document: Some("new".to_owned()), ..saved.clone() }).unwrap();
     let copy = SqliteStore::open(&restored).unwrap();
     assert!(copy.room("CODE").unwrap() == Some(saved));
     assert_eq!(copy.users().unwrap().len(), 1);
+}
+
+#[test]
+fn what_an_interrupted_backup_has_left_is_no_database_and_in_no_way() {
+    let dir = TemporaryDir::new();
+    let (data, copies) = (dir.path().join("data"), dir.path().join("copies"));
+    let store = SqliteStore::open(&data).unwrap();
+    save(&store, &room("CODE", "r1")).unwrap();
+    fs::create_dir(&copies).unwrap();
+    let left = copies.join("sync.db.partial");
+    fs::write(&left, "half").unwrap();
+    sqlite::backup(&data, &copies.join(FILE_NAME)).unwrap();
+    assert_eq!(names(&copies), [FILE_NAME, "sync.db.partial"]);
+    assert_eq!(fs::read(&left).unwrap(), b"half", "whether it goes on cannot be known");
+    assert!(SqliteStore::open(&copies).unwrap().room("CODE").unwrap().is_some());
+}
+
+#[test]
+fn an_empty_file_is_no_new_database() {
+    let dir = TemporaryDir::new();
+    let path = dir.path().join(FILE_NAME);
+    let store = SqliteStore::open(dir.path()).unwrap();
+    save(&store, &room("CODE", "r1")).unwrap();
+    store.close().unwrap();
+    assert_eq!(names(dir.path()), [FILE_NAME], "a closed one has no log");
+    assert!(matches!(save(&store, &room("CODE", "r1")), Err(StoreError::Unavailable(_))));
+    File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+    check_refused(dir.path(), "sync.db is empty");
+    assert!(matches!(inspect(dir.path()), Err(StoreError::Damaged(_))));
+    let error = sqlite::backup(dir.path(), &dir.path().join("copy")).unwrap_err().to_string();
+    assert!(error.contains("sync.db is empty"), "{error}");
+    // One that SQLite has made and nothing was put into.
+    fs::remove_file(&path).unwrap();
+    Connection::open(&path).unwrap().execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    check_refused(dir.path(), "a database without content");
+}
+
+#[test]
+fn a_log_without_its_database_is_kept() {
+    let dir = TemporaryDir::new();
+    let (path, log) = (dir.path().join(FILE_NAME), dir.path().join("sync.db-wal"));
+    fs::write(&log, "what was written last").unwrap();
+    check_refused(dir.path(), "sync.db is missing, but its write-ahead log");
+    assert!(matches!(inspect(dir.path()), Err(StoreError::Damaged(_))));
+    assert_eq!(fs::read(&log).unwrap(), b"what was written last");
+    assert!(!path.exists());
+    // An empty one keeps nothing.
+    fs::write(&log, "").unwrap();
+    drop(SqliteStore::open(dir.path()).unwrap());
+    assert!(path.exists());
+}
+
+#[test]
+fn a_database_that_is_made_gets_its_name_when_it_is_whole() {
+    let dir = TemporaryDir::new();
+    fs::write(dir.path().join("sync.db.partial"), "").unwrap();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    save(&store, &room("CODE", "r1")).unwrap();
+    store.close().unwrap();
+    assert_eq!(names(dir.path()), [FILE_NAME, "sync.db.partial"]);
+}
+
+#[test]
+fn a_probe_writes_and_a_look_does_not() {
+    let dir = TemporaryDir::new();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    save(&store, &room("CODE", "r1")).unwrap();
+    let log_bytes = || fs::metadata(dir.path().join("sync.db-wal")).unwrap().len();
+    let before = log_bytes();
+    assert_eq!((store.look(), log_bytes()), (Ok(()), before));
+    assert_eq!(store.ping(), Ok(()));
+    assert!(log_bytes() > before);
+    let other = Connection::open(dir.path().join(FILE_NAME)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert!(matches!(store.ping(), Err(StoreError::Unavailable(_))), "it waits for nobody");
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(store.ping(), Ok(()));
+}
+
+#[test]
+fn a_change_by_another_program_is_checked_before_the_next_write() {
+    let dir = TemporaryDir::new();
+    let path = dir.path().join(FILE_NAME);
+    let store = SqliteStore::open(dir.path()).unwrap();
+    save(&store, &room("CODE", "r1")).unwrap();
+    // A sound one, by SQLite.
+    let other = Connection::open(&path).unwrap();
+    other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    assert_eq!(save(&store, &room("CODE", "r1")), Ok(()));
+    // Cut off, by whatever.
+    File::options().write(true).open(&path).unwrap().set_len(4_096).unwrap();
+    for _ in 0..2 {
+        let saved = save(&store, &room("OTHER", "r2"));
+        assert!(matches!(saved, Err(StoreError::Damaged(_))), "{saved:?}");
+        assert!(matches!(store.ping(), Err(StoreError::Damaged(_))));
+        assert!(matches!(store.look(), Err(StoreError::Damaged(_))));
+    }
+}
+
+#[test]
+fn what_was_written_is_in_the_file_that_was_moved_away() {
+    let dir = TemporaryDir::new();
+    let (path, moved) = (dir.path().join(FILE_NAME), dir.path().join("moved/sync.db"));
+    let store = SqliteStore::open(dir.path()).unwrap();
+    save(&store, &room("CODE", "r1")).unwrap();
+    sqlite::backup(dir.path(), &dir.path().join("copy")).unwrap();
+    fs::create_dir(dir.path().join("moved")).unwrap();
+    fs::rename(&path, &moved).unwrap();
+    save(&store, &room("LATER", "r2")).unwrap_err();
+    fs::rename(dir.path().join("copy"), &path).unwrap();
+    save(&store, &room("LATER", "r3")).unwrap_err();
+    store.close().unwrap_err();
+    let moved = SqliteStore::open(moved.parent().unwrap()).unwrap();
+    assert!(moved.room("CODE").unwrap().is_some());
+    // The log that is left is empty: nothing of it is taken for a part of the other file.
+    let copy = SqliteStore::open(dir.path()).unwrap();
+    assert!(copy.room("CODE").unwrap().is_some() && copy.room("LATER").unwrap().is_none());
+}
+
+#[test]
+fn a_file_that_is_put_back_is_written_to_again() {
+    let dir = TemporaryDir::new();
+    let (path, aside) = (dir.path().join(FILE_NAME), dir.path().join("aside"));
+    let store = SqliteStore::open(dir.path()).unwrap();
+    fs::rename(&path, &aside).unwrap();
+    assert!(matches!(store.look(), Err(StoreError::Unavailable(_))));
+    fs::rename(&aside, &path).unwrap();
+    assert_eq!(save(&store, &room("CODE", "r1")), Ok(()));
 }
 
 #[test]
@@ -221,11 +357,11 @@ fn an_inspection_changes_nothing_and_sees_what_is_wrong() {
     let sound = || Ok(Some((fs::metadata(&path).unwrap().len(), true)));
 
     let store = SqliteStore::open(&dir).unwrap();
-    store.save_room(&room("CODE", "r1")).unwrap();
+    save(&store, &room("CODE", "r1")).unwrap();
     let in_use = files(&dir);
     assert_eq!(inspect(&dir), sound(), "while it is used");
     assert_eq!(files(&dir), in_use);
-    store.save_room(&room("CODE", "r1")).unwrap();
+    save(&store, &room("CODE", "r1")).unwrap();
     drop(store);
 
     assert_eq!(files(&dir), [FILE_NAME], "it is at rest");

@@ -163,19 +163,26 @@ pub(crate) fn make_room(
     mut waiting: impl FnMut(),
 ) -> Result<Room, ServerError> {
     let body = format!(r#"{{"desired_room_code":"{code}"}}"#);
+    let request = |version| {
+        let head = url.request(("POST", "/api/rooms", version), token);
+        let bytes = body.len();
+        format!(
+            "{head}Connection: close\r\nContent-Type: application/json\r\n\
+             Content-Length: {bytes}\r\n\r\n{body}"
+        )
+    };
     // With HTTP/1.0 the answer ends with the connection, and never comes in chunks.
-    let head = url.request(("POST", "/api/rooms", "HTTP/1.0"), token);
-    let request = format!(
-        "{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let mut version = "HTTP/1.0";
     for _ in 0..REFUSALS_MAX {
+        let request = request(version);
         let answer = exchange(address, &request).map_err(|error| url.unreachable(error))?;
         match answer.status {
             200 | 201 => {
                 let room = serde_json::from_slice(&answer.body);
                 return room.map_err(|error| ServerError::NoRoom(error.to_string()));
             }
+            // A server of a newer version alone, as uWebSockets is.
+            505 if version == "HTTP/1.0" => version = "HTTP/1.1",
             429 => {
                 waiting();
                 let seconds = answer.retry_after_seconds.unwrap_or(1).clamp(1, WAIT_SECONDS_MAX);

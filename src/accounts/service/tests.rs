@@ -360,7 +360,8 @@ fn a_store_that_does_not_answer_is_told_to_the_caller_and_not_to_the_client() {
     assert_eq!(reply.effect, Some(Effect::StoreUnavailable("db.internal refused".into())));
     assert!(!String::from_utf8_lossy(&reply.body).contains("db.internal"));
     let reply = refusal(StoreError::Damaged("users".into()).into());
-    assert_eq!((reply.status, reply.effect), (503, None));
+    let effect = Some(Effect::StoreUnavailable("users".into()));
+    assert_eq!((reply.status, reply.effect), (503, effect));
 }
 
 // --- logins ---

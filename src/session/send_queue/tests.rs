@@ -13,15 +13,14 @@ impl SendQueue {
         let segments: Vec<&Segment> = before.iter().flat_map(|before| &before.segments).collect();
         assert_eq!(before.is_some(), !segments.is_empty());
         assert!(segments.iter().all(|segment| !segment.bytes().is_empty()));
-        let chunks: usize = segments.iter().map(|segment| segment.chunk_capacity()).sum();
-        assert_eq!(before.map_or(0, |before| before.chunk_capacity), chunks);
+        let chunks: usize = segments.iter().map(|segment| segment.chunk_bytes()).sum();
+        assert_eq!(before.map_or(0, |before| before.chunk_bytes), chunks);
         let bytes: usize = segments.iter().map(|segment| segment.bytes().len()).sum();
         assert_eq!(self.queued_bytes + self.front_sent, bytes + self.tail.len());
         let front = segments.first().map_or(self.tail.len(), |front| front.bytes().len());
         assert!(self.front_sent < front || (self.front_sent == 0 && self.is_empty()));
-        if let Some(index) = before.and_then(|before| before.replaceable) {
+        if let Some(index) = before.and_then(|before| before.latest) {
             assert!(matches!(segments[index], Segment::Shared(_)));
-            assert!(index > 0 || self.front_sent == 0);
         }
         if self.is_empty() {
             assert_eq!(self.own_bytes(), 0, "an empty queue holds no heap");
@@ -282,7 +281,7 @@ fn clearing_leaves_what_is_being_sent() {
 #[test]
 fn shared_bytes_are_not_held_for_longer_than_needed() {
     let budget = MemoryBudget::new(1_000);
-    let frame = budget.counted_bytes(vec![0; 100]);
+    let frame = budget.counted_bytes(vec![0; 112]);
     let mut queues: [SendQueue; 3] = Default::default();
     for queue in &mut queues {
         queue.push_shared(frame.clone());
@@ -291,8 +290,8 @@ fn shared_bytes_are_not_held_for_longer_than_needed() {
     }
     drop(frame);
     for queue in &mut queues {
-        assert_eq!(budget.used(), 100);
-        queue.consume(100);
+        assert_eq!(budget.used(), 112);
+        queue.consume(112);
         queue.check_invariants();
     }
     assert_eq!(budget.used(), 0, "the frame goes when its last byte is sent");
@@ -306,4 +305,21 @@ fn an_empty_push_is_nothing() {
     queue.push_shared(Bytes::new());
     queue.check_invariants();
     assert!(queue.is_empty());
+}
+
+#[test]
+fn only_what_queues_alone_keep_alive_is_pinned() {
+    let document = latest(b'd', 30_000);
+    let mut queue = SendQueue::default();
+    queue.push_shared(latest(b'b', 20_000));
+    queue.push_latest(document.clone());
+    assert_eq!(queue.pinned_bytes(), 20_000, "the room has the document too");
+    queue.consume(20_001);
+    assert_eq!(queue.pinned_bytes(), 0, "also while it is being sent");
+    queue.push_latest(latest(b'e', 40_000));
+    assert_eq!(queue.pinned_bytes(), 70_000, "an older one, and one that has no other owner");
+    queue.clear_unstarted();
+    assert_eq!(queue.pinned_bytes(), 30_000);
+    drop(document);
+    assert_eq!(queue.pinned_bytes(), 30_000);
 }

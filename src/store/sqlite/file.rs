@@ -1,15 +1,16 @@
 //! The file of the embedded store: made, opened, brought up to date, checked, copied, looked at.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
 use std::time::Duration;
 
-use log::warn;
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, Error, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, Error, ErrorCode, OpenFlags, Row, Transaction, TransactionBehavior};
 
+use super::draft::Draft;
+use super::guard::with_suffix;
 use crate::store::contract::StoreError;
 
 /// The file's name in the data directory.
@@ -22,7 +23,7 @@ const WAL_ATTEMPTS_MAX: u32 = 200;
 const WAL_INTERVAL: Duration = Duration::from_millis(20);
 /// How long to wait for another process that writes. Less than the five seconds after which the
 /// engine gives up on a job.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Page cache of one connection, in KiB. Rooms are read and written whole and seldom, so there is
 /// little to gain from more.
@@ -33,7 +34,7 @@ const LOG_BYTES_MAX: i64 = 8 << 20;
 
 /// Files up to this size, in bytes, are checked from end to end at the start. Larger ones would
 /// delay it; their damage shows when it is met.
-const CHECKED_AT_START_BYTES_MAX: u64 = 64 << 20;
+pub(super) const CHECKED_AT_START_BYTES_MAX: u64 = 64 << 20;
 
 /// Files up to this size, in bytes, are read from end to end by [`inspect`]. On a memory card that
 /// takes half a minute.
@@ -84,7 +85,10 @@ pub(super) fn open(dir: &Path) -> Result<Connection, StoreError> {
         .create(dir)
         .map_err(|error| cannot("create the directory", dir, &error))?;
     let path = dir.join(FILE_NAME);
-    make_file(dir, &path)?;
+    match size(&path)? {
+        Some(_) => close_to_others(&path)?,
+        None => make(&path)?,
+    }
     let mut connection = connect(&path)?;
     // One transaction: another process may be at its first migration.
     check(&*connection.transaction()?)?;
@@ -101,6 +105,7 @@ pub(super) fn open(dir: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// A connection to the file at `path`, for writing.
 pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     // A connection is used by one thread at a time: its lock sees to it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -109,6 +114,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
     for (name, value) in [("mmap_size", 0), ("journal_size_limit", LOG_BYTES_MAX)] {
         // These two answer with a row.
         connection.pragma_update_and_check(None, name, value, |_| Ok(()))?;
@@ -117,42 +123,29 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
 }
 
 /// Copies the database in `dir`, as it is at one moment and while it goes on being used, into the
-/// new file `target`, only for this user to read.
+/// new file `target`, only for this user to read. It gets its name when it is whole.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] if there is no database in `dir`, or `target` exists or cannot be
 /// written; then nothing is left of it.
 pub fn backup(dir: &Path, target: &Path) -> Result<(), StoreError> {
     let path = dir.join(FILE_NAME);
-    fs::metadata(&path).map_err(|error| cannot("read", &path, &error))?;
+    if size(&path)?.is_none() {
+        return Err(cannot("read", &path, &ErrorKind::NotFound.into()));
+    }
     let mut source = connect(&path)?;
     check(&*source.transaction()?)?;
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(target)
-        .map_err(|error| cannot("create", target, &error))?;
-    copy(&source, target).inspect_err(|_| {
-        if let Err(error) = fs::remove_file(target) {
-            warn!("cannot remove {}: {error}", target.display());
-        }
-    })
-}
-
-fn copy(source: &Connection, target: &Path) -> Result<(), StoreError> {
-    let mut copy = Connection::open_with_flags(target, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let draft = Draft::new(target).map_err(|error| cannot("create", target, &error))?;
+    let mut copy = connect_draft(&draft)?;
     // All pages in one step: between two, a writer would make it begin again. Writers do not wait
     // for it.
-    if Backup::new(source, &mut copy)?.step(-1)? != StepResult::Done {
+    if Backup::new(&source, &mut copy)?.step(-1)? != StepResult::Done {
         return Err(StoreError::Unavailable(format!("{FILE_NAME} is busy; try again")));
     }
     // The mark of the write-ahead log was copied too; a copy is one file.
     copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
     copy.close().map_err(|(_, error)| error)?;
-    File::open(target)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| cannot("write", target, &error))
+    draft.publish().map_err(|error| cannot("create", target, &error))
 }
 
 /// Looks at the database in `dir` and changes nothing, also while a server uses it: the size of the
@@ -163,20 +156,13 @@ fn copy(source: &Connection, target: &Path) -> Result<(), StoreError> {
 /// together or cannot be read; [`StoreError::Unavailable`] if it is busy.
 pub fn inspect(dir: &Path) -> Result<Option<(u64, bool)>, StoreError> {
     let path = dir.join(FILE_NAME);
-    let bytes = match fs::metadata(&path) {
-        Ok(file) if file.is_file() => file.len(),
-        Ok(_) => return Err(StoreError::Damaged(format!("{} is no file", path.display()))),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(cannot("read", &path, &error)),
-    };
+    let Some(bytes) = size(&path)? else { return Ok(None) };
     let is_read = bytes <= INSPECTED_BYTES_MAX;
     let examine = |connection: Connection| {
         check(&connection)?;
         if is_read { check_content(&connection) } else { Ok(()) }
     };
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let log = PathBuf::from(log);
+    let log = with_suffix(&path, "-wal");
     let result = if log.exists() { None } else { Some(open_at_rest(&path).and_then(examine)) };
     match result {
         // A server that was started meanwhile may have written under our eyes.
@@ -216,21 +202,65 @@ fn escaped(path: &Path) -> String {
     path.as_os_str().as_encoded_bytes().iter().map(escaped).collect()
 }
 
-/// Makes an empty file, or closes an existing one to other users.
-fn make_file(dir: &Path, path: &Path) -> Result<(), StoreError> {
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    match made {
-        // Its name must survive a power cut as well as its content.
-        Ok(_) => File::open(dir)
-            .and_then(|dir| dir.sync_all())
-            .map_err(|error| cannot("write to", dir, &error)),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => OpenOptions::new()
-            .write(true)
-            .open(path)
-            .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
-            .map_err(|error| cannot("write to", path, &error)),
-        Err(error) => Err(cannot("create", path, &error)),
+/// The size of the database file at `path` in bytes, if there is one.
+///
+/// # Errors
+/// [`StoreError::Damaged`]: it cannot be asked for, or is empty, or is gone and has left its log.
+/// A database never begins as an empty file, and `SQLite` would delete what such a log has kept.
+fn size(path: &Path) -> Result<Option<u64>, StoreError> {
+    let advice = "restore a backup, or move all sync.db* files away to begin anew";
+    let damaged =
+        |what: &str| Err(StoreError::Damaged(format!("{} {what}; {advice}", path.display())));
+    match fs::metadata(path) {
+        Ok(file) if !file.is_file() => damaged("is no file"),
+        Ok(file) if file.len() == 0 => damaged("is empty: it was cut off"),
+        Ok(file) => Ok(Some(file.len())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let is_left = |log: fs::Metadata| log.len() > 0;
+            if fs::metadata(with_suffix(path, "-wal")).is_ok_and(is_left) {
+                return damaged("is missing, but its write-ahead log sync.db-wal is there");
+            }
+            Ok(None)
+        }
+        Err(error) => Err(cannot("read", path, &error)),
     }
+}
+
+/// Makes a database under another name, which gets its own when it is whole. That another process
+/// was faster is no error.
+fn make(path: &Path) -> Result<(), StoreError> {
+    let failed = |error: io::Error| match error.kind() {
+        ErrorKind::AlreadyExists if path.exists() => Ok(()),
+        _ => Err(cannot("create", path, &error)),
+    };
+    let draft = match Draft::new(path) {
+        Ok(draft) => draft,
+        Err(error) => return failed(error),
+    };
+    let mut connection = connect_draft(&draft)?;
+    let transaction = connection.transaction()?;
+    take_steps(&transaction, 0)?;
+    transaction.commit()?;
+    connection.close().map_err(|(_, error)| error)?;
+    draft.publish().or_else(failed)
+}
+
+/// A file that counts only once it was closed and [published](Draft::publish).
+fn connect_draft(draft: &Draft) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(draft.path(), flags)?;
+    connection.query_row("PRAGMA journal_mode = MEMORY", [], |_| Ok(()))?;
+    Ok(connection)
+}
+
+/// Sees to it that the file can be written to, and that other users cannot read it. For the time
+/// before it is opened: to close a file here would end the locks of `SQLite`.
+fn close_to_others(path: &Path) -> Result<(), StoreError> {
+    OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
+        .map_err(|error| cannot("write to", path, &error))
 }
 
 /// Switches to the write-ahead log; the mode that holds then. `SQLite` does not wait for others in
@@ -260,8 +290,13 @@ fn check(connection: &Connection) -> Result<(), StoreError> {
         connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    let is_empty = application_id == 0 && found == 0 && tables == 0;
-    if !is_empty && application_id != APPLICATION_ID {
+    if application_id == 0 && found == 0 && tables == 0 {
+        return Err(StoreError::Damaged(format!(
+            "{FILE_NAME} is a database without content; nothing was changed: restore a backup, or \
+             move it away to begin anew"
+        )));
+    }
+    if application_id != APPLICATION_ID {
         return Err(StoreError::Damaged(format!(
             "{FILE_NAME} is a database of another program; nothing was changed"
         )));
@@ -274,14 +309,43 @@ fn check(connection: &Connection) -> Result<(), StoreError> {
 
 /// Reads the whole file and looks whether it holds together.
 fn check_content(connection: &Connection) -> Result<(), StoreError> {
-    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if verdict == "ok" {
-        return Ok(());
+    find_damage(connection)?.map_or(Ok(()), |damage| {
+        Err(StoreError::Damaged(format!(
+            "{FILE_NAME} is damaged ({damage}); nothing was changed: restore a backup"
+        )))
+    })
+}
+
+/// Reads the whole file: what does not hold together, if anything.
+pub(super) fn find_damage(connection: &Connection) -> Result<Option<String>, StoreError> {
+    let verdict = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    match verdict {
+        Ok(verdict) if verdict == "ok" => Ok(None),
+        Ok(verdict) => Ok(Some(verdict.replace(char::is_control, " "))),
+        Err(error) => match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Ok(Some(error.to_string().replace(char::is_control, " ")))
+            }
+            _ => Err(error.into()),
+        },
     }
-    let verdict = verdict.replace(char::is_control, " ");
-    Err(StoreError::Damaged(format!(
-        "{FILE_NAME} is damaged ({verdict}); nothing was changed: restore a backup"
-    )))
+}
+
+/// Copies the write-ahead log into the file and empties it.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if another process uses the database.
+pub(super) fn empty_log(connection: &Connection) -> Result<(), StoreError> {
+    let is_busy = |row: &Row<'_>| row.get::<_, bool>(0);
+    if connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], is_busy)? {
+        return Err(StoreError::Unavailable(format!("another program uses {FILE_NAME}")));
+    }
+    Ok(())
+}
+
+/// Writes a page that is always there and changes nothing, as durably as anything else.
+pub(super) fn rewrite_header(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    Ok(transaction.pragma_update(None, "application_id", APPLICATION_ID)?)
 }
 
 /// Takes the steps that are missing: all or none.
@@ -293,13 +357,18 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     // Another process may have been faster; it may even be a newer one.
     check(&transaction)?;
     let found = usize::try_from(version(&transaction)?).unwrap_or_default();
+    take_steps(&transaction, found)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Leads from the schema `found` to the newest.
+fn take_steps(transaction: &Transaction<'_>, found: usize) -> Result<(), Error> {
     for step in MIGRATIONS.iter().skip(found) {
         transaction.execute_batch(step)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", known())?;
-    transaction.commit()?;
-    Ok(())
+    transaction.pragma_update(None, "user_version", known())
 }
 
 fn known() -> i64 {

@@ -271,18 +271,24 @@ fn the_caller_can_stop_after_every_message() {
 fn only_unfinished_messages_hold_memory() {
     let mut pool = DecoderPool::default();
     let mut peer = Peer::default();
-    let base = size_of::<MessageContext>() + READ_BUFFER_BYTES;
+    let base = allocated_bytes(size_of::<MessageContext>());
+    let small = base + allocated_bytes(READ_BUFFER_BYTES);
+    // The read buffer is made for the whole frame as soon as that is announced.
+    let announced = base + allocated_bytes(5_000);
+    let copied = announced + allocated_bytes(5_000);
     let first = frame(TEXT, &[b'x'; 5_000]);
     let last = frame(FIN | CONTINUATION, &[b'y'; 5_000]);
-    let steps: [(&[u8], usize); 8] = [
-        (&first[..1], base + 1),
-        (&first[1..3_000], base + 3_000),
+    let steps: [(&[u8], usize); 9] = [
+        (&first[..1], small),
+        (&first[1..3_000], announced),
         // Once in the message so far, and once in the buffer into which it was read.
-        (&first[3_000..], base + 2 * first.len()),
-        (&frame(FIN | PING, b"12345"), base + 2 * first.len()),
-        (&last[..100], base + 2 * first.len()),
+        (&first[3_000..], copied),
+        (&frame(FIN | PING, b"12345"), copied),
+        (&frame(CONTINUATION, b"").repeat(1_000), copied),
+        (&last[..100], copied),
         (&last[100..], 0),
-        (&frame(FIN | PING, b"12345")[..1], base + 1),
+        // In the same context.
+        (&frame(FIN | PING, b"12345")[..1], announced),
         (&frame(FIN | PING, b"12345")[1..], 0),
     ];
     for (piece, held) in steps {
@@ -292,6 +298,20 @@ fn only_unfinished_messages_hold_memory() {
     }
     assert_eq!(peer.outcome.incoming.len(), 3);
     assert_eq!(pool.spares.len(), 1);
+}
+
+#[test]
+fn of_a_long_message_the_pages_count_that_have_come() {
+    let mut pool = DecoderPool::default();
+    let message = frame(FIN | TEXT, &vec![b'x'; 1 << 20]);
+    let header = message.len() - (1 << 20);
+    for come in [0, 8_000, 300_000] {
+        let mut peer = Peer::default();
+        peer.receive(&mut pool, &message[..header + come], MESSAGE_BYTES_MAX);
+        let pages = (come + READ_BUFFER_BYTES).next_multiple_of(4_096) + 4_096;
+        let base = allocated_bytes(size_of::<MessageContext>());
+        assert_eq!(peer.decoder.held_bytes(), base + pages);
+    }
 }
 
 #[test]

@@ -257,7 +257,7 @@ impl Model {
                 room.failures = 0;
                 self.expected.push(Effect::Durable(code.to_owned()));
             }
-            Err(SaveError::Unavailable) => {
+            Err(SaveError::Unavailable | SaveError::Refused) => {
                 let delay = (1_000 << room.failures.min(5)).min(RETRY_DELAY_MS_MAX);
                 room.not_before = now + if is_draining { 1_000 } else { delay };
                 room.failures += 1;
