@@ -87,6 +87,11 @@ impl Engine {
                 self.document_known(sessions, room, Err(StoreUnavailable), now);
                 continue;
             }
+            let [(_, jobs_waiting), ..] = self.jobs.queued();
+            if !self.reads.may_delay(jobs_waiting, now.at) {
+                self.reads.block(self.budget.used(), now.at);
+                return;
+            }
             let limit = self.document_limit(bytes);
             // Its text and its frame. One that the budget is too small for gets half of it.
             let needed = (2 * bytes).min(limit / 2);
@@ -96,7 +101,7 @@ impl Engine {
                 self.reads.block(self.budget.used(), now.at);
                 return;
             };
-            let Some(job) = self.reads.start(room, memory) else { continue };
+            let Some(job) = self.reads.start(room, memory, now.at) else { continue };
             if self.jobs.start(Owner::Server, job, Waiting::Document(room), now.at).is_err() {
                 self.reads.ended();
                 self.document_known(sessions, room, Err(StoreUnavailable), now);

@@ -22,6 +22,10 @@ pub(super) const MEMORY_TIMEOUT: Duration = Duration::from_secs(30);
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 /// Documents that are read at the same time, the wait for a worker included.
 const READS_AT_ONCE_MAX: usize = 8;
+/// While other jobs wait that a read would delay, one read is under way at most, and the next
+/// begins no sooner than this after the last one began: a crowd that comes back is let into its
+/// rooms before their documents take the workers.
+const BUSY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Documents that are to be read from the store: at most one read of each room, the rooms' own
 /// bound.
@@ -35,8 +39,9 @@ pub(super) struct DocumentReads {
     running: usize,
     /// The last attempt found no memory; then so much was in use.
     blocked: Option<(Timestamp, usize)>,
-    /// Reads that were started.
+    /// Reads that were started, and when the last one was.
     started: u64,
+    started_at: Timestamp,
 }
 
 /// A document that waits for memory.
@@ -106,6 +111,8 @@ impl DocumentReads {
         self.deadlines.rearm(room, &mut wanted.deadline, Some(now + MEMORY_TIMEOUT));
         self.waiting.insert(room, wanted);
         self.turns(bytes).add(address, room);
+        // There may be memory for this one.
+        self.blocked = None;
     }
 
     /// How many wait for memory.
@@ -138,6 +145,12 @@ impl DocumentReads {
         self.blocked.is_none_or(|(at, used)| used_bytes < used || at + RETRY_INTERVAL <= now)
     }
 
+    /// Whether a read may begin although `waiting` jobs wait for the same workers, reads included.
+    pub(super) fn may_delay(&self, waiting: usize, now: Timestamp) -> bool {
+        let is_rare = self.running == 0 && self.started_at + BUSY_INTERVAL <= now;
+        waiting <= self.running || is_rare
+    }
+
     /// The room whose turn it is, and the bytes of its document.
     pub(super) fn next(&self) -> Option<(RoomKey, usize)> {
         let room = self.small.first().or_else(|| self.large.first())?;
@@ -158,10 +171,16 @@ impl DocumentReads {
     }
 
     /// Takes the room whose turn it is, for which there is `memory`.
-    pub(super) fn start(&mut self, room: RoomKey, memory: Reservation) -> Option<Job> {
+    pub(super) fn start(
+        &mut self,
+        room: RoomKey,
+        memory: Reservation,
+        now: Timestamp,
+    ) -> Option<Job> {
         let Wanted { room_code, room_id, .. } = self.take(room)?;
         self.running += 1;
         self.started += 1;
+        self.started_at = now;
         Some(Job::ReadDocument { room_code, room_id, memory })
     }
 

@@ -209,8 +209,10 @@ mod tests {
     #[test]
     fn what_is_not_a_document_has_no_text() {
         let frame = |payload: &str| {
-            let mut scratch = Vec::new();
-            ws::text_frame(&mut scratch, |out| out.extend_from_slice(payload.as_bytes())).to_vec()
+            let mut frame = Vec::new();
+            ws::push_text_header(payload.len(), &mut frame);
+            frame.extend_from_slice(payload.as_bytes());
+            frame
         };
         let good = frame(r#"{"type":"document_sync","document":"x"}"#);
         assert_eq!(document_text(&Document(good.clone().into())).as_deref(), Ok("x"));

@@ -244,8 +244,7 @@ pub trait Store: Send + Sync {
 
     /// Stores rooms of different codes, durably, all in one go as far as the database can; returns
     /// the outcome of each, in order. Their `room_id` must be set. A stored room without one is
-    /// adopted. A room that comes without a
-    /// document leaves the stored one as it is.
+    /// adopted. A room that comes without a document leaves the stored one as it is.
     ///
     /// # Errors
     /// Of a room, without an effect on others: [`StoreError::Conflict`] if the code belongs to a

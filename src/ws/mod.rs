@@ -10,5 +10,5 @@ mod frame;
 
 pub use close::CloseReason;
 pub use decoder::{Decoder, DecoderPool, Incoming};
-pub use frame::{Frame, PING_FRAME, close_frame, text_frame};
+pub use frame::{Frame, PING_FRAME, close_frame};
 pub(crate) use frame::{FrameBytes, header_bytes, payload, push_text_header};

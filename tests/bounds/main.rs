@@ -3,6 +3,7 @@
 
 mod closing;
 mod connections;
+mod documents;
 mod events;
 mod guesses;
 mod jobs;

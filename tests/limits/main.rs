@@ -3,6 +3,7 @@
 
 mod cgroup;
 mod crowd;
+mod documents;
 mod fairness;
 mod memory;
 mod slow_disk;

@@ -8,7 +8,7 @@ use sync_server::protocol::{
     ClientAction, METADATA_BYTES_MAX, document_from_text, document_text, encode_event, parse,
 };
 use sync_server::rooms::{Event, Join};
-use sync_server::ws::{Incoming, text_frame};
+use sync_server::ws::{Frame, Incoming};
 use tungstenite::Message;
 use tungstenite::protocol::{Role, WebSocketContext};
 
@@ -44,11 +44,11 @@ fn relayed(text: &str) -> String {
     let Ok(message) = parse(came) else { panic!("refused: {text}") };
     let ClientAction::Broadcast { data } = message.action else { panic!("no broadcast: {text}") };
     let mut scratch = Vec::new();
-    let frame = text_frame(&mut scratch, |out| {
+    let frame = Frame::text(&mut scratch, &MemoryBudget::new(1 << 20), |out| {
         encode_event(&Event::Data { from: "ann", data }, out);
     });
     let mut client = WebSocketContext::new(Role::Client, None);
-    let mut received = Received(std::io::Cursor::new(frame.to_vec()));
+    let mut received = Received(std::io::Cursor::new(frame.as_slice().to_vec()));
     match client.read(&mut received) {
         Ok(Message::Text(text)) => text.as_str().to_owned(),
         other => panic!("{other:?}"),

@@ -182,6 +182,8 @@ fn memory_has_a_budget_and_who_holds_most_goes_first() {
         ("MAX_MESSAGE_BYTES", "1536KiB"),
         ("SEND_QUEUE_BYTES", "2MiB"),
         ("ROOM_CREATE_RATE", "0"),
+        // What is stored need not be in memory.
+        ("ROOM_STORE", "off"),
     ]);
     let mut witness = server.host("witness", "host");
     let document = "x".repeat(DOCUMENT_BYTES);
