@@ -18,7 +18,7 @@ const LIMIT_BYTES: u64 = 100_000_000;
 /// `MAX_CONNECTIONS` unless it is set.
 const CONNECTIONS: usize = 10_000;
 /// What so many that lie idle may make it have. A program that is not optimised is larger.
-const IDLE_PEAK_BYTES: u64 = if cfg!(debug_assertions) { 75_000_000 } else { 60_000_000 };
+const IDLE_PEAK_BYTES: u64 = if cfg!(debug_assertions) { 72_000_000 } else { 62_000_000 };
 /// Two who talk, and speakers, beside the crowd.
 const WITNESSES: usize = 20;
 /// Connections that are set up at the same time.
