@@ -436,8 +436,14 @@ impl Network {
                 }))
             }
             Job::SaveRooms { rooms, .. } => {
-                let save = |room| if away { Err(unavailable()) } else { Ok(self.save(room)) };
-                Outcome::SavedRooms(rooms.into_iter().map(save).collect())
+                let outcome = if away { Err(unavailable()) } else { Ok(()) };
+                let outcomes = vec![outcome; rooms.len()];
+                if !away {
+                    for room in rooms {
+                        self.save(room);
+                    }
+                }
+                Outcome::SavedRooms(outcomes)
             }
             Job::Probe { .. } => Outcome::Probed(Ok(())),
             Job::InspectStore => Outcome::InspectedStore(Ok(())),

@@ -333,7 +333,7 @@ fn damage_that_a_write_meets_ends_the_promises_to_its_whole_group() {
     let mut file = File::options().write(true).open(&path).unwrap();
     let before = file.metadata().unwrap();
     file.seek(SeekFrom::Start(64 * 4_096)).unwrap();
-    file.write_all(&[0xa5; 64 * 4_096]).unwrap();
+    file.write_all(&vec![0xa5; 64 * 4_096]).unwrap();
     file.set_modified(before.modified().unwrap()).unwrap();
     assert_eq!(file.metadata().unwrap().len(), before.len());
     // The file stays open: to close it would end the locks of `SQLite` in this process.
