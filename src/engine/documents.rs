@@ -98,6 +98,9 @@ impl Engine {
             let excess = (self.budget.used() + needed).saturating_sub(limit);
             self.free_memory(sessions, excess, now);
             let Some(memory) = self.budget.try_reserve(needed, limit) else {
+                if self.reads.is_stuck(now.at) {
+                    sessions.shed_documents(&self.reads.addresses(), limit, now);
+                }
                 self.reads.block(self.budget.used(), now.at);
                 return;
             };

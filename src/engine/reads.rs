@@ -1,7 +1,7 @@
 //! Documents that are to be read from the store and wait for memory: whose turn it is, and until
 //! when it may wait.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::job::Job;
@@ -20,6 +20,8 @@ pub(super) const SMALL_BYTES_MAX: usize = 64 << 10;
 pub(super) const MEMORY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long after an attempt that found no memory the next one is made at the latest.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
+/// How long reads wait for memory before clients that do not read their documents are looked at.
+const STUCK_TIME: Duration = Duration::from_secs(1);
 /// Documents that are read at the same time, the wait for a worker included.
 const READS_AT_ONCE_MAX: usize = 8;
 /// While other jobs wait that a read would delay, one read is under way at most, and the next
@@ -39,6 +41,8 @@ pub(super) struct DocumentReads {
     running: usize,
     /// The last attempt found no memory; then so much was in use.
     blocked: Option<(Timestamp, usize)>,
+    /// Since when none could begin for want of memory.
+    stuck_since: Option<Timestamp>,
     /// Reads that were started, and when the last one was.
     started: u64,
     started_at: Timestamp,
@@ -181,12 +185,28 @@ impl DocumentReads {
         self.running += 1;
         self.started += 1;
         self.started_at = now;
+        self.stuck_since = None;
         Some(Job::ReadDocument { room_code, room_id, memory })
     }
 
     /// The document of `room` is not to be read after all.
     pub(super) fn cancel(&mut self, room: RoomKey) {
         self.take(room);
+    }
+
+    /// Whether no read could begin for a while, for want of memory. Said once in each such while.
+    pub(super) fn is_stuck(&mut self, now: Timestamp) -> bool {
+        let since = *self.stuck_since.get_or_insert(now);
+        let is_stuck = since + STUCK_TIME <= now;
+        if is_stuck {
+            self.stuck_since = Some(now);
+        }
+        is_stuck
+    }
+
+    /// The addresses whose reads wait.
+    pub(super) fn addresses(&self) -> BTreeSet<AddressKey> {
+        self.waiting.values().map(|wanted| wanted.address).collect()
     }
 
     /// An attempt begins.

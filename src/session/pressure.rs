@@ -5,7 +5,7 @@
 //! already, then those of addresses that hold more than their share, then those that hold most.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use log::warn;
 
@@ -84,6 +84,40 @@ impl Sessions {
         }
     }
 
+    /// Clients at the addresses `waiting` wait for memory for documents, while the `limit` bytes
+    /// that documents may fill are taken by what others have not read or not sent to its end:
+    /// closes some of addresses that hold more than their share of them, if that is of use to one
+    /// that holds less.
+    pub fn shed_documents(&mut self, waiting: &BTreeSet<AddressKey>, limit: usize, now: Now) {
+        let mut readers: HashMap<*const u8, usize> = HashMap::new();
+        for (_, session) in self.slots.iter() {
+            if let Some(frame) = session.queue.latest() {
+                *readers.entry(frame.as_ptr()).or_default() += 1;
+            }
+        }
+        let mut holders = self.document_holders(&readers);
+        let mut by_address: HashMap<AddressKey, usize> = HashMap::new();
+        for holder in &holders {
+            *by_address.entry(holder.address()).or_default() += holder.bytes;
+        }
+        let newcomers = waiting.iter().filter(|address| !by_address.contains_key(address));
+        let share = limit / (by_address.len() + newcomers.count()).max(1);
+        let is_below = |address| by_address.get(address).is_none_or(|held| *held < share);
+        if !waiting.iter().any(is_below) {
+            return;
+        }
+        holders.sort_unstable_by_key(|holder| (Reverse(holder.bytes), holder.conn));
+        for holder in holders.into_iter().take(EVICTIONS_PER_TURN_MAX) {
+            let held = by_address.entry(holder.address()).or_default();
+            if *held > share {
+                *held -= holder.bytes;
+                self.forget_unstarted(holder.conn);
+                let is_free = self.slots.get(holder.conn).is_none_or(|s| s.queue.is_empty());
+                self.evict(Holder { is_open: is_free, ..holder }, now);
+            }
+        }
+    }
+
     /// More is in use than a turn that ends soon could explain.
     pub(super) fn is_flooded(&self) -> bool {
         self.budget.used() > self.budget.limit() + EXCESS_BYTES_MAX
@@ -106,6 +140,20 @@ impl Sessions {
             is_open: session.is_open_websocket(),
         });
         holders.filter(|holder| holder.bytes >= matters).collect()
+    }
+
+    /// Sessions that hold much, with their part of the document that they keep alive; `readers` has
+    /// how many sessions share a frame.
+    fn document_holders(&self, readers: &HashMap<*const u8, usize>) -> Vec<Holder> {
+        let open = self.slots.iter().filter(|(_, session)| session.is_open_websocket());
+        let holders = open.map(|(conn, session)| {
+            let part = session.queue.latest().map_or(0, |frame| {
+                frame.len() / readers.get(&frame.as_ptr()).copied().unwrap_or(1)
+            });
+            let bytes = freed_bytes(session) + part;
+            Holder { conn, peer: session.peer, bytes, is_open: true }
+        });
+        holders.filter(|holder| holder.bytes >= MATTERS_BYTES_MAX).collect()
     }
 
     /// What a session must hold to be closed for it. All that hold less hold half the budget

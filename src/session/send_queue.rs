@@ -92,6 +92,12 @@ impl SendQueue {
         pinned.sum()
     }
 
+    /// The newest frame that replaces older ones, while something of it is left to send.
+    pub(super) fn latest(&self) -> Option<&[u8]> {
+        let before = self.before.as_ref()?;
+        before.latest.map(|index| before.segments[index].bytes())
+    }
+
     /// Bytes of heap that this queue holds alone. Shared bytes are not among them; they count for
     /// themselves ([`MemoryBudget`](crate::base::memory::MemoryBudget)).
     pub(super) fn own_bytes(&self) -> usize {

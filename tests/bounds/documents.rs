@@ -60,7 +60,12 @@ fn reads(world: &World) -> usize {
 /// A client that asks to join the room `code`. If that is not in memory the store has it with a
 /// document of `bytes` bytes, or not at all if that is 0.
 fn begin_to_join(world: &mut World, code: &str, bytes: usize) -> usize {
-    let client = world.upgrade();
+    begin_to_join_from(world, IpAddr::V4(Ipv4Addr::LOCALHOST), code, bytes)
+}
+
+/// The same from `address`.
+fn begin_to_join_from(world: &mut World, address: IpAddr, code: &str, bytes: usize) -> usize {
+    let client = world.upgrade_from(address);
     let join = format!(r#"{{"action":"join","room_code":"{code}","peer_id":"p","id":7}}"#);
     world.say(client, &join);
     let found = (bytes > 0).then(|| StoredRoom {
@@ -186,6 +191,35 @@ fn a_join_waits_until_there_is_memory_for_the_document() {
     let answer = world.take_text(late);
     assert!(answer.contains("store_unavailable") && answer.contains(r#""id":7"#), "{answer}");
     assert!(world.is_open(late) && world.is_open(second));
+}
+
+#[test]
+fn an_address_that_reads_nothing_keeps_no_other_from_its_document() {
+    let mut world = world_with(16 * MIB, true);
+    let text = "d".repeat(2 * MIB);
+    let idle: Vec<usize> = (0..6)
+        .map(|number| {
+            let code = format!("IDLE{number}");
+            let client = begin_to_join_from(&mut world, address(1), &code, 2 * MIB);
+            world.network.clients[client].is_stalled = true;
+            if world.network.jobs.iter().any(|(_, job)| is_read(job)) {
+                let document = protocol::document_from_text(&text, &world.network.budget);
+                end(&mut world, is_read, Outcome::ReadDocument(Ok(Some(document))));
+            }
+            client
+        })
+        .collect();
+    let open = |world: &World| idle.iter().filter(|client| world.is_open(**client)).count();
+    let reader = begin_to_join_from(&mut world, address(2), "HONEST", 2 * MIB);
+    world.pass_until(after_ms(900));
+    assert_eq!((open(&world), world.take_text(reader).as_str()), (6, ""), "it waits");
+    world.pass_until(after_ms(2_500));
+    assert!(open(&world) < 6, "some are closed, to be fair");
+    while world.take_text(reader).is_empty() {
+        let document = protocol::document_from_text("honest", &world.network.budget);
+        end(&mut world, is_read, Outcome::ReadDocument(Ok(Some(document))));
+    }
+    assert!(world.is_open(reader) && open(&world) >= 2, "they keep their share");
 }
 
 #[test]

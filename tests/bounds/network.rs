@@ -79,7 +79,7 @@ pub(crate) struct Network {
     /// Jobs that were started and have not ended.
     pub(crate) jobs: Vec<(JobId, Job)>,
     outcomes: Vec<(JobId, Outcome)>,
-    budget: MemoryBudget,
+    pub(crate) budget: MemoryBudget,
     /// The most that counted against the memory budget since this was set to 0, in bytes.
     pub(crate) peak: usize,
 }
