@@ -20,7 +20,7 @@ use crate::base::time::Timestamp;
 use crate::http::{Request, Response};
 use crate::rooms::{CreateDone, Located, RoomError};
 
-/// Drawn codes that may turn out to be in use before the server gives up: with 50 bits each,
+/// Drawn codes that may turn out to be in use before the server gives up: with 30 bits each,
 /// even a full server never gets there by chance.
 const CODE_DRAWS_MAX: u8 = 16;
 
