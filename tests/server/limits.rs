@@ -77,8 +77,10 @@ impl Drop for Over<'_> {
 
 /// Guesses that are not waited for: each on a connection of its own, which is dropped.
 fn guess_until(is_over: &AtomicBool, address: SocketAddr) -> usize {
+    /// Half of `MAX_CONNECTIONS`: each takes a place of the server, too, until it is answered.
+    const GUESSES_MAX: usize = 5_000;
     let mut guesses = 0;
-    while !is_over.load(Ordering::Relaxed) {
+    while guesses < GUESSES_MAX && !is_over.load(Ordering::Relaxed) {
         let Ok(mut stream) = TcpStream::connect(address) else { continue };
         let request = format!("GET /api/rooms/GUESS{guesses} HTTP/1.1\r\nHost: a\r\n\r\n");
         guesses += usize::from(stream.write_all(request.as_bytes()).is_ok());
