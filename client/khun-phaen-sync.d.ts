@@ -126,7 +126,10 @@ export interface Options {
   WebSocket?: new (url: string, protocols: string[]) => WebSocketLike;
   /** From one ping to the next; 20,000 milliseconds unless told. */
   pingIntervalMs?: number;
-  /** Without a sign for so long after a ping the connection is given up; 10,000 unless told. */
+  /**
+   * Without a sign for so long after a ping the connection is given up; 10,000 unless told. While
+   * a join waits it is 30,000 at least, as a wrong code may be answered late.
+   */
   pingTimeoutMs?: number;
   /** For tests: at least 0, below 1. */
   random?: () => number;

@@ -10,6 +10,8 @@ export const SUBPROTOCOL = "khun-phaen.v1";
 /** The longest wait before the first try to connect again, and before any later one. */
 export const RETRY_MS_MIN = 1_000;
 export const RETRY_MS_MAX = 30_000;
+// A server may answer a wrong room code 20 s late, and reads nothing of its client meanwhile.
+const JOIN_MS_MAX = 30_000;
 /** A connection that has lasted this long counts as stable: the next waits begin small again. */
 export const STABLE_MS = 30_000;
 
@@ -353,7 +355,9 @@ export class SyncClient {
   /** From a ping on, something has to be heard within the time, or the connection is half open. */
   #expectSign() {
     if (this.#timers.has("sign")) return;
-    this.#after("sign", this.#ping.timeoutMs, () => this.#drop("no answer to a ping"));
+    const { timeoutMs } = this.#ping;
+    const ms = this.#joinId === null ? timeoutMs : Math.max(timeoutMs, JOIN_MS_MAX);
+    this.#after("sign", ms, () => this.#drop("no answer to a ping"));
   }
 
   // --- sending ---

@@ -193,3 +193,16 @@ test("servers are named by their address or by that of their WebSocket", async (
     assert.equal(network.socket.url, expected);
   }
 });
+
+test("a wrong code that is answered late is waited for, on the same connection", async () => {
+  const { client, clock, network } = await begin();
+  network.socket.accept();
+  await clock.pass(15_000);
+  const refused = assert.rejects(client.join({ room: "NOWHERE" }), { code: "room_not_found" });
+  await clock.pass(20_000);
+  assert.equal(network.sockets.length, 1);
+  const { id } = network.socket.sent.find(({ action }) => action === "join");
+  network.socket.say({ type: "error", code: "room_not_found", message: "Room not found", id });
+  await refused;
+  client.close();
+});

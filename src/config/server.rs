@@ -154,7 +154,7 @@ impl Default for Limits {
             memory_budget_bytes: 64 << 20,
             message_rate_max: 100,
             room_create_rate_max: 2,
-            room_code_length: 10,
+            room_code_length: 6,
             ping_interval_seconds: 25,
             ping_timeout_seconds: 60,
             header_timeout_seconds: 10,
@@ -198,9 +198,9 @@ impl Default for Config {
 const JWT_SECRET_BYTES_ADVISED: usize = 32;
 /// A token shorter than this can be guessed by trying, over the network.
 const TOKEN_BYTES_ADVISED: usize = 16;
-/// With `ROOM_CODE_LENGTH` below this one machine finds one of a thousand rooms within hours (see
-/// SECURITY.md).
-const ROOM_CODE_LENGTH_ADVISED: usize = 8;
+/// `ROOM_CODE_LENGTH` below this has less than 30 bits. Existing front-ends take exactly so many
+/// characters; SECURITY.md has the odds.
+const ROOM_CODE_LENGTH_ADVISED: usize = 6;
 
 impl Config {
     /// What an operator should know about these settings although they are valid, a line each. A
@@ -224,7 +224,7 @@ impl Config {
             ),
             (
                 self.limits.room_code_length < ROOM_CODE_LENGTH_ADVISED,
-                "ROOM_CODE_LENGTH is less than 8: room codes can be found by trying",
+                "ROOM_CODE_LENGTH is less than 6: room codes can be found by trying",
             ),
             (
                 self.trusted_proxies.has_whole_internet(),

@@ -204,7 +204,7 @@ pub static SETTINGS: &[Setting] = settings! {
     open live "ROOM_CREATE_RATE", "2", "0 to 1000000",
         "rooms a second made by one address; 0: no limit",
         config.limits.room_create_rate_max = |v| number(v, 0, 1_000_000);
-    open live "ROOM_CODE_LENGTH", "10", "4 to 32", "characters of a new room's code",
+    open live "ROOM_CODE_LENGTH", "6", "4 to 32", "characters of a new room's code",
         config.limits.room_code_length = |v| number(v, 4, 32);
     open live "PING_INTERVAL_SECONDS", "25", "1 to 3600", "silence after which a client is pinged",
         config.limits.ping_interval_seconds = |v| number(v, 1, HOUR);

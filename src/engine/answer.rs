@@ -51,7 +51,7 @@ impl Engine {
             Answer::Upgrade(upgrade, address, identity) => {
                 // Only now: a proxy goes on with the connection of an upgrade that failed, for
                 // other clients.
-                if cx.sessions.set_address(cx.conn, address) {
+                if cx.sessions.set_address(cx.conn, address, cx.now.at) {
                     self.clients.insert(cx.conn, identity);
                     cx.sessions.upgrade(cx.conn, &upgrade, cx.now);
                 } else {

@@ -18,8 +18,9 @@ const MISSES_NEAR_PER_MINUTE: u32 = 120;
 const MISSES_FAR_PER_MINUTE: u32 = 480;
 /// The same for all clients together.
 const MISSES_OF_ALL_PER_MINUTE: u32 = 600;
-/// How late the answer to a code of no room comes at most.
-const MISS_DELAY_MAX: Duration = Duration::from_secs(5);
+/// How late the answer to a code of no room comes at most. Meanwhile it takes a place of its
+/// address, so an address may guess `MAX_CONNECTIONS_PER_IP` codes in that time.
+const MISS_DELAY_MAX: Duration = Duration::from_secs(20);
 /// Rooms that one address may create at once before `ROOM_CREATE_RATE` counts.
 const ROOM_CREATE_BURST: u32 = 5;
 /// Failed logins in a minute for one e-mail from one address before it has to wait.

@@ -148,11 +148,12 @@ impl Engine {
                 self.clients.note_joined(cx.conn);
             }
             Err(RoomError::RoomNotFound) => {
-                let address = cx.sessions.address(cx.conn);
-                let until = address.and_then(|address| self.count_miss(address, cx.now.at));
-                if let Some(until) = until {
+                if let Some(address) = cx.sessions.address(cx.conn)
+                    && let Some(until) = self.count_miss(address, cx.now.at)
+                {
                     cx.sessions.pause(cx.conn);
-                    self.misses.wait(cx.conn, until, Missed::Join(id.map(MessageId::to_owned)));
+                    let missed = Missed::Join(id.map(MessageId::to_owned));
+                    self.answer_late(cx, address, until, missed);
                     return;
                 }
             }

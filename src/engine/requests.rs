@@ -62,7 +62,7 @@ impl Engine {
             Route::WebSocket => return self.upgrade(cx, request, asker.address),
             Route::CreateRoom => return self.create_room(cx, request, asker),
             Route::Room { code } => {
-                return Ok(self.view_room(cx, code.as_deref(), asker.address));
+                return self.view_room(cx, code.as_deref(), asker.address);
             }
             Route::Account(route) => return self.ask_account(cx, route, request, asker),
             Route::Admin(route) => return self.ask_admin(cx, route, request, asker),
@@ -85,7 +85,7 @@ impl Engine {
         if !self.config.require_auth {
             return Ok(Answer::Upgrade(upgrade, address, None));
         }
-        if !cx.sessions.has_place_at(cx.conn, address) {
+        if !cx.sessions.has_place_at(cx.conn, address, cx.now.at) {
             return Err(api::too_many_connections());
         }
         let job = Job::Authenticate { token, now: cx.now.unix };

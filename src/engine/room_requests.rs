@@ -20,7 +20,7 @@ use crate::base::time::Timestamp;
 use crate::http::{Request, Response};
 use crate::rooms::{CreateDone, Located, RoomError};
 
-/// Drawn codes that may turn out to be in use before the server gives up: with 50 bits each,
+/// Drawn codes that may turn out to be in use before the server gives up: with 30 bits each,
 /// even a full server never gets there by chance.
 const CODE_DRAWS_MAX: u8 = 16;
 
@@ -33,7 +33,9 @@ impl Engine {
         asker: Asker,
     ) -> Result<Answer, Response> {
         let wish = CreateRequest::parse(request, self.config.host_auth)?;
-        if wish.room_code.is_none() {
+        if wish.room_code.is_some() {
+            check_place(cx, asker.address)?;
+        } else {
             let taken = self.limits.take_room(asker.address, cx.now.at);
             taken.map_err(api::rooms::too_many_created)?;
         }
@@ -77,7 +79,8 @@ impl Engine {
                 && let Some(until) = self.count_miss_of_maker(creation.address, cx.now.at)
             {
                 cx.sessions.keep(cx.conn, creation.held_bytes());
-                self.misses.wait(cx.conn, until, Missed::Create(creation));
+                let address = creation.address;
+                self.answer_late(cx, address, until, Missed::Create(creation));
                 return Answer::Waits;
             }
             if let Err(wait) = self.limits.take_room(creation.address, cx.now.at) {
@@ -110,19 +113,20 @@ impl Engine {
         cx: &mut Context<'_>,
         code: Option<&str>,
         address: IpAddr,
-    ) -> Answer {
-        let Some(code) = code else { return self.miss_view(cx, address) };
+    ) -> Result<Answer, Response> {
+        check_place(cx, address)?;
+        let Some(code) = code else { return Ok(self.miss_view(cx, address)) };
         let (rooms, mut effects) = self.split_for(Owner::at(address), cx.sessions, cx.now);
         match rooms.locate(code, cx.conn, || RoomRequest::View(address), &mut effects) {
-            Poll::Ready(located) => self.view_located(cx, located, address),
-            Poll::Pending => Answer::Waits,
+            Poll::Ready(located) => Ok(self.view_located(cx, located, address)),
+            Poll::Pending => Ok(Answer::Waits),
         }
     }
 
     /// The same once it is known where the room is.
     pub(super) fn view_located(
         &mut self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
         located: Located<'_>,
         address: IpAddr,
     ) -> Answer {
@@ -134,12 +138,25 @@ impl Engine {
     }
 
     /// There is no such room, which is said now or later.
-    fn miss_view(&mut self, cx: &Context<'_>, address: IpAddr) -> Answer {
+    fn miss_view(&mut self, cx: &mut Context<'_>, address: IpAddr) -> Answer {
         let Some(until) = self.count_miss(address, cx.now.at) else {
             return api::rooms::not_found().into();
         };
-        self.misses.wait(cx.conn, until, Missed::View);
+        self.answer_late(cx, address, until, Missed::View);
         Answer::Waits
+    }
+
+    /// Answers `missed`, of the client at `address`, at `until`, which takes a place of its address
+    /// as long, whether the client waits for it or not.
+    pub(super) fn answer_late(
+        &mut self,
+        cx: &mut Context<'_>,
+        address: IpAddr,
+        until: Timestamp,
+        missed: Missed,
+    ) {
+        cx.sessions.owe_place(cx.conn, address, until);
+        self.misses.wait(cx.conn, until, missed);
     }
 
     /// Counts a code that no room has, which the client at `address` has asked for. Until when
@@ -178,4 +195,11 @@ impl Engine {
             is_counted: false,
         }
     }
+}
+
+/// Whether the client at `address` may ask for a code. One with a connection of its own may. A
+/// proxy's, which counts for no client, has to be looked at for each request.
+fn check_place(cx: &mut Context<'_>, address: IpAddr) -> Result<(), Response> {
+    let has_place = cx.sessions.has_place_at(cx.conn, address, cx.now.at);
+    has_place.then_some(()).ok_or_else(api::too_many_connections)
 }

@@ -17,6 +17,7 @@ mod flush_list;
 mod hold;
 mod intake;
 mod outgoing;
+mod places;
 mod pressure;
 mod rota;
 mod send_buffer;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::flush_list::FlushState;
 use super::hold::Hold;
+use super::places::Place;
 use super::send_buffer::SendBuffer;
 use super::send_queue::SendQueue;
 use super::timeouts::{
@@ -16,7 +17,7 @@ use super::timeouts::{
 use crate::base::ids::ConnId;
 use crate::base::memory::{MemoryBudget, allocated_bytes};
 use crate::base::time::Timestamp;
-use crate::config::{AddressKey, RemoteEnd};
+use crate::config::RemoteEnd;
 use crate::http::{HttpError, Request, RequestParser, ResponseContext, Stage};
 use crate::ws::{CloseReason, Decoder, DecoderPool, Incoming};
 
@@ -122,8 +123,8 @@ pub(super) struct Session {
     pub(super) id: ConnId,
     /// The client's address; behind a trusted proxy the one that the proxy named.
     pub(super) peer: RemoteEnd,
-    /// The key under which it is counted against the limit per address.
-    pub(super) counted_as: Option<AddressKey>,
+    /// What it is counted as against the limit per address.
+    pub(super) place: Option<Place>,
     /// It is over a limit of connections and only told so.
     pub(super) refused: bool,
     phase: Phase,
@@ -168,7 +169,7 @@ impl Session {
         Self {
             id,
             peer,
-            counted_as: None,
+            place: None,
             refused: false,
             phase: Phase::Http { parser: None, since: now, served: false },
             queue: SendQueue::default(),

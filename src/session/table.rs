@@ -1,12 +1,12 @@
 //! The table of all sessions: its limits, how a session gets in, how it ends, and what it counts.
 
-use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use log::debug;
 
 use super::flush_list::FlushList;
+use super::places::Places;
 use super::state::Session;
 use super::timeouts::Timeouts;
 use crate::base::conn_map::ConnSlab;
@@ -15,7 +15,7 @@ use crate::base::memory::MemoryBudget;
 use crate::base::metrics::Traffic;
 use crate::base::time::{Now, Timestamp};
 use crate::base::timer_set::TimerSet;
-use crate::config::{AddressKey, Config, RemoteEnd, TrustedProxies};
+use crate::config::{Config, RemoteEnd, TrustedProxies};
 use crate::http::{Response, ResponseEncoder};
 use crate::ws::{self, CloseReason, DecoderPool};
 
@@ -44,7 +44,7 @@ pub struct Sessions {
     /// message; the set is not touched then, and an entry that comes due too early is put back.
     pub(super) deadlines: TimerSet<ConnId>,
     pub(super) timeouts: Timeouts,
-    pub(super) per_address: HashMap<AddressKey, u32>,
+    pub(super) places: Places,
     pub(super) to_flush: FlushList,
     pub(super) departed: VecDeque<ConnId>,
     /// What was withheld of them goes on.
@@ -79,7 +79,7 @@ impl Sessions {
             encoder: ResponseEncoder::default(),
             deadlines: TimerSet::default(),
             timeouts: Timeouts::from(limits),
-            per_address: HashMap::new(),
+            places: Places::default(),
             to_flush: FlushList::default(),
             departed: VecDeque::new(),
             resumed: Vec::new(),
@@ -125,6 +125,7 @@ impl Sessions {
         let opened = self.slots.insert(|conn| Session::new(conn, peer, now.at));
         let conn = opened.ok_or(Refused)?;
         self.traffic.connections_accepted += 1;
+        self.places.release(now.at);
         let trusted = self.trusted_proxies.trusts(peer);
         if self.slots.len() - self.refusals > self.connections_max {
             self.refuse(conn, "the server is full", now);
@@ -145,8 +146,8 @@ impl Sessions {
         debug_assert_eq!(session.counted_bytes, 0);
         self.deadlines.rearm(conn, &mut session.armed, None);
         self.refusals -= usize::from(session.refused);
-        if let Some(key) = session.counted_as {
-            self.uncount(key);
+        if let Some(place) = &session.place {
+            self.places.give_back(place);
         }
     }
 

@@ -17,7 +17,7 @@ const MISSES_NEAR: usize = 120;
 const MISSES_FAR: usize = 480;
 const MISSES_OF_ALL: usize = 600;
 /// How late the answer to such a code comes at most.
-const DELAY_MAX: Duration = Duration::from_secs(5);
+const DELAY_MAX: Duration = Duration::from_secs(20);
 
 /// The address of a number.
 type Numbered = fn(u16) -> IpAddr;
@@ -132,12 +132,13 @@ fn a_room_over_the_rate_is_made_or_refused_late() {
         (0..20).map(|number| post(&mut world, address, &format!("LATE{number}"))).collect();
     let there = post(&mut world, address, "MADE0");
     assert!(world.take_text(there).starts_with("HTTP/1.1 200 "), "a right code costs nothing");
-    check_late(&mut world, late[0], after(5), CREATED);
+    check_late(&mut world, late[0], after(14), CREATED);
+    world.pass_until(after(20));
     let answers: Vec<String> = late[1..].iter().map(|late| world.take_text(*late)).collect();
     let count = |status| answers.iter().filter(|answer| answer.starts_with(status)).count();
-    assert_eq!((count(CREATED), count("HTTP/1.1 429 ")), (4, 15), "{answers:?}");
+    assert_eq!((count(CREATED), count("HTTP/1.1 429 ")), (7, 12), "{answers:?}");
     let there = ask(&mut world, address, "GONE");
-    check_late(&mut world, there, after(10), NOT_FOUND);
+    check_late(&mut world, there, after(40), NOT_FOUND);
 }
 
 /// Goal: nor are many addresses of one network worth more than one for guesses by `POST`.
@@ -179,7 +180,7 @@ fn a_right_code_is_answered_at_once_however_many_guesses_its_address_has_made() 
         assert!(answer.contains(part), "{answer}");
     }
     let late = ask(&mut world, address, "NOWHERE");
-    check_late(&mut world, late, after_ms(5_000), NOT_FOUND);
+    check_late(&mut world, late, after(20), NOT_FOUND);
 }
 
 /// Goal: one stale client that asks for a gone room every 2 s disturbs none beside it.

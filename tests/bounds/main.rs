@@ -9,6 +9,7 @@ mod guesses;
 mod jobs;
 mod memory;
 mod network;
+mod places;
 mod pressure;
 mod reload;
 mod shutdown;

@@ -77,8 +77,10 @@ impl Drop for Over<'_> {
 
 /// Guesses that are not waited for: each on a connection of its own, which is dropped.
 fn guess_until(is_over: &AtomicBool, address: SocketAddr) -> usize {
+    /// Half of `MAX_CONNECTIONS`: each takes a place of the server, too, until it is answered.
+    const GUESSES_MAX: usize = 5_000;
     let mut guesses = 0;
-    while !is_over.load(Ordering::Relaxed) {
+    while guesses < GUESSES_MAX && !is_over.load(Ordering::Relaxed) {
         let Ok(mut stream) = TcpStream::connect(address) else { continue };
         let request = format!("GET /api/rooms/GUESS{guesses} HTTP/1.1\r\nHost: a\r\n\r\n");
         guesses += usize::from(stream.write_all(request.as_bytes()).is_ok());
@@ -94,17 +96,20 @@ fn guesses_at_full_speed_keep_nobody_at_their_address_out() {
     let server = Server::start(&[]);
     let body = json!({ "desired_room_code": "room", "desired_host_id": "host" });
     server.create_room(&body);
+    let mut waiting: Vec<HttpClient> = (0..MISSES_PER_MINUTE + 2)
+        .map(|number| {
+            let mut client = server.open();
+            client.request("GET", &format!("/api/rooms/WAIT{number}"), &[], "");
+            client
+        })
+        .collect();
+    for client in &mut waiting {
+        assert_eq!(client.response().status, 404, "it is answered as ever, if late");
+    }
     let is_over = AtomicBool::new(false);
     let guesses = thread::scope(|scope| {
         let guesser = scope.spawn(|| guess_until(&is_over, server.address()));
         let over = Over(&is_over);
-        let mut waiting: Vec<HttpClient> = (0..2 * MISSES_PER_MINUTE)
-            .map(|number| {
-                let mut client = server.open();
-                client.request("GET", &format!("/api/rooms/WAIT{number}"), &[], "");
-                client
-            })
-            .collect();
         for round in 0..20 {
             let start = Deadline::start();
             let again = server.http("POST", "/api/rooms", &[], &body.to_string());
@@ -113,13 +118,36 @@ fn guesses_at_full_speed_keep_nobody_at_their_address_out() {
             server.join("room", "member").close();
             assert!(start.passed() < AT_ONCE, "round {round}: {:?}", start.passed());
         }
-        for client in &mut waiting {
-            assert_eq!(client.response().status, 404, "it is answered as ever, if late");
-        }
         drop(over);
         guesser.join().expect("it does not panic")
     });
     assert!(guesses > 10 * MISSES_PER_MINUTE, "{guesses} are no attack");
+}
+
+#[test]
+fn guesses_that_are_not_waited_for_take_the_places_of_their_address() {
+    const PLACES: usize = 50;
+    const MISSES_PER_MINUTE: usize = 30;
+    let settings = [("TRUSTED_PROXIES", "127.0.0.1"), ("MAX_CONNECTIONS_PER_IP", "50")];
+    let server = Server::start(&settings);
+    server.create_room(&json!({ "desired_room_code": "room" }));
+    let mut proxy = server.open();
+    let mut right_code = |client| {
+        proxy.request("GET", "/api/rooms/room", &[("X-Forwarded-For", client)], "");
+        proxy.response().status
+    };
+    let mut guesses = 0;
+    while right_code("192.0.2.1") == 200 {
+        let mut stream = TcpStream::connect(server.address()).expect("it listens");
+        let head = format!("GET /api/rooms/GUESS{guesses} HTTP/1.1\r\nHost: a\r\n");
+        let request = format!("{head}X-Forwarded-For: 192.0.2.1\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it takes a request");
+        guesses += 1;
+        assert!(guesses < 1_000, "dropping the connection is no way round");
+    }
+    assert!(guesses >= PLACES + MISSES_PER_MINUTE, "a place for each of these: {guesses}");
+    assert_eq!(right_code("192.0.2.1"), 503);
+    assert_eq!(right_code("192.0.2.2"), 200, "others have theirs");
 }
 
 #[test]
