@@ -206,10 +206,15 @@ impl<D: Dispatch> Transport<D> for Kernel<D> {
                 Token(token) if token >= LISTENERS.0 => self.gate.set_ready(token - LISTENERS.0),
                 Token(index) => {
                     let Some(conn) = driver.sessions().id_at(index) else { continue };
+                    if event.is_error() {
+                        // Also if nothing is read from it now, as of one whose answer is late.
+                        driver.abort(conn, "the connection broke");
+                        continue;
+                    }
                     if event.is_writable() {
                         driver.writable(conn);
                     }
-                    if event.is_read_closed() || event.is_error() {
+                    if event.is_read_closed() {
                         driver.ending(conn);
                     } else if event.is_readable() {
                         driver.readable(conn);

@@ -151,7 +151,7 @@ impl Sessions {
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) or [`take_due`](Self::take_due) wants to
+    /// When [`handle_deadline`](Self::handle_deadline) or [`take_due`](Self::take_due) wants to
     /// be called.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         [self.deadlines.poll_timeout(), self.to_flush.poll_timeout()].into_iter().flatten().min()
