@@ -49,6 +49,8 @@ pub const fn resident_bytes(capacity: usize, used: usize) -> usize {
 #[derive(Clone, Debug)]
 pub struct MemoryBudget {
     used: Arc<AtomicUsize>,
+    /// Of these, what the server's own work takes for a moment.
+    passing: Arc<AtomicUsize>,
     limit: Arc<AtomicUsize>,
 }
 
@@ -70,12 +72,18 @@ struct CountedBuffer {
 impl MemoryBudget {
     /// A budget of `limit` bytes of which nothing is used.
     pub fn new(limit: usize) -> Self {
-        Self { used: Arc::default(), limit: Arc::new(AtomicUsize::new(limit)) }
+        let limit = Arc::new(AtomicUsize::new(limit));
+        Self { used: Arc::default(), passing: Arc::default(), limit }
     }
 
-    /// Bytes in use.
+    /// Bytes in use, those of passing work included: what can be read again makes room for it.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes in use without those of passing work, for which no client is closed or refused.
+    pub fn held(&self) -> usize {
+        self.used().saturating_sub(self.passing.load(Ordering::Relaxed))
     }
 
     /// Bytes that may be in use.
@@ -88,10 +96,22 @@ impl MemoryBudget {
         self.limit.store(limit, Ordering::Relaxed);
     }
 
-    /// More is in use than may be. Nothing prevents that: the count is for deciding afterwards
-    /// which connection goes.
+    /// More is held than may be. Nothing prevents that: the count is for deciding afterwards which
+    /// connection goes.
     pub fn is_over(&self) -> bool {
-        self.used() > self.limit()
+        self.held() > self.limit()
+    }
+
+    /// Work has begun that takes `bytes` bytes until it ends.
+    pub fn begin_work(&self, bytes: usize) {
+        self.passing.fetch_add(bytes, Ordering::Relaxed);
+        self.add(bytes);
+    }
+
+    /// That work has ended.
+    pub fn end_work(&self, bytes: usize) {
+        self.sub(bytes);
+        self.passing.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// `bytes` more are in use.

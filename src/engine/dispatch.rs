@@ -96,6 +96,10 @@ impl Dispatch for Engine {
         deadlines.into_iter().flatten().min()
     }
 
+    fn ease_memory(&mut self, sessions: &mut Sessions, now: Now) {
+        self.evict(sessions, now);
+    }
+
     fn handle_timeout(&mut self, sessions: &mut Sessions, now: Now) {
         let (rooms, mut effects) = self.split(sessions, now);
         rooms.handle_timeout(now, &mut effects);
@@ -110,7 +114,7 @@ impl Dispatch for Engine {
         while let Some(waiting) = self.jobs.displaced() {
             self.go_on_without(sessions, waiting, now);
         }
-        self.ease_memory(sessions, now);
+        self.evict(sessions, now);
         self.read_documents(sessions, now);
         self.give_up_closings(sessions, now);
         self.answer_misses(sessions, now.at, now);
@@ -153,8 +157,11 @@ impl Engine {
                 let found = found.as_ref().map(Option::as_ref).map_err(|error| *error);
                 self.looked_up(sessions, &code, found, now);
             }
+            (Waiting::Document(room), Outcome::DocumentNeeds { bytes }) => {
+                self.reads.read_again(room, bytes);
+            }
             (Waiting::Document(room), Outcome::ReadDocument(found)) => {
-                self.reads.ended();
+                self.reads.ended(room);
                 let found = found.map_err(|error| lookup_error(&error));
                 self.document_known(sessions, room, found, now);
             }
@@ -202,7 +209,7 @@ impl Engine {
                 self.looked_up(sessions, &code, Err(StoreUnavailable), now);
             }
             Waiting::Document(room) => {
-                self.reads.ended();
+                self.reads.ended(room);
                 self.document_known(sessions, room, Err(StoreUnavailable), now);
             }
             Waiting::Account(conn, asked) => {

@@ -53,7 +53,7 @@ impl Engine {
     }
 
     /// While memory is short, documents leave it that the store has.
-    pub(super) fn ease_memory(&mut self, sessions: &mut Sessions, now: Now) {
+    pub(super) fn evict(&mut self, sessions: &mut Sessions, now: Now) {
         let mark = self.budget.limit() - self.budget.limit() / SPARE_SHARE;
         self.free_memory(sessions, self.budget.used().saturating_sub(mark), now);
     }
@@ -80,36 +80,46 @@ impl Engine {
             return;
         }
         self.reads.begin();
-        while let Some((room, bytes)) = self.reads.next() {
+        while self.start_read(sessions, now) {}
+    }
+
+    /// Starts a read for which there is memory, or gives one up that is not awaited any more.
+    /// False: there is none.
+    fn start_read(&mut self, sessions: &mut Sessions, now: Now) -> bool {
+        let next = self.reads.next(now.at);
+        for &(room, bytes) in &next {
             if !self.rooms.is_awaited(room) {
                 // Its askers have gone.
                 self.reads.cancel(room);
                 self.document_known(sessions, room, Err(StoreUnavailable), now);
-                continue;
+                return true;
             }
             let [(_, jobs_waiting), ..] = self.jobs.queued();
             if !self.reads.may_delay(jobs_waiting, now.at) {
                 self.reads.block(self.budget.used(), now.at);
-                return;
+                return false;
             }
             let limit = self.document_limit(bytes);
             // Its text and its frame. One that the budget is too small for gets half of it.
             let needed = (2 * bytes).min(limit / 2);
             let excess = (self.budget.used() + needed).saturating_sub(limit);
             self.free_memory(sessions, excess, now);
-            let Some(memory) = self.budget.try_reserve(needed, limit) else {
-                if self.reads.is_stuck(now.at) {
-                    sessions.shed_documents(&self.reads.addresses(), limit, now);
-                }
-                self.reads.block(self.budget.used(), now.at);
-                return;
-            };
+            let Some(memory) = self.budget.try_reserve(needed, limit) else { continue };
             let Some(job) = self.reads.start(room, memory, now.at) else { continue };
             if self.jobs.start(Owner::Server, job, Waiting::Document(room), now.at).is_err() {
-                self.reads.ended();
+                self.reads.ended(room);
                 self.document_known(sessions, room, Err(StoreUnavailable), now);
             }
+            return true;
         }
+        if !next.is_empty() {
+            if self.reads.is_stuck(now.at) {
+                let limit = self.document_limit(usize::MAX);
+                sessions.shed_documents(&self.reads.addresses(), limit, now);
+            }
+            self.reads.block(self.budget.used(), now.at);
+        }
+        false
     }
 
     /// The document of `room` was read, or will not be: what waited for it goes on.
@@ -141,7 +151,7 @@ impl Engine {
                 }
             }
         }
-        self.ease_memory(sessions, now);
+        self.evict(sessions, now);
     }
 
     /// Bytes of the memory budget up to which a document of `bytes` bytes may be kept.

@@ -22,6 +22,8 @@ pub enum Job {
         room_code: String,
         /// Its permanent id; a room with another one is left alone.
         room_id: String,
+        /// So many it is thought to have as it is sent.
+        bytes: usize,
         /// Set aside for it.
         memory: Reservation,
     },
@@ -72,6 +74,12 @@ pub enum Job {
 pub enum Outcome {
     /// The document, if there is one.
     ReadDocument(Result<Option<Document>, StoreError>),
+    /// The document has so many bytes as it is sent, more than was thought; it is to be read once
+    /// there is memory for that.
+    DocumentNeeds {
+        /// Exactly so many.
+        bytes: usize,
+    },
     /// The room, without its document, if there is one.
     FoundRoom(Result<Option<StoredRoom>, StoreError>),
     /// Of each room, in order, whether it is durable now.

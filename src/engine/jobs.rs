@@ -149,8 +149,8 @@ impl Jobs {
     ) -> Result<JobId, QueueFull> {
         let bytes = job.held_bytes() + waiting.held_bytes();
         // That a hash runs is no reason to refuse what waits for it to end.
-        let used = self.budget.used().saturating_sub(self.hash_bytes());
-        if waiting.is_of_client() && used + bytes > self.budget.limit() {
+        let held = self.budget.held();
+        if waiting.is_of_client() && held + bytes > self.budget.limit() {
             return Err(QueueFull);
         }
         let lane = Lane::of(&job);
@@ -334,11 +334,6 @@ impl Jobs {
         reads + hashes < self.shared_workers && of_lane < own_max && fits
     }
 
-    /// What running hashes count.
-    fn hash_bytes(&self) -> usize {
-        self.running.values().map(|running| running.hash_bytes).sum()
-    }
-
     fn running_in(&self, lane: Lane) -> usize {
         self.running.values().filter(|running| running.lane == lane).count()
     }
@@ -349,13 +344,13 @@ impl Jobs {
         // In a budget of a few hashes one must not look as if it were all that there is.
         let share_bytes = HASH_MEMORY_BYTES.min(self.budget.limit() / 2);
         let hash_bytes = if lane == Lane::Hashes { share_bytes } else { 0 };
-        self.budget.add(hash_bytes);
+        self.budget.begin_work(hash_bytes);
         self.running.insert(id, Running { lane, owner, hash_bytes });
     }
 
     fn stop_running(&mut self, id: JobId) -> Option<Running> {
         let running = self.running.remove(&id)?;
-        self.budget.sub(running.hash_bytes);
+        self.budget.end_work(running.hash_bytes);
         Some(running)
     }
 

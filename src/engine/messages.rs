@@ -100,7 +100,7 @@ impl Engine {
             self.rooms.charge_document(cx.conn, AddressKey::of(address));
         }
         self.finish(cx, result, id);
-        self.ease_memory(cx.sessions, cx.now);
+        self.evict(cx.sessions, cx.now);
     }
 
     fn join(

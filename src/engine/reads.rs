@@ -20,6 +20,12 @@ pub(super) const SMALL_BYTES_MAX: usize = 64 << 10;
 pub(super) const MEMORY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long after an attempt that found no memory the next one is made at the latest.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
+/// Documents for which memory is looked for in one attempt.
+const TRIED_MAX: usize = 16;
+/// How long a document waits before no other one passes it by that needs less memory.
+const PASSED_BY_TIME: Duration = Duration::from_secs(5);
+/// Small documents that go before a larger one that waits.
+const SMALL_IN_A_ROW_MAX: u8 = 8;
 /// How long reads wait for memory before clients that do not read their documents are looked at.
 const STUCK_TIME: Duration = Duration::from_secs(1);
 /// Documents that are read at the same time, the wait for a worker included.
@@ -38,7 +44,9 @@ pub(super) struct DocumentReads {
     large: Turns,
     deadlines: TimerSet<RoomKey>,
     /// Reads that are jobs by now.
-    running: usize,
+    running: BTreeMap<RoomKey, Wanted>,
+    /// Small documents that were read one after the other while a larger one waited.
+    small_in_a_row: u8,
     /// The last attempt found no memory; then so much was in use.
     blocked: Option<(Timestamp, usize)>,
     /// Since when none could begin for want of memory.
@@ -77,8 +85,18 @@ impl Turns {
         rooms.push_back(room);
     }
 
-    fn first(&self) -> Option<RoomKey> {
-        self.by_address.get(self.addresses.front()?)?.front().copied()
+    /// The same, before the others of its address, which has the next turn.
+    fn add_first(&mut self, address: AddressKey, room: RoomKey) {
+        let rooms = self.by_address.entry(address).or_default();
+        rooms.push_front(room);
+        self.addresses.retain(|other| *other != address);
+        self.addresses.push_front(address);
+    }
+
+    /// The first room of each address, in the order of their turns.
+    fn heads(&self) -> impl Iterator<Item = RoomKey> {
+        let rooms = self.addresses.iter().filter_map(|address| self.by_address.get(address));
+        rooms.filter_map(|rooms| rooms.front().copied())
     }
 
     /// Takes out a room of `address`, which comes last from here on.
@@ -132,7 +150,7 @@ impl DocumentReads {
     /// When the next attempt is to be made, or the next wait given up.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let retry = match self.blocked {
-            _ if self.waiting.is_empty() || self.running >= READS_AT_ONCE_MAX => None,
+            _ if self.waiting.is_empty() || self.running.len() >= READS_AT_ONCE_MAX => None,
             Some((at, _)) => Some(at + RETRY_INTERVAL),
             None => Some(Timestamp(0)),
         };
@@ -140,8 +158,20 @@ impl DocumentReads {
     }
 
     /// A read has ended, or was given up.
-    pub(super) fn ended(&mut self) {
-        self.running -= 1;
+    pub(super) fn ended(&mut self, room: RoomKey) {
+        self.running.remove(&room);
+    }
+
+    /// A read has ended, and found `bytes` bytes: it begins anew once there is memory for them, as
+    /// soon as it would have if that had been known.
+    pub(super) fn read_again(&mut self, room: RoomKey, bytes: usize) {
+        let Some(mut wanted) = self.running.remove(&room) else { return };
+        wanted.bytes = bytes;
+        let (until, address) = (wanted.deadline.take(), wanted.address);
+        self.deadlines.rearm(room, &mut wanted.deadline, until);
+        self.waiting.insert(room, wanted);
+        self.turns(bytes).add_first(address, room);
+        self.blocked = None;
     }
 
     /// Whether an attempt may find what the last one did not.
@@ -151,15 +181,30 @@ impl DocumentReads {
 
     /// Whether a read may begin although `waiting` jobs wait for the same workers, reads included.
     pub(super) fn may_delay(&self, waiting: usize, now: Timestamp) -> bool {
-        let is_rare = self.running == 0 && self.started_at + BUSY_INTERVAL <= now;
-        waiting <= self.running || is_rare
+        let is_rare = self.running.is_empty() && self.started_at + BUSY_INTERVAL <= now;
+        waiting <= self.running.len() || is_rare
     }
 
-    /// The room whose turn it is, and the bytes of its document.
-    pub(super) fn next(&self) -> Option<(RoomKey, usize)> {
-        let room = self.small.first().or_else(|| self.large.first())?;
-        let wanted = self.waiting.get(&room).filter(|_| self.running < READS_AT_ONCE_MAX)?;
-        Some((room, wanted.bytes))
+    /// The rooms whose turn it is, one of each address, and the bytes of their documents. What there
+    /// is no memory for is passed by those behind it, but only for a while.
+    pub(super) fn next(&self, now: Timestamp) -> Vec<(RoomKey, usize)> {
+        if self.running.len() >= READS_AT_ONCE_MAX {
+            return Vec::new();
+        }
+        let is_large_due = self.small_in_a_row >= SMALL_IN_A_ROW_MAX;
+        let (first, then) =
+            if is_large_due { (&self.large, &self.small) } else { (&self.small, &self.large) };
+        let rooms = first.heads().chain(then.heads()).take(TRIED_MAX);
+        let known = rooms.filter_map(|room| Some((room, self.waiting.get(&room)?)));
+        let mut next = Vec::new();
+        for (room, wanted) in known {
+            next.push((room, wanted.bytes));
+            let has_waited = now + (MEMORY_TIMEOUT - PASSED_BY_TIME);
+            if wanted.deadline.is_some_and(|deadline| deadline <= has_waited) {
+                break;
+            }
+        }
+        next
     }
 
     /// Takes a room out.
@@ -181,12 +226,18 @@ impl DocumentReads {
         memory: Reservation,
         now: Timestamp,
     ) -> Option<Job> {
-        let Wanted { room_code, room_id, .. } = self.take(room)?;
-        self.running += 1;
+        let until = self.waiting.get(&room)?.deadline;
+        let mut wanted = self.take(room)?;
+        let is_small = wanted.bytes <= SMALL_BYTES_MAX && !self.large.addresses.is_empty();
+        self.small_in_a_row = if is_small { self.small_in_a_row.saturating_add(1) } else { 0 };
+        let (room_code, room_id) = (wanted.room_code.clone(), wanted.room_id.clone());
+        let bytes = wanted.bytes;
+        wanted.deadline = until;
+        self.running.insert(room, wanted);
         self.started += 1;
         self.started_at = now;
         self.stuck_since = None;
-        Some(Job::ReadDocument { room_code, room_id, memory })
+        Some(Job::ReadDocument { room_code, room_id, bytes, memory })
     }
 
     /// The document of `room` is not to be read after all.
@@ -224,5 +275,72 @@ impl DocumentReads {
         let (_, room) = self.deadlines.first().filter(|(at, _)| *at <= now)?;
         self.take(room)?;
         Some(room)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::base::memory::MemoryBudget;
+
+    fn room(index: u32) -> RoomKey {
+        RoomKey { index, generation: 1 }
+    }
+
+    fn address(last: u8) -> AddressKey {
+        AddressKey::of(Ipv4Addr::new(192, 0, 2, last).into())
+    }
+
+    fn start(reads: &mut DocumentReads, room: RoomKey, now: Timestamp) {
+        let memory = MemoryBudget::new(1).try_reserve(0, 1).expect("it is nothing");
+        assert!(reads.start(room, memory, now).is_some());
+        reads.ended(room);
+    }
+
+    #[test]
+    fn small_documents_do_not_keep_a_large_one_waiting() {
+        let mut reads = DocumentReads::default();
+        let now = Timestamp::from_secs(1);
+        reads.add(room(0), ("LARGE", ""), 1 << 20, address(1), now);
+        let mut before = 0;
+        for index in 1..100 {
+            reads.add(room(index), ("SMALL", ""), 1_000, address(2), now);
+            let (first, _) = reads.next(now)[0];
+            if first == room(0) {
+                break;
+            }
+            start(&mut reads, first, now);
+            before += 1;
+        }
+        assert_eq!(before, SMALL_IN_A_ROW_MAX);
+    }
+
+    #[test]
+    fn what_there_is_no_memory_for_is_passed_by_for_a_while_only() {
+        let mut reads = DocumentReads::default();
+        let began = Timestamp::from_secs(1);
+        reads.add(room(0), ("LARGE", ""), 4 << 20, address(1), began);
+        for index in 1..30 {
+            let last = u8::try_from(index).expect("it is small");
+            reads.add(room(index), ("OTHER", ""), 1 << 20, address(1 + last), began);
+        }
+        assert_eq!(reads.next(began).len(), TRIED_MAX);
+        let later = began + PASSED_BY_TIME;
+        assert_eq!(reads.next(later), [(room(0), 4 << 20)]);
+    }
+
+    #[test]
+    fn a_document_that_is_larger_than_was_thought_is_read_again_in_its_place() {
+        let mut reads = DocumentReads::default();
+        let now = Timestamp::from_secs(1);
+        reads.add(room(0), ("ESCAPES", ""), 100_000, address(1), now);
+        reads.add(room(1), ("OTHER", ""), 100_000, address(1), now);
+        let memory = MemoryBudget::new(1).try_reserve(0, 1).expect("it is nothing");
+        assert!(reads.start(room(0), memory, now).is_some());
+        reads.read_again(room(0), 600_000);
+        assert_eq!(reads.next(now)[0], (room(0), 600_000));
+        assert_eq!(reads.expired(now + MEMORY_TIMEOUT), Some(room(0)), "it waits no longer");
     }
 }

@@ -115,6 +115,7 @@ impl StoreHealth {
             }
             Outcome::FoundRoom(Ok(_))
             | Outcome::ReadDocument(Ok(_))
+            | Outcome::DocumentNeeds { .. }
             | Outcome::CheckedAccounts(Ok(_)) => self.read_after = None,
             // To delete what is not there works with a full disk as well.
             Outcome::DeletedRoom(Ok(()))

@@ -36,10 +36,21 @@ pub fn encode_document(document: RawJson<'_>, budget: &MemoryBudget) -> Document
 /// Makes the frame of a document that was stored as `text`, likewise. It takes time in proportion
 /// to the text.
 pub fn document_from_text(text: &str, budget: &MemoryBudget) -> Document {
+    frame(literal_bytes(text), budget, |out| write_string(text, out))
+}
+
+/// Bytes of that frame. It takes time in proportion to the text.
+pub fn document_bytes_of_text(text: &str) -> usize {
+    let payload_bytes = PREFIX.len() + literal_bytes(text) + SUFFIX.len();
+    ws::header_bytes(payload_bytes) + payload_bytes
+}
+
+/// Bytes of `text` as a JSON string.
+fn literal_bytes(text: &str) -> usize {
     let mut literal = Length(0);
     let written = serde_json::to_writer(&mut literal, text);
     debug_assert!(written.is_ok(), "every string has a JSON form, and a length takes it");
-    frame(literal.0, budget, |out| write_string(text, out))
+    literal.0
 }
 
 /// Bytes of the frame of a document that is stored as `text_bytes` bytes. If something in it has to

@@ -60,6 +60,9 @@ pub trait Dispatch {
     /// When `handle_timeout` wants to be called, at the latest.
     fn poll_timeout(&self) -> Option<Timestamp>;
 
+    /// Frees memory that can do without, if it is short: before connections are closed for that.
+    fn ease_memory(&mut self, _sessions: &mut Sessions, _now: Now) {}
+
     /// Whatever is due. Calling it early is harmless.
     fn handle_timeout(&mut self, sessions: &mut Sessions, now: Now);
 

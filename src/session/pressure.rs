@@ -49,13 +49,13 @@ impl Sessions {
             self.vain_below = 0;
             return;
         }
-        if self.budget.used() < self.vain_below {
+        if self.budget.held() < self.vain_below {
             return;
         }
         let mut holders = self.holders();
         let held: usize = holders.iter().map(|holder| holder.bytes).sum();
-        if held < self.budget.used().saturating_sub(self.budget.limit()) {
-            self.vain_below = self.budget.used() + RETRY_BYTES;
+        if held < self.budget.held().saturating_sub(self.budget.limit()) {
+            self.vain_below = self.budget.held() + RETRY_BYTES;
             return;
         }
         let mut by_address: HashMap<AddressKey, usize> = HashMap::new();
@@ -69,7 +69,7 @@ impl Sessions {
         // First those that go before others, then, in the same order, whichever are left.
         for is_first in [true, false] {
             for holder in &mut holders {
-                if self.budget.used() <= enough || evictions_left == 0 {
+                if self.budget.held() <= enough || evictions_left == 0 {
                     return;
                 }
                 let held = by_address.entry(holder.address()).or_default();
@@ -120,7 +120,7 @@ impl Sessions {
 
     /// More is in use than a turn that ends soon could explain.
     pub(super) fn is_flooded(&self) -> bool {
-        self.budget.used() > self.budget.limit() + EXCESS_BYTES_MAX
+        self.budget.held() > self.budget.limit() + EXCESS_BYTES_MAX
     }
 
     /// What is in use beside the places of connections, and what may still be, in bytes.

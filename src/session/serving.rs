@@ -85,6 +85,7 @@ impl<D: Dispatch> Driver<D> {
         while self.sessions.handle_deadline(now, &mut self.application)
             && transport.now().at < until
         {}
+        self.application.ease_memory(&mut self.sessions, now);
         self.sessions.enforce_budget(now);
     }
 

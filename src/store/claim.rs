@@ -20,12 +20,13 @@ const TEXT_BYTES_MAX: u64 = 200;
 pub struct Claim {
     /// `None`: there is nothing to be claimed, or this file system has no locks.
     file: Option<File>,
+    _directory: Option<File>,
 }
 
 impl Claim {
     /// Of nothing: the data is in a database that takes several servers.
     pub(super) fn nothing() -> Self {
-        Self { file: None }
+        Self { file: None, _directory: None }
     }
 
     /// Claims `dir`, which is made if it is missing, for the process `process_id`. On a file system
@@ -40,7 +41,11 @@ impl Claim {
         let mut file = open(dir, &path).map_err(|error| {
             StoreError::Damaged(format!("cannot write to {}: {error}", path.display()))
         })?;
-        match file.try_lock() {
+        // The directory as well: a lock file may be taken for a left-over and removed.
+        let directory = File::open(dir).map_err(|error| {
+            StoreError::Damaged(format!("cannot read {}: {error}", dir.display()))
+        })?;
+        match file.try_lock().and_then(|()| directory.try_lock()) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(StoreError::Unavailable(format!(
@@ -52,10 +57,10 @@ impl Claim {
             }
             Err(TryLockError::Error(error)) => {
                 warn!("cannot lock {}: {error}; see that no other server uses it", path.display());
-                return Ok(Self { file: None });
+                return Ok(Self::nothing());
             }
         }
-        let claim = Self { file: Some(file) };
+        let claim = Self { file: Some(file), _directory: Some(directory) };
         claim.write(&format!("process {process_id}"));
         Ok(claim)
     }

@@ -29,7 +29,7 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::error::Error;
 use mongodb::options::{
     Acknowledgment, ClientOptions, CollectionOptions, ConnectionString, HostInfo, IndexOptions,
-    ServerAddress, WriteConcern,
+    ReadPreference, SelectionCriteria, ServerAddress, WriteConcern,
 };
 use mongodb::sync::{Client, Collection, Database};
 
@@ -133,6 +133,9 @@ impl MongoStore {
             return Ok(database.clone());
         }
         let mut options = ClientOptions::parse(self.uri.expose()).run()?;
+        // A document is read back right after it was written: never from a server that lags.
+        options.selection_criteria =
+            Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
         options.app_name.get_or_insert_with(|| "khun-phaen-sync".to_owned());
         options.server_selection_timeout.get_or_insert(SERVER_TIMEOUT);
         options.connect_timeout.get_or_insert(SERVER_TIMEOUT);

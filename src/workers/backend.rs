@@ -11,7 +11,7 @@ use crate::base::memory::{MemoryBudget, Reservation};
 use crate::base::time::UnixMillis;
 use crate::engine::{Job, Outcome};
 use crate::protocol;
-use crate::rooms::{Document, StoredDocument, StoredRoom, TokenHash};
+use crate::rooms::{StoredDocument, StoredRoom, TokenHash};
 use crate::store::{RoomHead, RoomRecord, Store, StoreError};
 use crate::workers::process;
 
@@ -38,8 +38,8 @@ impl Backend {
     pub fn run(&self, job: Job) -> Outcome {
         match job {
             Job::FindRoom { room_code } => Outcome::FoundRoom(self.find_room(&room_code)),
-            Job::ReadDocument { room_code, room_id, memory } => {
-                Outcome::ReadDocument(self.read_document(&room_code, &room_id, memory))
+            Job::ReadDocument { room_code, room_id, bytes, memory } => {
+                self.read_document(&room_code, &room_id, bytes, memory)
             }
             Job::SaveRooms { rooms, now } => Outcome::SavedRooms(self.save_rooms(rooms, now)),
             Job::DeleteRoom { room_code, room_id } => {
@@ -68,17 +68,27 @@ impl Backend {
         Ok(found.map(stored_room))
     }
 
-    /// The document of a stored room. What is set aside for it counts until its frame does.
+    /// The document of a stored room, if its frame has `bytes` bytes at most. What is set aside for
+    /// it counts until the frame does.
     fn read_document(
         &self,
         room_code: &str,
         room_id: &str,
+        bytes: usize,
         memory: Reservation,
-    ) -> Result<Option<Document>, StoreError> {
-        let text = self.store.document(room_code, room_id)?;
-        let document = text.map(|text| protocol::document_from_text(&text, &self.budget));
+    ) -> Outcome {
+        let text = match self.store.document(room_code, room_id) {
+            Ok(Some(text)) => text,
+            Ok(None) => return Outcome::ReadDocument(Ok(None)),
+            Err(error) => return Outcome::ReadDocument(Err(error)),
+        };
+        let needed = protocol::document_bytes_of_text(&text);
+        if needed > bytes {
+            return Outcome::DocumentNeeds { bytes: needed };
+        }
+        let document = protocol::document_from_text(&text, &self.budget);
         drop(memory);
-        Ok(document)
+        Outcome::ReadDocument(Ok(Some(document)))
     }
 
     /// Stores those that have a document which can be read; of each room the outcome.

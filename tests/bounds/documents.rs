@@ -223,6 +223,44 @@ fn an_address_that_reads_nothing_keeps_no_other_from_its_document() {
 }
 
 #[test]
+fn a_document_that_takes_more_than_its_text_is_read_again_once_there_is_memory_for_it() {
+    let mut world = world_with(16 * MIB, true);
+    let client = begin_to_join(&mut world, "ROOM", MIB);
+    let before = world.used_bytes();
+    end(&mut world, is_read, Outcome::DocumentNeeds { bytes: 2 * MIB });
+    assert_eq!((reads(&world), world.take_text(client).as_str()), (1, ""), "it waits on");
+    assert!(world.used_bytes() >= before + 2 * MIB, "so much is set aside");
+    end(&mut world, is_read, found("with escapes"));
+    assert!(world.take_text(client).contains("with escapes"));
+}
+
+#[test]
+fn a_hash_makes_documents_go_and_no_client() {
+    let mut world = world_with(24 * MIB, true);
+    let clients: Vec<usize> =
+        (0..6).map(|number| begin_to_join(&mut world, &format!("R{number}"), 0)).collect();
+    store_all(&mut world);
+    world.pass_until(after(2));
+    for client in &clients {
+        world.take(*client);
+        world.send(*client, document(2 * MIB));
+        store_all(&mut world);
+        world.take(*client);
+    }
+    let holding = begin_to_join(&mut world, "HOLDING", 0);
+    store_all(&mut world);
+    world.send(holding, &frame(0x81, &vec![b' '; 4_000_000])[..3 * MIB]);
+    let login = world.connect();
+    let body = r#"{"email":"a@b.c","password":"wrong"}"#;
+    let head = "POST /api/auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: ";
+    world.send(login, format!("{head}{}\r\n\r\n{body}", body.len()));
+    assert!(world.network.jobs.iter().any(|(_, job)| matches!(job, Job::Account { .. })));
+    world.pass_until(after_ms(2_100));
+    assert!(world.used_bytes() <= 24 * MIB, "documents went: {}", world.used_bytes());
+    assert!(clients.iter().chain([&holding]).all(|client| world.is_open(*client)));
+}
+
+#[test]
 fn those_that_wait_for_one_document_share_one_read() {
     let mut world = world_with(16 * MIB, true);
     let first = begin_to_join(&mut world, "ROOM", MIB);
