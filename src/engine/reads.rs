@@ -22,8 +22,9 @@ pub(super) const MEMORY_TIMEOUT: Duration = Duration::from_secs(30);
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 /// Documents for which memory is looked for in one attempt.
 const TRIED_MAX: usize = 16;
-/// How long a document waits before no other one passes it by that needs less memory.
-const PASSED_BY_TIME: Duration = Duration::from_secs(5);
+/// A document that is given up this soon is passed by no more by others that need less memory: it
+/// has waited for 5 s then.
+const HELD_FOR: Duration = Duration::from_secs(25);
 /// Small documents that go before a larger one that waits.
 const SMALL_IN_A_ROW_MAX: u8 = 8;
 /// How long reads wait for memory before clients that do not read their documents are looked at.
@@ -199,8 +200,7 @@ impl DocumentReads {
         let mut next = Vec::new();
         for (room, wanted) in known {
             next.push((room, wanted.bytes));
-            let has_waited = now + (MEMORY_TIMEOUT - PASSED_BY_TIME);
-            if wanted.deadline.is_some_and(|deadline| deadline <= has_waited) {
+            if wanted.deadline.is_some_and(|deadline| deadline <= now + HELD_FOR) {
                 break;
             }
         }
@@ -327,7 +327,7 @@ mod tests {
             reads.add(room(index), ("OTHER", ""), 1 << 20, address(1 + last), began);
         }
         assert_eq!(reads.next(began).len(), TRIED_MAX);
-        let later = began + PASSED_BY_TIME;
+        let later = began + Duration::from_secs(5);
         assert_eq!(reads.next(later), [(room(0), 4 << 20)]);
     }
 
