@@ -38,10 +38,7 @@ pub(super) struct Client {
     /// Joins that were neither refused nor let in.
     pub(super) joins_unanswered: u32,
     room: Option<String>,
-    /// It is a member of `room`, and has said nothing that could change that.
-    is_settled: bool,
-    /// The last thing it said of its rooms is that it leaves.
-    has_left: bool,
+    standing: Standing,
     sent: u64,
     /// For the current membership: the last number seen of each sender.
     seen: HashMap<u64, u64>,
@@ -65,6 +62,17 @@ pub(super) enum Line {
     /// The client has shut its half, or its kernel has in answer to the server.
     HalfClosed,
     Reset,
+}
+
+/// What a client knows of its membership.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It is a member, and has said nothing that could change that.
+    Member,
+    /// The last thing it said of its rooms is that it joins one.
+    Joining,
+    /// The last thing it said of its rooms is that it leaves.
+    Leaving,
 }
 
 /// The stream that a client context reads from and writes to.
@@ -113,8 +121,7 @@ impl Client {
             closed_with: None,
             joins_unanswered: 0,
             room: None,
-            is_settled: false,
-            has_left: false,
+            standing: Standing::Leaving,
             sent: 0,
             seen: HashMap::new(),
         }
@@ -131,13 +138,13 @@ impl Client {
 
     pub(super) fn join(&mut self, room: &str) {
         self.joins_unanswered += 1;
-        (self.is_settled, self.has_left) = (false, false);
+        self.standing = Standing::Joining;
         let peer_id = format!("p{}", self.number / 2);
         self.say(&json!({"action": "join", "room_code": room, "peer_id": peer_id, "id": "join"}));
     }
 
     pub(super) fn leave(&mut self) {
-        (self.is_settled, self.has_left) = (false, true);
+        self.standing = Standing::Leaving;
         self.say(&json!({"action": "leave"}));
     }
 
@@ -149,7 +156,7 @@ impl Client {
 
     pub(super) fn write_document(&mut self, bytes: usize) {
         let sequence = self.log.written.len() as u64;
-        let room = self.room.clone().filter(|_| self.is_settled);
+        let room = self.room.clone().filter(|_| self.standing == Standing::Member);
         self.log.written.push(Written { room, bytes });
         let document = format!("{}:{sequence}:{}", self.number, "d".repeat(bytes));
         self.say(&json!({"action": "sync_document", "document": document, "id": sequence}));
@@ -211,7 +218,9 @@ impl Client {
                 self.room = message["room_code"].as_str().map(str::to_owned);
                 self.seen.clear();
                 self.join_answered();
-                self.is_settled = self.joins_unanswered == 0 && !self.has_left;
+                if self.joins_unanswered == 0 && self.standing == Standing::Joining {
+                    self.standing = Standing::Member;
+                }
             }
             "data" => {
                 let (sender, sequence, _) = parts(&message["data"]);

@@ -30,7 +30,7 @@ const TURNS_OVER_MAX: u32 = 20;
 /// What a room takes beside its document at most, in bytes: its frame's head, and pages in part.
 const ROOM_BYTES_MAX: usize = 16 * 1024;
 /// How long a client waits for the answer to its joins at most, once the network does no harm.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(120);
+const ANSWER_TIME_MAX: Duration = Duration::from_mins(2);
 /// Jobs for clients that run at the same time.
 const READS_MAX: usize = 2;
 
@@ -103,10 +103,12 @@ impl<'a, D: Draw> World<'a, D> {
     }
 
     fn new(name: &'a str, scale: &'static Scale, draw: D, seen: &'a mut Seen) -> Self {
-        let mut config = Config::default();
-        config.room_auto_create = true;
-        config.room_idle_timeout_seconds = 30;
-        config.sync_writers = SyncWriters::Any;
+        let mut config = Config {
+            room_auto_create: true,
+            room_idle_timeout_seconds: 30,
+            sync_writers: SyncWriters::Any,
+            ..Config::default()
+        };
         config.limits.message_rate_max = 0;
         config.limits.send_queue_bytes_max = scale.send_queue_bytes_max;
         config.limits.message_bytes_max = scale.message_bytes_max;
@@ -144,7 +146,9 @@ impl<'a, D: Draw> World<'a, D> {
         let waited = self.network.waited;
         assert!(!is_due || waited <= PATIENCE, "{}: it sleeps over its work", self.name);
         let Network { clients, seen, .. } = &mut self.network;
-        clients.iter_mut().for_each(|client| client.decode(seen));
+        for client in clients {
+            client.decode(seen);
+        }
         ended
     }
 
