@@ -62,11 +62,11 @@ const AMPLE: Scale = Scale {
 
 /// A few documents fill it.
 const SMALL: Scale = Scale {
-    budget_bytes: 1 << 20,
+    budget_bytes: 768 << 10,
     message_bytes_max: 512 << 10,
     send_queue_bytes_max: 768 << 10,
-    document_bytes: [1_000, 60_000, 150_000, 300_000],
-    rooms: &["ALPHA", "BRAVO", "CHARLIE", "DELTA", "ECHO", "FOXTROT", "GOLF", "HOTEL"],
+    document_bytes: [1_000, 100_000, 200_000, 300_000],
+    rooms: &["ALPHA", "BRAVO", "CHARLIE", "DELTA", "ECHO"],
 };
 
 /// The state of a run.
@@ -182,13 +182,14 @@ impl<'a, D: Draw> World<'a, D> {
         }
     }
 
-    /// All that is on its way arrives, a job ends, and a moment passes.
+    /// All that is on its way arrives, a job ends with a store that is there, and a moment passes.
     fn let_go(&mut self) {
         for index in 0..self.network.clients.len() {
             self.network.clients[index].stalled = false;
             let on_their_way = self.network.clients[index].outbound.len();
             self.network.carry(index, on_their_way);
         }
+        self.network.is_store_away = false;
         self.network.finish_a_job();
         self.network.now.at = self.network.now.at + Duration::from_millis(20);
     }

@@ -44,6 +44,8 @@ pub(super) struct Network<'a, D: Draw> {
     pub(super) done: Vec<(JobId, Outcome)>,
     pub(super) outcomes: Vec<(JobId, Outcome)>,
     pub(super) store: HashMap<String, StoredRoom>,
+    /// The store refuses every job.
+    pub(super) is_store_away: bool,
     /// Rooms whose documents are in memory, if none was evicted.
     pub(super) in_memory: BTreeSet<String>,
     pub(super) budget: MemoryBudget,
@@ -72,6 +74,7 @@ impl<'a, D: Draw> Network<'a, D> {
             done: Vec::new(),
             outcomes: Vec::new(),
             store: HashMap::new(),
+            is_store_away: false,
             in_memory: BTreeSet::new(),
             budget,
             logs: BTreeMap::new(),
@@ -93,6 +96,7 @@ impl<'a, D: Draw> Network<'a, D> {
             70..74 => self.misbehave(),
             74..82 => self.finish_a_job(),
             82..88 => self.pass_time(),
+            88 => self.is_store_away = !self.draw.percent(50),
             _ => {}
         }
     }
@@ -128,8 +132,8 @@ impl<'a, D: Draw> Network<'a, D> {
         let client = &mut self.clients[index];
         match kind {
             _ if !client.is_open() => {}
-            0..15 => client.broadcast(message_bytes),
-            15..18 => client.write_document(document_bytes),
+            0..11 => client.broadcast(message_bytes),
+            11..16 => client.write_document(document_bytes),
             _ => client.request_sync(),
         }
     }

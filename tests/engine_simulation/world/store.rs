@@ -32,7 +32,7 @@ impl<D: Draw> Network<'_, D> {
             return;
         }
         let index = self.draw.below(self.jobs.len());
-        let is_away = !self.draw.percent(80);
+        let is_away = !self.draw.percent(90) || self.is_store_away;
         let is_late = !self.draw.percent(67);
         let (id, job) = self.jobs.swap_remove(index);
         let outcome = if is_away {
