@@ -39,6 +39,8 @@ pub(super) struct Client {
     pub(super) joins_unanswered: u32,
     room: Option<String>,
     standing: Standing,
+    /// The turn in which it last asked for a room.
+    asked_at: u64,
     sent: u64,
     /// For the current membership: the last number seen of each sender.
     seen: HashMap<u64, u64>,
@@ -49,8 +51,8 @@ pub(super) struct Client {
 pub(super) struct Log {
     /// The messages, by room, in order.
     pub(super) messages: BTreeMap<String, Vec<(u64, u64)>>,
-    /// The documents, and acks for them, in order.
-    pub(super) documents: Vec<Heard>,
+    /// The documents, and acks for them, in order, each with the turn.
+    pub(super) documents: Vec<(u64, Heard)>,
     /// Each document that it wrote, in order.
     pub(super) written: Vec<Written>,
 }
@@ -122,6 +124,7 @@ impl Client {
             joins_unanswered: 0,
             room: None,
             standing: Standing::Leaving,
+            asked_at: 0,
             sent: 0,
             seen: HashMap::new(),
         }
@@ -136,8 +139,9 @@ impl Client {
         self.upgraded && self.line == Line::Open && self.closed_with.is_none()
     }
 
-    pub(super) fn join(&mut self, room: &str) {
+    pub(super) fn join(&mut self, room: &str, at: u64) {
         self.joins_unanswered += 1;
+        self.asked_at = at;
         self.standing = Standing::Joining;
         let peer_id = format!("p{}", self.number / 2);
         self.say(&json!({"action": "join", "room_code": room, "peer_id": peer_id, "id": "join"}));
@@ -173,8 +177,8 @@ impl Client {
         self.context.flush(&mut pipe).expect("a pipe takes everything");
     }
 
-    /// The client reads what has arrived.
-    pub(super) fn decode(&mut self, seen: &mut Seen) {
+    /// The client reads what has arrived by the turn `at`.
+    pub(super) fn decode(&mut self, at: u64, seen: &mut Seen) {
         if !self.upgraded {
             let end = self.inbound.windows(4).position(|four| four == b"\r\n\r\n");
             let Some(end) = end else { return };
@@ -196,7 +200,7 @@ impl Client {
             match context.read(&mut Pipe { inbound, outbound }) {
                 Ok(Message::Text(text)) => {
                     let value: Value = serde_json::from_str(&text).expect("JSON");
-                    self.hear(&value, seen);
+                    self.hear(&value, at, seen);
                 }
                 Ok(Message::Close(frame)) => {
                     let code = frame.map_or(1005, |frame| frame.code.into());
@@ -212,7 +216,7 @@ impl Client {
         }
     }
 
-    fn hear(&mut self, message: &Value, seen: &mut Seen) {
+    fn hear(&mut self, message: &Value, at: u64, seen: &mut Seen) {
         match message["type"].as_str().expect("every message has a type") {
             "connected" => {
                 self.room = message["room_code"].as_str().map(str::to_owned);
@@ -235,12 +239,15 @@ impl Client {
                 let document = &message["document"];
                 let document = (*document != "").then(|| parts(document));
                 count(seen, "a document was seen");
-                self.log.documents.push(Heard::Document { room, document });
+                // A join that was not answered yet may be for another room.
+                let asked_at = if self.joins_unanswered == 0 { self.asked_at } else { 0 };
+                self.log.documents.push((at, Heard::Document { room, document, asked_at }));
             }
             "ack" => {
                 if let Some(sequence) = message["id"].as_u64() {
                     count(seen, "a write is durable");
-                    self.log.documents.push(Heard::Durable { write: (self.number, sequence) });
+                    let write = (self.number, sequence);
+                    self.log.documents.push((at, Heard::Durable { write }));
                 }
             }
             "error" => {

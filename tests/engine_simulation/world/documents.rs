@@ -19,18 +19,21 @@ pub(super) enum Heard {
     /// What it wrote is stored.
     Durable { write: Write },
     /// The document of a room: whose it is, which of its, and how long; `None` if it is empty.
-    Document { room: String, document: Option<(u64, u64, usize)> },
+    /// The client asked for the room in the turn `asked_at`, or 0 if that is not certain.
+    Document { room: String, document: Option<(u64, u64, usize)>, asked_at: u64 },
 }
 
 /// Each document that was seen was written, whole, and to that room; and there is one order of the
 /// documents of each room in which no client ever went back: not behind what it had seen, nor
-/// behind what it was told is durable, nor its own writes behind each other.
+/// behind what it was told is durable, nor behind what any client had seen or was told before this
+/// one asked for the room, nor its own writes behind each other.
 pub(super) fn check(logs: &BTreeMap<u64, Log>, name: &str) {
     let rooms = rooms_of_writes(logs, name);
+    let first_known = first_known(logs, &rooms);
     let mut orders: BTreeMap<&str, BTreeMap<Write, BTreeSet<Write>>> = BTreeMap::new();
     for (number, log) in logs {
         let mut last: HashMap<&str, BTreeSet<Write>> = HashMap::new();
-        for heard in &log.documents {
+        for (_, heard) in &log.documents {
             match heard {
                 Heard::Durable { write } => {
                     // That comes late: what it has seen meanwhile may be newer, or not.
@@ -38,8 +41,11 @@ pub(super) fn check(logs: &BTreeMap<u64, Log>, name: &str) {
                         last.entry(room).or_default().insert(*write);
                     }
                 }
-                Heard::Document { room, document } => {
+                Heard::Document { room, document, asked_at } => {
                     let known = last.entry(room).or_default();
+                    let of_others = first_known.get(room.as_str()).into_iter().flatten();
+                    let earlier = of_others.filter(|(_, at)| *at < asked_at);
+                    known.extend(earlier.map(|(write, _)| *write));
                     let Some((client, sequence, _)) = *document else {
                         assert!(known.is_empty(), "{name}: client {number}: {room} is empty again");
                         continue;
@@ -69,13 +75,33 @@ pub(super) fn check(logs: &BTreeMap<u64, Log>, name: &str) {
     }
 }
 
+/// The turn in which any client first knew of each write, by room.
+fn first_known<'a>(
+    logs: &BTreeMap<u64, Log>,
+    rooms: &HashMap<Write, &'a str>,
+) -> BTreeMap<&'a str, BTreeMap<Write, u64>> {
+    let mut known: BTreeMap<&str, BTreeMap<Write, u64>> = BTreeMap::new();
+    for (at, heard) in logs.values().flat_map(|log| &log.documents) {
+        let write = match heard {
+            Heard::Durable { write } => *write,
+            Heard::Document { document: Some((client, sequence, _)), .. } => (*client, *sequence),
+            Heard::Document { document: None, .. } => continue,
+        };
+        if let Some(room) = rooms.get(&write) {
+            let first = known.entry(room).or_default().entry(write).or_insert(*at);
+            *first = (*first).min(*at);
+        }
+    }
+    known
+}
+
 /// The room of each write that took effect, as far as is known.
 fn rooms_of_writes<'a>(logs: &'a BTreeMap<u64, Log>, name: &str) -> HashMap<Write, &'a str> {
     let mut rooms: HashMap<Write, &str> = HashMap::new();
     for (number, log) in logs {
-        for heard in &log.documents {
+        for (_, heard) in &log.documents {
             let (write, room) = match heard {
-                Heard::Document { room, document: Some((client, sequence, bytes)) } => {
+                Heard::Document { room, document: Some((client, sequence, bytes)), .. } => {
                     let written = &logs[client].written[usize::try_from(*sequence).expect("few")];
                     assert_eq!(*bytes, written.bytes, "{name}: a document came in part");
                     let certain = written.room.as_ref();

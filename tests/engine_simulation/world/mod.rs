@@ -145,10 +145,11 @@ impl<'a, D: Draw> World<'a, D> {
         let Ok(ended) = self.driver.turn(&mut self.network);
         let waited = self.network.waited;
         assert!(!is_due || waited <= PATIENCE, "{}: it sleeps over its work", self.name);
-        let Network { clients, seen, .. } = &mut self.network;
+        let Network { clients, seen, turns, .. } = &mut self.network;
         for client in clients {
-            client.decode(seen);
+            client.decode(*turns, seen);
         }
+        *turns += 1;
         ended
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Network<'a, D: Draw> {
     pub(super) draw: D,
     scale: &'static Scale,
     pub(super) now: Now,
+    /// How many turns there were.
+    pub(super) turns: u64,
     /// How long the loop would have waited in the last turn.
     pub(super) waited: Duration,
     pub(super) clients: Vec<Client>,
@@ -66,6 +68,7 @@ impl<'a, D: Draw> Network<'a, D> {
             draw,
             scale,
             now: Now { at: Timestamp::from_secs(1), unix: UnixMillis(1_700_000_000_000) },
+            turns: 0,
             waited: Duration::ZERO,
             clients: Vec::new(),
             events: Vec::new(),
@@ -117,7 +120,7 @@ impl<'a, D: Draw> Network<'a, D> {
         let room = self.draw.pick(self.scale.rooms);
         let client = &mut self.clients[index];
         if client.is_open() && is_join {
-            client.join(room);
+            client.join(room, self.turns);
         } else if client.is_open() {
             client.leave();
         }
@@ -280,7 +283,7 @@ impl<D: Draw> Transport<Engine> for Network<'_, D> {
     fn close(&mut self, conn: ConnId) {
         let index = self.clients.iter().position(|client| client.conn == Some(conn));
         let mut client = self.clients.remove(index.expect("it was accepted here"));
-        client.decode(self.seen);
+        client.decode(self.turns, self.seen);
         self.trace.push(format!("gone {} {:?}", client.number, client.closed_with));
         self.logs.insert(client.number, client.log);
     }
