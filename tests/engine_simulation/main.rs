@@ -33,18 +33,19 @@ fn any_seed_keeps_every_promise() {
     // A simulation in which these never happen proves nothing about them.
     for word in WORDS {
         let count = seen.get(word).copied().unwrap_or(0);
-        assert!(count >= 10, "{word}: hardly seen: {seen:?}");
+        assert!(count >= 5, "{word}: hardly seen: {seen:?}");
     }
 }
 
 /// What has to happen over all seeds.
-const WORDS: [&str; 7] = [
+const WORDS: [&str; 8] = [
     "a document was read from the store",
     "a document was evicted",
     "a document was refused",
     "a document was seen",
     "a write is durable",
     "a session was closed for its memory",
+    "a write overtook a read",
     "the store was away",
 ];
 

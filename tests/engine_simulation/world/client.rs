@@ -139,6 +139,11 @@ impl Client {
         self.upgraded && self.line == Line::Open && self.closed_with.is_none()
     }
 
+    /// The room that it knows to be a member of.
+    pub(super) fn room(&self) -> Option<&str> {
+        self.room.as_deref().filter(|_| self.standing == Standing::Member)
+    }
+
     pub(super) fn join(&mut self, room: &str, at: u64) {
         self.joins_unanswered += 1;
         self.asked_at = at;
@@ -160,7 +165,7 @@ impl Client {
 
     pub(super) fn write_document(&mut self, bytes: usize) {
         let sequence = self.log.written.len() as u64;
-        let room = self.room.clone().filter(|_| self.standing == Standing::Member);
+        let room = self.room().map(str::to_owned);
         self.log.written.push(Written { room, bytes });
         let document = format!("{}:{sequence}:{}", self.number, "d".repeat(bytes));
         self.say(&json!({"action": "sync_document", "document": document, "id": sequence}));

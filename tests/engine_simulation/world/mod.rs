@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// most, but one that goes frees nothing before its turn is over.
 const EXCESS_BYTES_MAX: usize = 2 * SMALL.message_bytes_max;
 /// Turns in a row that a budget may be exceeded.
-const TURNS_OVER_MAX: u32 = 20;
+const TURNS_OVER_MAX: u32 = 5;
 /// What a room takes beside its document at most, in bytes: its frame's head, and pages in part.
 const ROOM_BYTES_MAX: usize = 16 * 1024;
 /// How long a client waits for the answer to its joins at most, once the network does no harm.

@@ -44,6 +44,8 @@ pub(super) struct Network<'a, D: Draw> {
     pub(super) jobs: Vec<(JobId, Job)>,
     /// Jobs that are done, which their workers have not said yet.
     pub(super) done: Vec<(JobId, Outcome)>,
+    /// Rooms whose documents were read by such jobs, or by one that has just been done.
+    pub(super) reads_done: BTreeSet<String>,
     pub(super) outcomes: Vec<(JobId, Outcome)>,
     pub(super) store: HashMap<String, StoredRoom>,
     /// The store refuses every job.
@@ -75,6 +77,7 @@ impl<'a, D: Draw> Network<'a, D> {
             connected: 0,
             jobs: Vec::new(),
             done: Vec::new(),
+            reads_done: BTreeSet::new(),
             outcomes: Vec::new(),
             store: HashMap::new(),
             is_store_away: false,
@@ -136,8 +139,27 @@ impl<'a, D: Draw> Network<'a, D> {
         match kind {
             _ if !client.is_open() => {}
             0..11 => client.broadcast(message_bytes),
-            11..16 => client.write_document(document_bytes),
+            11..15 => client.write_document(document_bytes),
+            15..17 => self.quarrel(index),
             _ => client.request_sync(),
+        }
+    }
+
+    /// A client asks for the document of its room while another member writes a short one.
+    fn quarrel(&mut self, index: usize) {
+        self.clients[index].request_sync();
+        let on_their_way = self.clients[index].outbound.len();
+        self.carry(index, on_their_way);
+        let room = self.clients[index].room();
+        let is_other = |(at, client): &(usize, &Client)| {
+            *at != index && client.is_open() && room.is_some() && client.room() == room
+        };
+        let other = self.clients.iter().enumerate().find(is_other).map(|(at, _)| at);
+        if let Some(other) = other {
+            let client = &mut self.clients[other];
+            client.write_document(100);
+            let on_their_way = client.outbound.len();
+            self.carry(other, on_their_way);
         }
     }
 

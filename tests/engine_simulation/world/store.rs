@@ -27,13 +27,16 @@ impl<D: Draw> Network<'_, D> {
 
     /// A job is done, or refused by a store that is away. The worker says so now or only later.
     pub(super) fn finish_a_job(&mut self) {
-        self.outcomes.append(&mut self.done);
+        if self.draw.percent(40) {
+            self.outcomes.append(&mut self.done);
+            self.reads_done.clear();
+        }
         if self.jobs.is_empty() {
             return;
         }
         let index = self.draw.below(self.jobs.len());
         let is_away = !self.draw.percent(90) || self.is_store_away;
-        let is_late = !self.draw.percent(67);
+        let is_late = !self.draw.percent(50);
         let (id, job) = self.jobs.swap_remove(index);
         let outcome = if is_away {
             count(self.seen, "the store was away");
@@ -65,7 +68,8 @@ impl<D: Draw> Network<'_, D> {
                 };
                 let document = Document(self.budget.counted_bytes(document.0.to_vec()));
                 count(self.seen, "a document was read from the store");
-                self.in_memory.insert(room_code);
+                self.in_memory.insert(room_code.clone());
+                self.reads_done.insert(room_code);
                 Outcome::ReadDocument(Ok(Some(document)))
             }
             Job::SaveRooms { rooms, .. } => {
@@ -94,6 +98,9 @@ impl<D: Draw> Network<'_, D> {
     /// against no budget.
     fn save(&mut self, mut room: StoredRoom) {
         if let StoredDocument::Whole(document) = &room.document {
+            if self.reads_done.contains(&room.room_code) {
+                count(self.seen, "a write overtook a read");
+            }
             let copy = Bytes::copy_from_slice(&document.0);
             room.document = StoredDocument::Whole(Document(copy));
             self.in_memory.insert(room.room_code.clone());
