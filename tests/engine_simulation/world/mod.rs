@@ -30,7 +30,7 @@ const TURNS_OVER_MAX: u32 = 5;
 /// What a room takes beside its document at most, in bytes: its frame's head, and pages in part.
 const ROOM_BYTES_MAX: usize = 16 * 1024;
 /// How long a client waits for the answer to its joins at most, once the network does no harm.
-const ANSWER_TIME_MAX: Duration = Duration::from_mins(2);
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(100);
 /// Jobs for clients that run at the same time.
 const READS_MAX: usize = 2;
 
