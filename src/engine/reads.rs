@@ -186,8 +186,8 @@ impl DocumentReads {
         waiting <= self.running.len() || is_rare
     }
 
-    /// The rooms whose turn it is, one of each address, and the bytes of their documents. What there
-    /// is no memory for is passed by those behind it, but only for a while.
+    /// The rooms whose turn it is, one of each address, and the bytes of their documents. What
+    /// there is no memory for is passed by those behind it, but only for a while.
     pub(super) fn next(&self, now: Timestamp) -> Vec<(RoomKey, usize)> {
         if self.running.len() >= READS_AT_ONCE_MAX {
             return Vec::new();

@@ -58,7 +58,15 @@ impl Stream {
     /// # Errors
     /// Those of setsockopt(2).
     pub(super) fn set_send_buffer(&self, bytes: usize) -> io::Result<()> {
-        SockRef::from(self).set_send_buffer_size(bytes)
+        let socket = SockRef::from(self);
+        socket.set_send_buffer_size(bytes)?;
+        match self {
+            // What is larger is filled in larger pieces.
+            Self::Tcp(_) => {
+                socket.set_tcp_notsent_lowat(u32::try_from(bytes / 2).unwrap_or(u32::MAX))
+            }
+            Self::Unix(_) => Ok(()),
+        }
     }
 
     /// Has the kernel forget what is not sent yet once the socket is closed, and reset the

@@ -95,6 +95,7 @@ impl Sessions {
         session.write_progressed();
         self.unconfirmed_bytes -= session.send_buffer.unconfirmed_bytes();
         session.send_buffer.emptied(session.queue.queued_bytes());
+        self.unconfirmed_bytes += session.send_buffer.unconfirmed_bytes();
         self.settle(conn);
         self.mark_due_if_unsent(conn);
     }
