@@ -11,8 +11,9 @@ use tungstenite::{Error, Message};
 /// How long a message may be: around the lengths at which headers and control frames change.
 pub(crate) const LIMITS: [usize; 8] = [0, 1, 125, 126, 300, 4_096, 65_536, 1 << 20];
 
-/// What a decoder may hold beyond the bytes that came.
-const HELD_BYTES_SPARE: usize = 4 * 1024;
+/// What a decoder may hold beyond the bytes that came: the context, a buffer for what a header has
+/// only announced, and what the allocator rounds up to.
+const HELD_BYTES_SPARE: usize = 24 * 1024;
 
 /// What came of a stream: the messages, the frames sent back, how it ended.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -49,8 +50,9 @@ impl Peer {
             }
         }
         assert!(piece.is_empty(), "without a message nothing is left over");
-        // Its fragments, and a read buffer that had to take the longest of them.
-        assert!(self.decoder.held_bytes() <= 2 * self.bytes + HELD_BYTES_SPARE);
+        // Its fragments, whose buffer is doubled and rounded up to a size class, and a read buffer
+        // that had to take the longest of them.
+        assert!(self.decoder.held_bytes() <= 3 * self.bytes + HELD_BYTES_SPARE);
         let is_over = self.outcome.error.is_some()
             || matches!(self.outcome.incoming.last(), Some(Incoming::Close(_)));
         assert!(!is_over || self.decoder.held_bytes() == 0, "the dead hold nothing");
