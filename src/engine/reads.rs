@@ -1,10 +1,11 @@
 //! Documents that are to be read from the store and wait for memory: whose turn it is, and until
 //! when it may wait.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::job::Job;
+use super::turns::{Owner, Turns};
 use crate::base::ids::RoomKey;
 use crate::base::memory::Reservation;
 use crate::base::time::Timestamp;
@@ -41,8 +42,9 @@ const BUSY_INTERVAL: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 pub(super) struct DocumentReads {
     waiting: BTreeMap<RoomKey, Wanted>,
-    small: Turns,
-    large: Turns,
+    /// Rooms with small documents, and with larger ones, in turns by address.
+    small: Turns<RoomKey>,
+    large: Turns<RoomKey>,
     deadlines: TimerSet<RoomKey>,
     /// Reads that are jobs by now.
     running: BTreeMap<RoomKey, Wanted>,
@@ -69,56 +71,6 @@ struct Wanted {
     deadline: Option<Timestamp>,
 }
 
-/// Rooms whose turn it is one after the other, the addresses that ask for them in turn.
-#[derive(Debug, Default)]
-struct Turns {
-    by_address: BTreeMap<AddressKey, VecDeque<RoomKey>>,
-    /// Each address once, the next one first.
-    addresses: VecDeque<AddressKey>,
-}
-
-impl Turns {
-    fn add(&mut self, address: AddressKey, room: RoomKey) {
-        let rooms = self.by_address.entry(address).or_default();
-        if rooms.is_empty() {
-            self.addresses.push_back(address);
-        }
-        rooms.push_back(room);
-    }
-
-    /// The same, before the others of its address, which has the next turn.
-    fn add_first(&mut self, address: AddressKey, room: RoomKey) {
-        let rooms = self.by_address.entry(address).or_default();
-        rooms.push_front(room);
-        self.addresses.retain(|other| *other != address);
-        self.addresses.push_front(address);
-    }
-
-    /// The first room of each address, in the order of their turns.
-    fn heads(&self) -> impl Iterator<Item = RoomKey> {
-        let rooms = self.addresses.iter().filter_map(|address| self.by_address.get(address));
-        rooms.filter_map(|rooms| rooms.front().copied())
-    }
-
-    /// Takes out a room of `address`, which comes last from here on.
-    fn remove(&mut self, address: AddressKey, room: RoomKey) {
-        let Some(rooms) = self.by_address.get_mut(&address) else { return };
-        if let Some(at) = rooms.iter().position(|waiting| *waiting == room) {
-            rooms.remove(at);
-        }
-        if self.addresses.front() == Some(&address) {
-            self.addresses.pop_front();
-        } else {
-            self.addresses.retain(|other| *other != address);
-        }
-        if rooms.is_empty() {
-            self.by_address.remove(&address);
-        } else {
-            self.addresses.push_back(address);
-        }
-    }
-}
-
 impl DocumentReads {
     /// The document of `room` is to be read, for a client at `address`. It has about `bytes` bytes.
     pub(super) fn add(
@@ -133,7 +85,8 @@ impl DocumentReads {
         let mut wanted = Wanted { room_code, room_id, bytes, address, deadline: None };
         self.deadlines.rearm(room, &mut wanted.deadline, Some(now + MEMORY_TIMEOUT));
         self.waiting.insert(room, wanted);
-        self.turns(bytes).add(address, room);
+        let displaced = self.turns(bytes).push(Owner::Address(address), room);
+        debug_assert!(matches!(displaced, Ok(None)), "the rooms bound them");
         // There may be memory for this one.
         self.blocked = None;
     }
@@ -171,7 +124,7 @@ impl DocumentReads {
         let (until, address) = (wanted.deadline.take(), wanted.address);
         self.deadlines.rearm(room, &mut wanted.deadline, until);
         self.waiting.insert(room, wanted);
-        self.turns(bytes).add_first(address, room);
+        self.turns(bytes).put_back(Owner::Address(address), room);
         self.blocked = None;
     }
 
@@ -196,7 +149,7 @@ impl DocumentReads {
         let (first, then) =
             if is_large_due { (&self.large, &self.small) } else { (&self.small, &self.large) };
         let rooms = first.heads().chain(then.heads()).take(TRIED_MAX);
-        let known = rooms.filter_map(|room| Some((room, self.waiting.get(&room)?)));
+        let known = rooms.filter_map(|room| Some((*room, self.waiting.get(room)?)));
         let mut next = Vec::new();
         for (room, wanted) in known {
             next.push((room, wanted.bytes));
@@ -211,11 +164,14 @@ impl DocumentReads {
     fn take(&mut self, room: RoomKey) -> Option<Wanted> {
         let mut wanted = self.waiting.remove(&room)?;
         self.deadlines.rearm(room, &mut wanted.deadline, None);
-        self.turns(wanted.bytes).remove(wanted.address, room);
+        let owner = Owner::Address(wanted.address);
+        let turns = self.turns(wanted.bytes);
+        turns.pass_turn(owner);
+        turns.remove(owner, |waiting| *waiting == room);
         Some(wanted)
     }
 
-    fn turns(&mut self, bytes: usize) -> &mut Turns {
+    fn turns(&mut self, bytes: usize) -> &mut Turns<RoomKey> {
         if bytes <= SMALL_BYTES_MAX { &mut self.small } else { &mut self.large }
     }
 
@@ -228,7 +184,7 @@ impl DocumentReads {
     ) -> Option<Job> {
         let until = self.waiting.get(&room)?.deadline;
         let mut wanted = self.take(room)?;
-        let is_small = wanted.bytes <= SMALL_BYTES_MAX && !self.large.addresses.is_empty();
+        let is_small = wanted.bytes <= SMALL_BYTES_MAX && self.large.len() > 0;
         self.small_in_a_row = if is_small { self.small_in_a_row.saturating_add(1) } else { 0 };
         let (room_code, room_id) = (wanted.room_code.clone(), wanted.room_id.clone());
         let bytes = wanted.bytes;

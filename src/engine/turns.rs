@@ -50,6 +50,13 @@ impl Owner {
     }
 }
 
+/// Nothing, for items that are bounded elsewhere.
+impl<T> Default for Turns<T> {
+    fn default() -> Self {
+        Self::new(usize::MAX)
+    }
+}
+
 impl<T> Turns<T> {
     /// Nothing; at most `len_max` items of clients are to wait.
     pub(super) fn new(len_max: usize) -> Self {
@@ -87,24 +94,28 @@ impl<T> Turns<T> {
 
     /// The next item of the owner that has waited longest for its turn.
     pub(super) fn pop(&mut self) -> Option<(Owner, T)> {
-        let (_, owner) = self.order.pop_first()?;
-        let turn = self.last_turn() + 1;
-        self.order.insert(turn, owner);
-        if let Some(queue) = self.queues.get_mut(&owner) {
-            queue.turn = turn;
-        }
+        let (_, owner) = self.order.first_key_value()?;
+        let owner = *owner;
+        self.pass_turn(owner);
         Some((owner, self.change(owner, VecDeque::pop_front)?))
+    }
+
+    /// The first item of each owner, in the order of their turns.
+    pub(super) fn heads(&self) -> impl Iterator<Item = &T> {
+        let queues = self.order.values().filter_map(|owner| self.queues.get(owner));
+        queues.filter_map(|queue| queue.items.front())
+    }
+
+    /// The next turn of `owner` comes after those of all others.
+    pub(super) fn pass_turn(&mut self, owner: Owner) {
+        self.move_turn(owner, self.last_turn() + 1);
     }
 
     /// Undoes [`pop`](Self::pop): `item` is the next one.
     pub(super) fn put_back(&mut self, owner: Owner, item: T) {
         self.change(owner, |items| items.push_front(item));
-        let turn = self.order.first_key_value().map_or(0, |(turn, _)| turn - 1);
-        if let Some(queue) = self.queues.get_mut(&owner) {
-            self.order.remove(&queue.turn);
-            self.order.insert(turn, owner);
-            queue.turn = turn;
-        }
+        let first = self.order.first_key_value().map_or(0, |(turn, _)| turn - 1);
+        self.move_turn(owner, first);
     }
 
     /// Takes the oldest item of `owner` if it is one that `is_meant`.
@@ -115,6 +126,20 @@ impl<T> Turns<T> {
     ) -> Option<T> {
         let oldest = self.queues.get(&owner)?.items.front()?;
         if is_meant(oldest) { self.change(owner, VecDeque::pop_front) } else { None }
+    }
+
+    /// Takes the oldest item of `owner` that `is_meant`, wherever it stands.
+    pub(super) fn remove(&mut self, owner: Owner, is_meant: impl FnMut(&T) -> bool) -> Option<T> {
+        let index = self.queues.get(&owner)?.items.iter().position(is_meant)?;
+        self.change(owner, |items| items.remove(index))
+    }
+
+    fn move_turn(&mut self, owner: Owner, turn: i64) {
+        if let Some(queue) = self.queues.get_mut(&owner) {
+            self.order.remove(&queue.turn);
+            self.order.insert(turn, owner);
+            queue.turn = turn;
+        }
     }
 
     /// Lets `act` change the items of `owner`, then the rest follows.
