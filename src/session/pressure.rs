@@ -58,10 +58,7 @@ impl Sessions {
             self.vain_below = self.budget.held() + RETRY_BYTES;
             return;
         }
-        let mut by_address: HashMap<AddressKey, usize> = HashMap::new();
-        for holder in &holders {
-            *by_address.entry(holder.address()).or_default() += holder.bytes;
-        }
+        let mut by_address = by_address(&holders);
         let share = self.budget.limit() / by_address.len().max(1);
         holders.sort_unstable_by_key(|holder| (holder.is_open, Reverse(holder.bytes), holder.conn));
         let enough = self.budget.limit() - self.budget.limit() / SPARE_SHARE;
@@ -89,17 +86,8 @@ impl Sessions {
     /// closes some of addresses that hold more than their share of them, if that is of use to one
     /// that holds less.
     pub fn shed_documents(&mut self, waiting: &BTreeSet<AddressKey>, limit: usize, now: Now) {
-        let mut readers: HashMap<*const u8, usize> = HashMap::new();
-        for (_, session) in self.slots.iter() {
-            if let Some(frame) = session.queue.latest() {
-                *readers.entry(frame.as_ptr()).or_default() += 1;
-            }
-        }
-        let mut holders = self.document_holders(&readers);
-        let mut by_address: HashMap<AddressKey, usize> = HashMap::new();
-        for holder in &holders {
-            *by_address.entry(holder.address()).or_default() += holder.bytes;
-        }
+        let mut holders = self.document_holders();
+        let mut by_address = by_address(&holders);
         let newcomers = waiting.iter().filter(|address| !by_address.contains_key(address));
         let share = limit / (by_address.len() + newcomers.count()).max(1);
         let is_below = |address| by_address.get(address).is_none_or(|held| *held < share);
@@ -133,25 +121,22 @@ impl Sessions {
     fn holders(&self) -> Vec<Holder> {
         let matters = self.matters_bytes();
         let alive = self.slots.iter().filter(|(_, session)| !session.is_gone());
-        let holders = alive.map(|(conn, session)| Holder {
-            conn,
-            peer: session.peer,
-            bytes: freed_bytes(session),
-            is_open: session.is_open_websocket(),
-        });
+        let holders = alive.map(|(conn, session)| Holder::of(conn, session, freed_bytes(session)));
         holders.filter(|holder| holder.bytes >= matters).collect()
     }
 
-    /// Sessions that hold much, with their part of the document that they keep alive; `readers` has
-    /// how many sessions share a frame.
-    fn document_holders(&self, readers: &HashMap<*const u8, usize>) -> Vec<Holder> {
+    /// Sessions that hold much, with their part of the document that they keep alive.
+    fn document_holders(&self) -> Vec<Holder> {
+        let mut readers: HashMap<*const u8, usize> = HashMap::new();
+        for frame in self.slots.iter().filter_map(|(_, session)| session.queue.latest()) {
+            *readers.entry(frame.as_ptr()).or_default() += 1;
+        }
+        let part =
+            |frame: &[u8]| frame.len() / readers.get(&frame.as_ptr()).map_or(1, |count| *count);
         let open = self.slots.iter().filter(|(_, session)| session.is_open_websocket());
         let holders = open.map(|(conn, session)| {
-            let part = session.queue.latest().map_or(0, |frame| {
-                frame.len() / readers.get(&frame.as_ptr()).copied().unwrap_or(1)
-            });
-            let bytes = freed_bytes(session) + part;
-            Holder { conn, peer: session.peer, bytes, is_open: true }
+            let bytes = freed_bytes(session) + session.queue.latest().map_or(0, part);
+            Holder::of(conn, session, bytes)
         });
         holders.filter(|holder| holder.bytes >= MATTERS_BYTES_MAX).collect()
     }
@@ -179,9 +164,22 @@ impl Sessions {
 }
 
 impl Holder {
+    fn of(conn: ConnId, session: &Session, bytes: usize) -> Self {
+        Self { conn, peer: session.peer, bytes, is_open: session.is_open_websocket() }
+    }
+
     fn address(&self) -> AddressKey {
         AddressKey::of(self.peer.address())
     }
+}
+
+/// What `holders` hold, by address.
+fn by_address(holders: &[Holder]) -> HashMap<AddressKey, usize> {
+    let mut held = HashMap::new();
+    for holder in holders {
+        *held.entry(holder.address()).or_default() += holder.bytes;
+    }
+    held
 }
 
 /// What the going of `session` would free beside its place: what it holds alone, and what it is one
