@@ -114,7 +114,6 @@ impl Dispatch for Engine {
         while let Some(waiting) = self.jobs.displaced() {
             self.go_on_without(sessions, waiting, now);
         }
-        self.evict(sessions, now);
         self.read_documents(sessions, now);
         self.give_up_closings(sessions, now);
         self.answer_misses(sessions, now.at, now);

@@ -87,6 +87,8 @@ impl Engine {
     /// False: there is none.
     fn start_read(&mut self, sessions: &mut Sessions, now: Now) -> bool {
         let next = self.reads.next(now.at);
+        let [(_, jobs_waiting), ..] = self.jobs.queued();
+        let may_delay = self.reads.may_delay(jobs_waiting, now.at);
         for &(room, bytes) in &next {
             if !self.rooms.is_awaited(room) {
                 // Its askers have gone.
@@ -94,8 +96,7 @@ impl Engine {
                 self.document_known(sessions, room, Err(StoreUnavailable), now);
                 return true;
             }
-            let [(_, jobs_waiting), ..] = self.jobs.queued();
-            if !self.reads.may_delay(jobs_waiting, now.at) {
+            if !may_delay {
                 self.reads.block(self.budget.used(), now.at);
                 return false;
             }

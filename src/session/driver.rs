@@ -278,7 +278,7 @@ impl<D: Dispatch> Driver<D> {
         }
     }
 
-    /// The peer of `conn` has shut its half, or the connection broke: reading will tell.
+    /// The peer of `conn` has shut its half: reading will tell.
     pub fn ending(&mut self, conn: ConnId) {
         if let Some(readiness) = self.readiness.get_mut(conn) {
             readiness.is_ending = true;

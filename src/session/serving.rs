@@ -70,21 +70,18 @@ impl<D: Dispatch> Driver<D> {
             transport.take_outcomes(&mut self.taken_outcomes);
             self.outcomes.extend(self.taken_outcomes.drain(..));
         }
-        let until = transport.now().at + PHASE;
-        while let Some((id, outcome)) = self.outcomes.pop_front() {
-            self.application.job_done(&mut self.sessions, id, outcome, now);
-            if transport.now().at >= until {
-                return;
-            }
-        }
+        self.phase(transport, |driver, _| {
+            let Some((id, outcome)) = driver.outcomes.pop_front() else { return false };
+            driver.application.job_done(&mut driver.sessions, id, outcome, now);
+            true
+        });
     }
 
     /// Acts on deadlines that have passed.
     pub(super) fn handle_deadlines<T: Transport<D>>(&mut self, transport: &mut T, now: Now) {
-        let until = transport.now().at + PHASE;
-        while self.sessions.handle_deadline(now, &mut self.application)
-            && transport.now().at < until
-        {}
+        self.phase(transport, |driver, _| {
+            driver.sessions.handle_deadline(now, &mut driver.application)
+        });
         self.application.ease_memory(&mut self.sessions, now);
         self.sessions.enforce_budget(now);
     }
@@ -93,10 +90,9 @@ impl<D: Dispatch> Driver<D> {
     /// thousand connections that break in one instant are all known to be gone before it is told
     /// of the first.
     pub(super) fn tell_departed<T: Transport<D>>(&mut self, transport: &mut T, now: Now) {
-        let until = transport.now().at + PHASE;
-        while self.sessions.tell_departed(now, &mut self.application) && transport.now().at < until
-        {
-        }
+        self.phase(transport, |driver, _| {
+            driver.sessions.tell_departed(now, &mut driver.application)
+        });
     }
 
     /// Tells the application which clients are gone, closes the transports of sessions that have
@@ -104,22 +100,30 @@ impl<D: Dispatch> Driver<D> {
     pub(super) fn reap<T: Transport<D>>(&mut self, transport: &mut T, now: Now) {
         self.tell_departed(transport, now);
         self.sessions.take_finished(&mut self.finished);
-        let until = transport.now().at + PHASE;
-        while let Some(conn) = self.finished.pop_front() {
-            if self.sessions.is_forsaken(conn) {
+        self.phase(transport, |driver, transport| {
+            let Some(conn) = driver.finished.pop_front() else { return false };
+            if driver.sessions.is_forsaken(conn) {
                 transport.forsake(conn);
             }
             transport.close(conn);
-            self.readiness.remove(conn);
-            self.sessions.remove(conn);
-            if transport.now().at >= until {
-                return;
-            }
-        }
+            driver.readiness.remove(conn);
+            driver.sessions.remove(conn);
+            true
+        });
     }
 }
 
 impl<D: Dispatch> Driver<D> {
+    /// Takes one step after the other until there is none, or they have had their time.
+    fn phase<T: Transport<D>>(
+        &mut self,
+        transport: &mut T,
+        mut step: impl FnMut(&mut Self, &mut T) -> bool,
+    ) {
+        let until = transport.now().at + PHASE;
+        while step(self, transport) && transport.now().at < until {}
+    }
+
     /// Takes in from `conn` what was withheld or, if nothing was, what one read brings.
     fn serve<T: Transport<D>>(
         &mut self,
