@@ -25,6 +25,13 @@ const QUOTES: &[u8] = br#""""#;
 #[error("not the frame of a document")]
 pub struct MalformedDocument;
 
+/// The frame of a document has more bytes than there is memory set aside for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LargerDocument {
+    /// So many it has.
+    pub bytes: usize,
+}
+
 /// Makes the frame of `document`, a JSON string with its quotes and escapes, which readers get as
 /// it came. The frame is one buffer of exactly its size, and counts against `budget` while
 /// it is held anywhere.
@@ -33,31 +40,31 @@ pub fn encode_document(document: RawJson<'_>, budget: &MemoryBudget) -> Document
     frame(document.0.len(), budget, |out| out.extend_from_slice(document.0.as_bytes()))
 }
 
-/// Makes the frame of a document that was stored as `text`, likewise. It takes time in proportion
-/// to the text.
-pub fn document_from_text(text: &str, budget: &MemoryBudget) -> Document {
-    frame(literal_bytes(text), budget, |out| write_string(text, out))
-}
-
-/// Bytes of that frame. It takes time in proportion to the text.
-pub fn document_bytes_of_text(text: &str) -> usize {
-    let payload_bytes = PREFIX.len() + literal_bytes(text) + SUFFIX.len();
-    ws::header_bytes(payload_bytes) + payload_bytes
-}
-
-/// Bytes of `text` as a JSON string.
-fn literal_bytes(text: &str) -> usize {
+/// Makes the frame of a document that was stored as `text`, likewise, if it has no more than
+/// `bytes_max` bytes. It takes time in proportion to the text.
+///
+/// # Errors
+///
+/// [`LargerDocument`]: it has more.
+pub fn document_from_text(
+    text: &str,
+    bytes_max: usize,
+    budget: &MemoryBudget,
+) -> Result<Document, LargerDocument> {
     let mut literal = Length(0);
     let written = serde_json::to_writer(&mut literal, text);
     debug_assert!(written.is_ok(), "every string has a JSON form, and a length takes it");
-    literal.0
+    let bytes = frame_bytes(literal.0);
+    if bytes > bytes_max {
+        return Err(LargerDocument { bytes });
+    }
+    Ok(frame(literal.0, budget, |out| write_string(text, out)))
 }
 
 /// Bytes of the frame of a document that is stored as `text_bytes` bytes. If something in it has to
 /// be escaped, they are more.
 pub fn document_frame_bytes(text_bytes: usize) -> usize {
-    let payload_bytes = PREFIX.len() + QUOTES.len() + text_bytes + SUFFIX.len();
-    ws::header_bytes(payload_bytes) + payload_bytes
+    frame_bytes(QUOTES.len() + text_bytes)
 }
 
 /// The text of `document`, as it is stored. Takes time in proportion to it. A lone half of a
@@ -84,15 +91,24 @@ fn frame(
     budget: &MemoryBudget,
     write: impl FnOnce(&mut Vec<u8>),
 ) -> Document {
-    let payload_bytes = PREFIX.len() + literal_bytes + SUFFIX.len();
-    let frame_bytes = ws::header_bytes(payload_bytes) + payload_bytes;
-    let mut frame = Vec::with_capacity(frame_bytes);
-    ws::push_text_header(payload_bytes, &mut frame);
+    let mut frame = Vec::with_capacity(frame_bytes(literal_bytes));
+    ws::push_text_header(payload_bytes(literal_bytes), &mut frame);
     frame.extend_from_slice(PREFIX);
     write(&mut frame);
     frame.extend_from_slice(SUFFIX);
-    debug_assert_eq!(frame.len(), frame_bytes, "it is as long as was worked out");
+    debug_assert_eq!(frame.len(), frame_bytes(literal_bytes), "it is as long as was worked out");
     Document(budget.counted_bytes(frame))
+}
+
+/// Bytes of the frame of a document whose JSON string has `literal_bytes` bytes.
+fn frame_bytes(literal_bytes: usize) -> usize {
+    let payload_bytes = payload_bytes(literal_bytes);
+    ws::header_bytes(payload_bytes) + payload_bytes
+}
+
+/// Bytes of the message in it.
+fn payload_bytes(literal_bytes: usize) -> usize {
+    PREFIX.len() + literal_bytes + SUFFIX.len()
 }
 
 /// The JSON text of the message in `document`'s frame.
@@ -178,7 +194,7 @@ mod tests {
         texts.push("\"\\\u{0}\u{1f}\u{7f}\n\u{2028}กข\u{d7ff}\u{e000}\u{fffd}\u{1f600}".into());
         texts.push("\\\"\u{1}".repeat(40_000));
         for text in texts {
-            let document = document_from_text(&text, &budget());
+            let document = document_from_text(&text, usize::MAX, &budget()).expect("any");
             assert_eq!(document_text(&document).as_ref(), Ok(&text));
             let is_plain = !text.contains(['"', '\\', '\n', '\u{0}', '\u{1}']);
             let expected = document_frame_bytes(text.len());

@@ -9,8 +9,8 @@ mod error;
 mod parse;
 
 pub use document::{
-    MalformedDocument, document_bytes_of_text, document_frame_bytes, document_from_text,
-    document_text, encode_document,
+    LargerDocument, MalformedDocument, document_frame_bytes, document_from_text, document_text,
+    encode_document,
 };
 pub use encode::{Reply, encode_event, encode_reply, encode_room_view};
 pub use error::ErrorCode;

@@ -10,7 +10,7 @@ use crate::accounts::{AccountError, Service};
 use crate::base::memory::{MemoryBudget, Reservation};
 use crate::base::time::UnixMillis;
 use crate::engine::{Job, Outcome};
-use crate::protocol;
+use crate::protocol::{self, LargerDocument};
 use crate::rooms::{StoredDocument, StoredRoom, TokenHash};
 use crate::store::{RoomHead, RoomRecord, Store, StoreError};
 use crate::workers::process;
@@ -82,13 +82,12 @@ impl Backend {
             Ok(None) => return Outcome::ReadDocument(Ok(None)),
             Err(error) => return Outcome::ReadDocument(Err(error)),
         };
-        let needed = protocol::document_bytes_of_text(&text);
-        if needed > bytes {
-            return Outcome::DocumentNeeds { bytes: needed };
-        }
-        let document = protocol::document_from_text(&text, &self.budget);
+        let document = protocol::document_from_text(&text, bytes, &self.budget);
         drop(memory);
-        Outcome::ReadDocument(Ok(Some(document)))
+        match document {
+            Ok(document) => Outcome::ReadDocument(Ok(Some(document))),
+            Err(LargerDocument { bytes }) => Outcome::DocumentNeeds { bytes },
+        }
     }
 
     /// Stores those that have a document which can be read; of each room the outcome.

@@ -93,9 +93,17 @@ fn store_all(world: &mut World) {
     }
 }
 
+/// What a worker makes of `text`.
+fn frame_of(world: &World, text: &str) -> Document {
+    let document = protocol::document_from_text(text, usize::MAX, &world.network.budget);
+    document.expect("any size will do")
+}
+
 /// What a worker has read.
 fn found(text: &str) -> Outcome {
-    let document: Document = protocol::document_from_text(text, &MemoryBudget::new(MIB));
+    let document: Document =
+        protocol::document_from_text(text, usize::MAX, &MemoryBudget::new(MIB))
+            .expect("any size will do");
     Outcome::ReadDocument(Ok(Some(document)))
 }
 
@@ -203,7 +211,7 @@ fn an_address_that_reads_nothing_keeps_no_other_from_its_document() {
             let client = begin_to_join_from(&mut world, address(1), &code, 2 * MIB);
             world.network.clients[client].is_stalled = true;
             if world.network.jobs.iter().any(|(_, job)| is_read(job)) {
-                let document = protocol::document_from_text(&text, &world.network.budget);
+                let document = frame_of(&world, &text);
                 end(&mut world, is_read, Outcome::ReadDocument(Ok(Some(document))));
             }
             client
@@ -216,7 +224,7 @@ fn an_address_that_reads_nothing_keeps_no_other_from_its_document() {
     world.pass_until(after_ms(2_500));
     assert!(open(&world) < 6, "some are closed, to be fair");
     while world.take_text(reader).is_empty() {
-        let document = protocol::document_from_text("honest", &world.network.budget);
+        let document = frame_of(&world, "honest");
         end(&mut world, is_read, Outcome::ReadDocument(Ok(Some(document))));
     }
     assert!(world.is_open(reader) && open(&world) >= 2, "they keep their share");

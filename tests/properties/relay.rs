@@ -118,7 +118,8 @@ proptest! {
 
     #[test]
     fn any_text_survives_the_store(text in any::<String>()) {
-        let document = document_from_text(&text, &MemoryBudget::new(usize::MAX));
+        let document = document_from_text(&text, usize::MAX, &MemoryBudget::new(usize::MAX));
+        let document = document.expect("any size will do");
         prop_assert_eq!(document_text(&document), Ok(text));
     }
 }
