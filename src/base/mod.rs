@@ -2,6 +2,7 @@
 //! socket, no clock, no setting and no client.
 
 pub mod authority;
+pub mod batch;
 pub mod conn_map;
 pub mod entropy;
 pub mod hex;

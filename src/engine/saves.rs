@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 
 use super::job::Job;
 use super::waiting::Save;
+use crate::base::batch::batch_len;
 use crate::base::ids::JobId;
 use crate::rooms::StoredRoom;
 
@@ -88,13 +89,8 @@ impl Saves {
 
     /// How many of the rooms that have waited longest one job may store.
     fn group_len(&self) -> usize {
-        let mut bytes = 0;
-        let fitting = self.rooms.iter().take(GROUP_ROOMS_MAX).take_while(|(_, room)| {
-            bytes += room.document.held_bytes();
-            bytes <= GROUP_BYTES_MAX
-        });
-        // One at least, whatever its size.
-        fitting.count().max(self.rooms.len().min(1))
+        let bytes = self.rooms.iter().map(|(_, room)| room.document.held_bytes());
+        batch_len(bytes, GROUP_ROOMS_MAX, GROUP_BYTES_MAX)
     }
 }
 

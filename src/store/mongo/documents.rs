@@ -200,7 +200,8 @@ fn integer(document: &Document, field: &str) -> u64 {
     number(document, field).and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
 }
 
-fn number(document: &Document, field: &str) -> Option<i64> {
+/// A number, in whichever form servers send it.
+pub(super) fn number(document: &Document, field: &str) -> Option<i64> {
     match document.get(field)? {
         Bson::Int32(number) => Some(i64::from(*number)),
         Bson::Int64(number) => Some(*number),

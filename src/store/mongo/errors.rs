@@ -33,6 +33,11 @@ pub(super) fn brief(error: &Error) -> String {
         ErrorKind::Authentication { .. } => "MongoDB refuses the user or password".to_owned(),
         other => other.to_string(),
     };
+    one_line(&text)
+}
+
+/// What a line of the log takes of `text`.
+pub(super) fn one_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().chars().take(200).collect()
 }
 

@@ -6,8 +6,9 @@
 use mongodb::bson::{Bson, Document, doc, serialize_to_bson};
 use mongodb::sync::{Collection, Database};
 
-use super::documents;
-use super::errors::{DUPLICATE_KEY, OBJECT_TOO_LARGE, unless_duplicate};
+use super::documents::{self, number};
+use super::errors::{DUPLICATE_KEY, OBJECT_TOO_LARGE, one_line, unless_duplicate};
+use crate::base::batch::batch_len;
 use crate::store::contract::{RoomRecord, StoreError};
 
 /// Bytes of a document beyond which MongoDB, whose limit is 16 MiB, is not even asked.
@@ -19,12 +20,8 @@ const COMMAND_BYTES_MAX: usize = 8 << 20;
 
 /// How many of `rooms`, from the first on, one command may store; one at least, if there is one.
 pub(super) fn group_len(rooms: &[RoomRecord]) -> usize {
-    let mut bytes = 0;
-    let fitting = rooms.iter().take(COMMAND_ROOMS_MAX).take_while(|room| {
-        bytes += room.document.as_ref().map_or(0, String::len);
-        bytes <= COMMAND_BYTES_MAX
-    });
-    fitting.count().max(rooms.len().min(1))
+    let bytes = rooms.iter().map(|room| room.document.as_ref().map_or(0, String::len));
+    batch_len(bytes, COMMAND_ROOMS_MAX, COMMAND_BYTES_MAX)
 }
 
 /// Stores one room.
@@ -63,7 +60,7 @@ pub(super) fn save_group(
         let Some((index, room)) = index.and_then(|index| Some((index, rooms.get(index)?))) else {
             return Err(StoreError::Unavailable(message(error)));
         };
-        outcomes[index] = match number(error, "code") {
+        outcomes[index] = match number(error, "code").and_then(|code| i32::try_from(code).ok()) {
             // Either another room has the code, or another process has just stored this one.
             Some(DUPLICATE_KEY) => save_one(collection, room),
             Some(OBJECT_TOO_LARGE) => Err(StoreError::TooLarge),
@@ -86,15 +83,5 @@ fn update(room: &RoomRecord) -> Document {
 
 /// What the server says of an error, in one line.
 fn message(error: &Document) -> String {
-    let text = error.get_str("errmsg").unwrap_or("MongoDB did not store it");
-    text.lines().next().unwrap_or_default().chars().take(200).collect()
-}
-
-/// A number, in whichever form servers send it.
-fn number(document: &Document, field: &str) -> Option<i32> {
-    match document.get(field)? {
-        Bson::Int32(number) => Some(*number),
-        Bson::Int64(number) => i32::try_from(*number).ok(),
-        _ => None,
-    }
+    one_line(error.get_str("errmsg").unwrap_or("MongoDB did not store it"))
 }
