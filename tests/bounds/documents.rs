@@ -5,25 +5,19 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use sync_server::base::memory::MemoryBudget;
 use sync_server::base::time::UnixMillis;
-use sync_server::config::{Config, HostAuth, SyncWriters};
+use sync_server::config::{Config, HostAuth};
 use sync_server::engine::{Job, Outcome};
 use sync_server::protocol;
 use sync_server::rooms::{Document, StoredDocument, StoredRoom};
 
-use crate::world::{World, after, after_ms, frame};
+use crate::world::{World, after, after_ms, frame, open_config};
 
 const MIB: usize = 1 << 20;
 /// How long a client waits for memory for a document.
 const MEMORY_TIMEOUT_SECONDS: u64 = 30;
 
 fn world_with(budget: usize, store: bool) -> World {
-    let mut config = Config {
-        room_auto_create: true,
-        room_store: store,
-        sync_writers: SyncWriters::Any,
-        ..Config::default()
-    };
-    config.limits.message_rate_max = 0;
+    let mut config = Config { room_store: store, ..open_config() };
     config.limits.memory_budget_bytes = budget;
     World::new(config)
 }

@@ -2,10 +2,10 @@
 //! happens when it is too much.
 
 use sync_server::accounts::AccountReply;
-use sync_server::config::{Config, SyncWriters};
+use sync_server::config::Config;
 use sync_server::engine::{Job, Outcome};
 
-use crate::world::{World, after, close_code, frame};
+use crate::world::{World, after, close_code, frame, open_config};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -13,13 +13,7 @@ const MIB: usize = 1 << 20;
 const PLACE_BYTES_MAX: usize = 5 * KIB;
 
 fn world_with(change: impl FnOnce(&mut Config)) -> World {
-    let mut config = Config {
-        room_auto_create: true,
-        room_store: false,
-        sync_writers: SyncWriters::Any,
-        ..Config::default()
-    };
-    config.limits.message_rate_max = 0;
+    let mut config = open_config();
     change(&mut config);
     World::new(config)
 }

@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use sync_server::config::{Config, SyncWriters};
+use sync_server::config::Config;
 
-use crate::world::{World, close_code, frame};
+use crate::world::{World, close_code, frame, open_config};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -12,13 +12,7 @@ const MIB: usize = 1 << 20;
 const SEND_BUFFER_BYTES: usize = 16 * KIB;
 
 fn config(budget_bytes: usize) -> Config {
-    let mut config = Config {
-        room_auto_create: true,
-        room_store: false,
-        sync_writers: SyncWriters::Any,
-        ..Config::default()
-    };
-    config.limits.message_rate_max = 0;
+    let mut config = open_config();
     config.limits.memory_budget_bytes = budget_bytes;
     config
 }

@@ -9,7 +9,7 @@ use sync_server::api::Cors;
 use sync_server::base::entropy::Entropy;
 use sync_server::base::memory::MemoryBudget;
 use sync_server::base::time::{Now, Timestamp, UnixMillis};
-use sync_server::config::Config;
+use sync_server::config::{Config, SyncWriters};
 use sync_server::engine::{Engine, Job, Outcome, RemoteEvent};
 use sync_server::session::{Dispatch, Driver, Ended, Sessions};
 
@@ -270,6 +270,19 @@ impl World {
             assert_eq!(unsent, 0, "nobody waits to send it: {client:?}");
         }
     }
+}
+
+/// A server that makes every room that is joined, lets everybody write, stores nothing, and counts
+/// no messages.
+pub(crate) fn open_config() -> Config {
+    let mut config = Config {
+        room_auto_create: true,
+        room_store: false,
+        sync_writers: SyncWriters::Any,
+        ..Config::default()
+    };
+    config.limits.message_rate_max = 0;
+    config
 }
 
 /// When every test begins.

@@ -1,9 +1,8 @@
 //! As many connections as there may be, in a control group of 100 MB in which the kernel's memory
 //! for their sockets counts: idle, not reading, and with half a message each.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -11,10 +10,13 @@ use serde_json::json;
 use socket2::{Domain, Socket, Type};
 
 use crate::cgroup::MemoryGroup;
-use crate::support::{Deadline, Frame, Launch, Server, WebSocketClient};
+use crate::stage::{LIMIT_BYTES, Stage, pause, say};
+use crate::support::{Deadline, Frame, Server, WebSocketClient};
 
-/// What the process may have, the kernel's share included.
-const LIMIT_BYTES: u64 = 100_000_000;
+const SETTINGS: [(&str, &str); 3] =
+    [("MESSAGE_RATE_LIMIT", "0"), ("ROOM_CREATE_RATE", "0"), ("ROOM_AUTO_CREATE", "true")];
+/// Messages that the two who talk exchange at a time.
+const MESSAGES: usize = 20;
 /// `MAX_CONNECTIONS` unless it is set.
 const CONNECTIONS: usize = 10_000;
 /// What so many that lie idle may make it have. A program that is not optimised is larger.
@@ -78,34 +80,7 @@ impl Person {
     }
 }
 
-/// The server under test, with two who go on talking.
-struct Stage {
-    /// Before the group, which can be removed only without it.
-    server: Server,
-    alice: WebSocketClient,
-    bob: WebSocketClient,
-    group: Option<MemoryGroup>,
-    trips: u64,
-}
-
 impl Stage {
-    fn open() -> Self {
-        let group = MemoryGroup::with_limit(LIMIT_BYTES);
-        if let Err(error) = &group {
-            say(&format!("no control group ({error}): looking at the peak of the process instead"));
-        }
-        let group = group.ok();
-        let before = group.as_ref().map(MemoryGroup::enter).unwrap_or_default();
-        let settings =
-            [("MESSAGE_RATE_LIMIT", "0"), ("ROOM_CREATE_RATE", "0"), ("ROOM_AUTO_CREATE", "true")];
-        let launch = Launch { settings: &settings, before: &before, ..Launch::default() };
-        let server = Server::launch(&launch);
-        let mut alice = server.host("WITNESS", "alice");
-        let bob = server.join("WITNESS", "bob");
-        alice.expect_type("peer_joined");
-        Self { server, alice, bob, group, trips: 0 }
-    }
-
     /// `count` people, in batches; each says `first(number)`, and hears `part`.
     fn crowd(
         &self,
@@ -124,15 +99,6 @@ impl Stage {
             people[from..].iter_mut().for_each(|person| person.hear(part));
         }
         people
-    }
-
-    /// Those two go on talking.
-    fn talk(&mut self) {
-        for _ in 0..20 {
-            self.trips += 1;
-            self.alice.broadcast(self.trips);
-            assert_eq!(self.bob.expect_type("data")["data"], self.trips);
-        }
     }
 
     /// A password is still looked at.
@@ -166,22 +132,10 @@ impl Stage {
         let clock = Deadline::start();
         while self.server.get("/health").json()["connections"].as_u64() > Some(count as u64) {
             assert!(!clock.left().is_zero(), "the crowd does not go");
-            self.talk();
-            pause();
+            self.talk(MESSAGES);
+            pause(Duration::from_millis(20));
         }
     }
-}
-
-/// Shows a line where `cargo test` cannot hide it.
-fn say(line: &str) {
-    writeln!(io::stderr(), "{line}").expect("standard error is open");
-}
-
-/// Lets some time pass before something is looked at again.
-fn pause() {
-    // Nothing is ever sent: waiting for it is the pace.
-    let (_silent, pace) = mpsc::channel::<()>();
-    let _timed_out = pace.recv_timeout(Duration::from_millis(20));
 }
 
 fn join(room: &str, peer: &str) -> Vec<u8> {
@@ -213,13 +167,13 @@ fn flood(stage: &mut Stage) {
             speaker.send_text(r#"{"action":"ping"}"#);
             speaker.wait_for(|message| message["type"] == "pong");
         }
-        stage.talk();
+        stage.talk(MESSAGES);
     }
 }
 
 #[test]
 fn a_crowd_fits_beside_a_full_budget() {
-    let mut stage = Stage::open();
+    let mut stage = Stage::open(&SETTINGS);
     let count = connections() - WITNESSES;
     let clock = Deadline::start();
     let stalled = stage.crowd(
@@ -234,13 +188,13 @@ fn a_crowd_fits_beside_a_full_budget() {
         |number| join(&format!("IDLE{}", number % IDLE_ROOMS), &format!("p{number}")),
         "connected",
     );
-    stage.talk();
+    stage.talk(MESSAGES);
     say(&format!("{count} connections after {:.1?}", clock.passed()));
     stage.check_peak("idle", IDLE_PEAK_BYTES);
 
     flood(&mut stage);
     stage.log_in();
-    stage.talk();
+    stage.talk(MESSAGES);
     say(&format!("a thousand did not read, {:.1?}", clock.passed()));
     stage.check_peak("a thousand who do not read", LIMIT_BYTES);
     let evicted = stage.server.log().matches("while memory was short").count();
@@ -269,9 +223,9 @@ fn half_messages(stage: &mut Stage) {
     for number in 0..STRANGERS {
         strangers.push(Person::come(&stage.server, None, &half));
         if number % TALK_AFTER == 0 {
-            stage.talk();
+            stage.talk(MESSAGES);
         }
     }
     stage.log_in();
-    stage.talk();
+    stage.talk(MESSAGES);
 }

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +13,8 @@ use sync_server::store::sqlite::SqliteStore;
 use sync_server::store::{RoomRecord, Store};
 
 use crate::cgroup::MemoryGroup;
-use crate::support::{Deadline, Directory, Launch, Server, WebSocketClient};
+use crate::stage::{launch_within, pause};
+use crate::support::{Deadline, Directory, Server, WebSocketClient};
 
 /// What the whole process may have, the kernel's share in a control group included.
 /// A program that is not optimised is 15 MB larger.
@@ -32,9 +32,7 @@ struct Stage {
 
 impl Stage {
     fn open(directory: Option<Arc<Directory>>, settings: &[(&str, &str)]) -> Self {
-        let group = MemoryGroup::with_limit(LIMIT_BYTES).ok();
-        let before = group.as_ref().map(MemoryGroup::enter).unwrap_or_default();
-        let server = Server::launch(&Launch { settings, directory, before: &before, sockets: &[] });
+        let (server, group) = launch_within(LIMIT_BYTES, directory, settings);
         Self { server, _group: group }
     }
 
@@ -57,13 +55,6 @@ impl Stage {
         assert_eq!(guest.expect_type("document_sync")["document"], "small");
         assert!(clock.passed() < SMALL_ANSWER_MAX, "{:?}", clock.passed());
     }
-}
-
-/// Lets some time pass before others come again.
-fn pause() {
-    // What is never sent is waited for: that is the pace.
-    let (_silent, pace) = mpsc::channel::<()>();
-    let _timed_out = pace.recv_timeout(Duration::from_millis(100));
 }
 
 fn code(number: usize) -> String {
@@ -177,7 +168,7 @@ fn documents_from_one_address_leave_the_others_what_they_need() {
         while !attack.is_finished() {
             stage.check_others(number);
             number += 1;
-            pause();
+            pause(Duration::from_millis(100));
         }
     });
     assert!(is_over.load(Ordering::Relaxed), "each of its documents was stored");

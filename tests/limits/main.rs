@@ -7,6 +7,7 @@ mod documents;
 mod fairness;
 mod memory;
 mod slow_disk;
+mod stage;
 mod stalls;
 mod stop;
 mod store_truth;

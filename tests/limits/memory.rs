@@ -1,78 +1,38 @@
 //! The memory budget: the server in a control group of 100 MB, and one after another everything
 //! that has ever made a server of this kind grow.
 
-use std::io::{self, Write};
-use std::sync::mpsc;
+use std::io;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::cgroup::MemoryGroup;
-use crate::support::{Deadline, Frame, HttpClient, Launch, Server, WebSocketClient};
+use crate::stage::{LIMIT_BYTES, Stage, pause, say};
+use crate::support::{Deadline, Frame, HttpClient, WebSocketClient};
 use crate::tool::{self, Command};
 
-/// What the whole process may have, the kernel's share in a control group included.
-const LIMIT_BYTES: u64 = 100_000_000;
+const SETTINGS: [(&str, &str); 2] = [("MESSAGE_RATE_LIMIT", "0"), ("ROOM_CREATE_RATE", "0")];
+/// Messages that the two who talk exchange at a time.
+const MESSAGES: usize = 100;
 /// What it may keep when everybody has gone. A program that is not optimised is 15 MB larger.
 const AFTERWARDS_BYTES: u64 = if cfg!(debug_assertions) { 40_000_000 } else { 30_000_000 };
 
-/// The server under test, with two who go on talking in a room of their own.
-struct Stage {
-    /// Before the group, which can be removed only without it.
-    server: Server,
-    alice: WebSocketClient,
-    bob: WebSocketClient,
-    group: Option<MemoryGroup>,
-    trips: u64,
-}
-
 impl Stage {
-    fn open() -> Self {
-        let group = match MemoryGroup::with_limit(LIMIT_BYTES) {
-            Ok(group) => Some(group),
-            Err(error) => {
-                say(&format!("no control group ({error}): looking at the peak instead"));
-                None
-            }
-        };
-        let before = group.as_ref().map(MemoryGroup::enter).unwrap_or_default();
-        let settings = [("MESSAGE_RATE_LIMIT", "0"), ("ROOM_CREATE_RATE", "0")];
-        let server = Server::launch(&Launch {
-            settings: &settings,
-            directory: None,
-            before: &before,
-            sockets: &[],
-        });
-        let mut alice = server.host("WITNESS", "alice");
-        let bob = server.join("WITNESS", "bob");
-        alice.expect_type("peer_joined");
-        Self { server, alice, bob, group, trips: 0 }
-    }
-
-    /// Those two go on talking.
-    fn talk(&mut self) {
-        for _ in 0..100 {
-            self.trips += 1;
-            self.alice.broadcast(self.trips);
-            assert_eq!(self.bob.expect_type("data")["data"], self.trips);
-        }
-    }
-
     /// Does `act`, and waits until what it took is given back.
     fn phase(&mut self, what: &str, act: impl FnOnce(&mut Self)) {
         self.server.reset_peak_memory();
         let clock = Deadline::start();
         act(self);
-        self.talk();
+        self.talk(MESSAGES);
         let took = clock.passed();
         let peak = self.server.peak_memory_bytes();
         assert!(peak < LIMIT_BYTES, "{what}: {peak} bytes");
         let at_once = self.server.memory_bytes();
         let clock = Deadline::start();
         while self.server.memory_bytes() > AFTERWARDS_BYTES && !clock.left().is_zero() {
-            self.talk();
-            pause();
+            self.talk(MESSAGES);
+            pause(Duration::from_millis(50));
         }
         let after = self.server.memory_bytes();
         let [peak, at_once, after] = [peak, at_once, after].map(|bytes| bytes / 1000);
@@ -92,18 +52,6 @@ impl Stage {
     }
 }
 
-/// Shows a line where `cargo test` cannot hide it.
-fn say(line: &str) {
-    writeln!(io::stderr(), "{line}").expect("standard error is open");
-}
-
-/// Lets some time pass before something is looked at again.
-fn pause() {
-    // Nobody ever sends: waiting for it is the pace.
-    let (_silent, pace) = mpsc::channel::<()>();
-    let _timed_out = pace.recv_timeout(Duration::from_millis(50));
-}
-
 /// Waits until the server has handled everything that was sent before.
 fn wait_for_pong(client: &mut WebSocketClient) {
     client.send_text(r#"{"action":"ping"}"#);
@@ -121,7 +69,7 @@ fn flood_thirty(stage: &mut Stage, code: &str, bytes: usize) {
     for _ in 0..FLOOD_BYTES / batch.len() {
         host.send_bytes(&batch);
         wait_for_pong(&mut host);
-        stage.talk();
+        stage.talk(MESSAGES);
     }
 }
 
@@ -158,7 +106,7 @@ fn say_half(stage: &mut Stage) {
         let bytes = if number % 2 == 0 { &whole[..MESSAGE_BYTES / 2] } else { &fragments[..] };
         client.send_bytes(bytes);
     }
-    stage.talk();
+    stage.talk(MESSAGES);
     let evicted = stage.server.log().matches("while memory was short").count();
     say(&format!("half-sent messages: {evicted} clients were closed"));
     assert!(evicted > 0, "400 MB fit into no budget");
@@ -193,15 +141,15 @@ fn sit_idle(stage: &mut Stage) {
             Err(problem) => panic!("{problem}"),
         });
         while !crowd.is_finished() {
-            stage.talk();
-            pause();
+            stage.talk(MESSAGES);
+            pause(Duration::from_millis(50));
         }
     });
 }
 
 #[test]
 fn whatever_clients_do_memory_stays_within_its_bound_and_is_given_back() {
-    let mut stage = Stage::open();
+    let mut stage = Stage::open(&SETTINGS);
     stage.phase("nothing", |_| {});
     stage.phase("thirty stalled readers, 75 MB of 1.5 kB", |stage| flood_thirty(stage, "A", 1500));
     stage.phase("thirty stalled readers, 75 MB of 1 MB", |stage| {
