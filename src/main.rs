@@ -147,7 +147,10 @@ fn serve(mut config: Config) -> Result<ExitCode, Failure> {
     for warning in config.warnings() {
         warn!("{warning}");
     }
-    match event_loop.run()? {
+    let ended = event_loop.run()?;
+    // What the log has summed up is said now, so that how it ended is its last line.
+    logging::finish();
+    match ended {
         Ended::Cleanly => {
             close_store(store);
             info!("stopped");

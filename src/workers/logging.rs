@@ -88,8 +88,8 @@ pub fn last_words(text: &str) {
     }
 }
 
-/// Has everything written that was logged, but waits for the reader only so long: for the end of
-/// the process.
+/// Has everything written that was logged and what was summed up, but waits for the reader only so
+/// long: for the end of the process, and before its last line.
 pub fn finish() {
     log::logger().flush();
 }
