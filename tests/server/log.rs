@@ -187,7 +187,8 @@ fn a_reader_that_comes_back_is_told_how_many_lines_it_missed() {
     }
 }
 
-/// What one client does over and over is one line a second.
+/// What one client does over and over is one line a second, and the sum stands before the line that
+/// says how the server ended.
 #[test]
 fn lines_that_are_alike_are_summed_up() {
     let (reader, errors) = io::pipe().expect("files are left");
@@ -201,8 +202,11 @@ fn lines_that_are_alike_are_summed_up() {
     assert_eq!(server.stop(), Some(0));
     drop(server);
     let lines = BufReader::new(reader).lines().map(|line| line.expect("UTF-8"));
+    let lines: Vec<_> = lines.collect();
+    let last = lines.last().expect("there are lines");
+    assert!(last.ends_with("stopped"), "the last line: {last}");
     let (mut written, mut summed_up) = (0, 0);
-    for line in lines.filter(|line| line.contains("GET /nowhere")) {
+    for line in lines.iter().filter(|line| line.contains("GET /nowhere")) {
         let more = line.split_once("… and ").and_then(|(_, rest)| rest.split(' ').next());
         match more {
             Some(count) => summed_up += count.parse::<usize>().expect("a number"),
