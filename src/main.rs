@@ -149,7 +149,7 @@ fn serve(mut config: Config) -> Result<ExitCode, Failure> {
     }
     let ended = event_loop.run()?;
     // What the log has summed up is said now, so that how it ended is its last line.
-    logging::finish();
+    logging::settle();
     match ended {
         Ended::Cleanly => {
             close_store(store);

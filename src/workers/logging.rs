@@ -33,8 +33,8 @@ const WRITE_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// Stack of the writer, in bytes: it renders and writes short lines.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// The lines of this process, once it logs.
-static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
+/// What makes the lines of this process, once it logs.
+static LOGGER: OnceLock<Arc<Logger>> = OnceLock::new();
 
 /// Starts logging to standard error, what is at least as important as `level`; `now_us` reads a
 /// clock in microseconds. Only the first call in a process counts. A panic is logged too, before
@@ -44,7 +44,7 @@ static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
 /// The system's, when there is no thread to be had for the writer.
 pub fn start(level: LevelFilter, format: LogFormat, now_us: fn() -> u64) -> io::Result<()> {
     let logger = Arc::new(Logger::new(format, now_us));
-    if QUEUE.set(Arc::clone(&logger.queue)).is_err() {
+    if LOGGER.set(Arc::clone(&logger)).is_err() {
         return Ok(());
     }
     let mut writer = Writer::new(Arc::clone(&logger), io::stderr());
@@ -74,22 +74,30 @@ pub fn set_level(level: LevelFilter) {
 
 /// Lines that the log had no place for, or that could not be written, since the start.
 pub fn dropped() -> u64 {
-    QUEUE.get().map_or(0, |queue| queue.dropped())
+    LOGGER.get().map_or(0, |logger| logger.queue.dropped())
 }
 
 /// Writes `text`, whole lines, to standard error as it is: behind what was logged so far, and
 /// waiting for the reader only so long. The process may end right after it.
 pub fn last_words(text: &str) {
-    if let Some(queue) = QUEUE.get() {
-        queue.push(Line { bytes: text.as_bytes().to_vec(), stands_for: 1 });
-        queue.flush(FLUSH_WAIT_MAX);
+    if let Some(logger) = LOGGER.get() {
+        logger.queue.push(Line { bytes: text.as_bytes().to_vec(), stands_for: 1 });
+        logger.queue.flush(FLUSH_WAIT_MAX);
     } else {
         eprint!("{text}");
     }
 }
 
-/// Has everything written that was logged and what was summed up, but waits for the reader only so
-/// long: for the end of the process, and before its last line.
+/// Says what was summed up now, without waiting for it to be written: what is logged next comes
+/// behind it.
+pub fn settle() {
+    if let Some(logger) = LOGGER.get() {
+        logger.settle();
+    }
+}
+
+/// Has everything written that was logged, but waits for the reader only so long: for the end of
+/// the process.
 pub fn finish() {
     log::logger().flush();
 }

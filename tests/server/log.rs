@@ -202,7 +202,7 @@ fn lines_that_are_alike_are_summed_up() {
     assert_eq!(server.stop(), Some(0));
     drop(server);
     let lines = BufReader::new(reader).lines().map(|line| line.expect("UTF-8"));
-    let lines: Vec<_> = lines.collect();
+    let lines = lines.collect::<Vec<_>>();
     let last = lines.last().expect("there are lines");
     assert!(last.ends_with("stopped"), "the last line: {last}");
     let (mut written, mut summed_up) = (0, 0);
